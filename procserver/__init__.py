@@ -1,0 +1,33 @@
+"""procserver: any TCP protocol, one process per connection.
+
+The public names are resolved at first use (PEP 562): a worker that needs
+`Connection` must not pay, in memory, for what only the supervisor imports.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from procserver.connection import Connection
+    from procserver.errors import ConfigError, ProcserverError
+    from procserver.server import Server
+    from procserver.settings import Settings
+
+__version__ = "0.1.0"
+__all__ = ["ConfigError", "Connection", "ProcserverError", "Server", "Settings", "__version__"]
+
+_HOMES = {
+    "ConfigError": "procserver.errors",
+    "Connection": "procserver.connection",
+    "ProcserverError": "procserver.errors",
+    "Server": "procserver.server",
+    "Settings": "procserver.settings",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'procserver' has no attribute {name!r}")
+    module = __import__(home, fromlist=[name])
+    value: object = getattr(module, name)
+    return value
