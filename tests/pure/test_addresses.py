@@ -118,7 +118,8 @@ def test_reads_every_ipv6_address(ip: ipaddress.IPv6Address, port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [Address("tcp", host="b", port=1), Address("tcp", host="a", port=2), Address("unix", path="a:1"), "a:1"]
+    "other",
+    [Address("tcp", host="b", port=1), Address("tcp", host="a", port=2), Address("unix", path="a:1"), "a:1"],
 )
 def test_unequal_to_anything_else(other: object) -> None:
     """Equality is by every field, and never with a string."""
