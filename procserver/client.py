@@ -10,9 +10,10 @@ stream is cut into segments, and whatever comes too much, is found out.
 
 import socket
 import time
-from typing import Any, Self
+from typing import Self
 
 from procserver.addresses import Address
+from procserver.dial import dial
 from procserver.errors import (
     ConfigError,
     DeadlineExceeded,
@@ -26,7 +27,7 @@ from procserver.errors import (
 from procserver.protocols.framing import FRAMINGS, RAW_CHUNK_BYTES
 from procserver.protocols.greeting import BANNER, answer_to, is_farewell
 
-__all__ = ["TIMEOUT_S", "GreetingClient", "check_name", "open_connection"]
+__all__ = ["TIMEOUT_S", "GreetingClient", "check_name"]
 
 TIMEOUT_S = 5.0
 REFUSAL = b"Error,"  # how a server begins that tells why it will not talk
@@ -60,7 +61,7 @@ class GreetingClient:
 
     def connect(self) -> bytes:
         """Connect and return the banner; `ConfigError` for an address that no client can connect to."""
-        self._socket = open_connection(self.address, self.timeout_s)
+        self._socket = dial(self.address, self.timeout_s)
         try:
             self.banner = self._expect(BANNER[self.framing], "the banner")
         except ProcserverError:
@@ -160,55 +161,6 @@ def check_name(name: bytes, framing: str) -> None:
     else:
         return
     raise LocalProtocolError(f"name {_shown(name)} cannot be sent: {reason}")
-
-
-def open_connection(address: Address, timeout_s: float) -> socket.socket:
-    """Connect to a TCP or UNIX address; a host name's addresses are tried in the resolver's order.
-
-    Within `timeout_s` seconds in all, but for the resolver, which has its own limits.
-    `ConfigError` for an address that no client can connect to, `PeerClosed` when nobody
-    answers, `DeadlineExceeded` when the time is up.
-    """
-    if address.kind == "fd" or (address.kind == "tcp" and address.port == 0):
-        raise ConfigError(
-            f"address {str(address)!r}: a client connects to HOST:PORT, [V6]:PORT or unix:PATH, port from 1"
-        )
-    try:
-        return _first_that_answers(address, time.monotonic() + timeout_s)
-    except UnicodeError:
-        raise ConfigError(f"address {str(address)!r}: its host is no valid domain name") from None
-    except TimeoutError:
-        raise DeadlineExceeded(f"cannot connect to {address} within {timeout_s:g} s") from None
-    except OSError as error:
-        raise PeerClosed(f"cannot connect to {address}: {error.strerror or error}") from error
-
-
-def _first_that_answers(address: Address, deadline: float) -> socket.socket:
-    failure: OSError = TimeoutError()
-    for family, sockaddr in _candidates(address):
-        left_s = deadline - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError
-        connection = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            connection.settimeout(left_s)
-            connection.connect(sockaddr)
-        except OSError as error:
-            connection.close()
-            failure = error
-        except BaseException:
-            connection.close()
-            raise
-        else:
-            return connection
-    raise failure
-
-
-def _candidates(address: Address) -> list[tuple[int, Any]]:
-    if address.kind == "unix":
-        return [(socket.AF_UNIX, address.path)]
-    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    return [(family, sockaddr) for family, _, _, _, sockaddr in found]
 
 
 def _shown(data: bytes) -> str:

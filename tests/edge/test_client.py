@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 
 from procserver.addresses import Address
 from procserver.cli.greet import greet
-from procserver.client import GreetingClient, check_name, open_connection
+from procserver.client import GreetingClient, check_name
+from procserver.dial import dial
 from procserver.errors import (
     ConfigError,
     DeadlineExceeded,
@@ -205,11 +206,11 @@ def test_takes_a_name_at_the_edge(framing: str, name: bytes) -> None:
 def test_nobody_there() -> None:
     """A refused connection, and one that is never answered, are told apart."""
     with port_nobody_listens_on() as port, pytest.raises(PeerClosed, match="Connection refused"):
-        open_connection(Address("tcp", host="127.0.0.1", port=port), 5)
+        dial(Address("tcp", host="127.0.0.1", port=port), 5)
     with port_nobody_answers_on() as port, pytest.raises(DeadlineExceeded, match=r"within 0\.2 s"):
-        open_connection(Address("tcp", host="127.0.0.1", port=port), 0.2)
+        dial(Address("tcp", host="127.0.0.1", port=port), 0.2)
     with pytest.raises(PeerClosed, match="No such file"):
-        open_connection(Address("unix", path="/nonexistent/socket"), 5)
+        dial(Address("unix", path="/nonexistent/socket"), 5)
 
 
 def test_a_host_name_is_tried_address_by_address() -> None:
@@ -228,7 +229,7 @@ def test_a_host_name_is_tried_address_by_address() -> None:
 def test_refuses_an_address_that_no_client_can_connect_to(address: Address) -> None:
     """Server-side addresses and impossible host names are the operator's error."""
     with pytest.raises(ConfigError, match="address"):
-        open_connection(address, 5)
+        dial(address, 5)
 
 
 def test_is_used_in_order() -> None:
