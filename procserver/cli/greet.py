@@ -1,7 +1,6 @@
 """`procserver greet`: the tutorial's client."""
 
 import os
-import sys
 
 import click
 
@@ -50,8 +49,7 @@ def greet(address: Address, names: tuple[str, ...], framing: str, timeout_s: flo
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
     except ProcserverError as error:
-        click.echo(f"procserver greet: {address}: {error}", err=True)
-        sys.exit(1)
+        raise click.ClickException(str(error)) from None
 
 
 def _show(answer: bytes) -> None:

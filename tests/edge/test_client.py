@@ -286,9 +286,7 @@ def test_command_says_in_one_line_what_broke() -> None:
     with ScriptedServer(answers(b"Hello,Bub")) as server:
         result = run_greet(str(server.address), "Bob")
     assert (result.exit_code, result.stdout) == (1, "Welcome!\n")
-    assert result.stderr == (
-        f"procserver greet: {server.address}: expected the answer to 'Bob' 'Hello,Bob', came 'Hello,Bub'\n"
-    )
+    assert result.stderr == "Error: expected the answer to 'Bob' 'Hello,Bob', came 'Hello,Bub'\n"
 
 
 def test_command_without_a_server() -> None:
@@ -296,7 +294,7 @@ def test_command_without_a_server() -> None:
     with port_nobody_listens_on() as port:
         result = run_greet(f"127.0.0.1:{port}", "Bob")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.endswith(f"cannot connect to 127.0.0.1:{port}: Connection refused\n")
+    assert result.stderr == f"Error: cannot connect to 127.0.0.1:{port}: Connection refused\n"
 
 
 @pytest.mark.parametrize(
