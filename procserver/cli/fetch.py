@@ -10,7 +10,15 @@ from typing import BinaryIO
 import click
 
 from procserver.errors import ConfigError, ProcserverError
-from procserver.fetch import MAX_BYTES, TIMEOUT_S, TOTAL_TIMEOUT_S, Response, open_url, tls_context, whole_file
+from procserver.fetch import (
+    MAX_BYTES,
+    TIMEOUT_S,
+    TOTAL_TIMEOUT_S,
+    Response,
+    open_url,
+    tls_context,
+    whole_file,
+)
 from procserver.protocols.http import Url, parse_url
 
 MIB = 1024 * 1024
