@@ -23,7 +23,7 @@ check: $(VENV)/.ok-dev ## lint, formatting, types, and the layers of the code
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy $(foreach folder,$(CODE),$(if $(wildcard $(folder)/*.py),$(folder)))
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 loadtest: $(VENV)/.ok-loadtest ## start a server, load it with Locust, leave a folder of results
 	@exec $(BIN)/python -m loadtest run $(if $(filter --serve% --host%,$(ARGS)),,--serve "") $(ARGS)

@@ -1,0 +1,99 @@
+"""The map of the code holds: imports point down, and each library stays in its room."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.repository import ROOT, imports_of, python_files, shown
+
+LINT = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"]
+
+# Which rooms may import what is not the standard library; a package's name ends in a slash.
+ROOMS_OF = {
+    "click": ("procserver/__main__.py", "procserver/cli/", "loadtest/commands.py"),
+    "h11": ("procserver/fetch.py",),
+    "locust": ("loadtest/",),
+    "psutil": ("procserver/resources.py",),
+    "rich": ("procserver/cli/",),
+}
+FROM_PROCSERVER_INTO_LOADTEST = {
+    "procserver.__version__",
+    "procserver.addresses",
+    "procserver.client",
+    "procserver.controlclient",
+    "procserver.errors",
+    "procserver.resources",
+}
+
+
+def lint(root: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(LINT, cwd=root, capture_output=True, text=True, check=False)
+
+
+def test_layers_are_kept() -> None:
+    """import-linter finds nothing against the contracts in pyproject.toml."""
+    result = lint(ROOT)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("room", "line", "found"),
+    [
+        ("worker.py", "import procserver.pool", "procserver.worker -> procserver.pool"),
+        ("pool.py", "import procserver.server", "procserver.pool -> procserver.server"),
+        ("client.py", "import procserver.fetch", "procserver.client -> procserver.fetch"),
+        ("supervisor.py", "import procserver.greeting", "procserver.supervisor -> procserver.greeting"),
+        ("deadlines.py", "import time", "procserver.deadlines -> time"),
+        ("connection.py", "import psutil", "procserver.connection -> psutil"),
+        ("unheard_of.py", "", "- procserver.unheard_of"),
+    ],
+)
+def test_layers_are_guarded(room: str, line: str, found: str, tmp_path: Path) -> None:
+    """Each rule, broken in a copy, is reported: the test above can fail."""
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(
+        ROOT / "procserver", tmp_path / "procserver", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    with (tmp_path / "procserver" / room).open("a") as source:
+        source.write(f"\n{line}\n")
+    result = lint(tmp_path)
+    assert result.returncode != 0
+    assert found in result.stdout
+
+
+@pytest.mark.parametrize("library", ROOMS_OF)
+def test_a_library_stays_in_its_room(library: str) -> None:
+    """What is dear to import, or to know, is imported where it is needed and nowhere else."""
+    importers = {
+        shown(path)
+        for path in python_files("procserver", "loadtest")
+        if any(module.split(".")[0] == library for module in imports_of(path))
+    }
+    strays = {path for path in importers if not path.startswith(ROOMS_OF[library])}
+    assert not strays
+
+
+def test_the_load_generator_knows_only_the_outside_of_the_server() -> None:
+    """A load generator speaks to a server as anybody would; it reuses clients and the wire protocol alone."""
+    for path in python_files("loadtest"):
+        used = {module for module in imports_of(path) if module.split(".")[0] == "procserver"}
+        protocols = {module for module in used if module.startswith("procserver.protocols")}
+        assert used - protocols <= FROM_PROCSERVER_INTO_LOADTEST, shown(path)
+
+
+def test_nobody_imports_the_locustfile() -> None:
+    """Locust runs it as a top-level module; imported too, it would run twice, each listener registered twice."""
+    for path in python_files("procserver", "loadtest", "tests"):
+        assert "loadtest.tcp_user" not in set(imports_of(path)), shown(path)
+
+
+def test_tests_never_load_locust() -> None:
+    """Importing it patches sockets, processes and signals of the whole process."""
+    for path in python_files("tests"):
+        if path.parent.name != "support":
+            assert not any(module.split(".")[0] in {"gevent", "locust"} for module in imports_of(path)), (
+                shown(path)
+            )

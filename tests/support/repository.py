@@ -1,0 +1,60 @@
+"""The project's own files, for the tests that read them."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = (".ci", "benchmarks", "deploy", "docs", "examples", "loadtest", "procserver", "tests")
+TEXT = {
+    ".cfg",
+    ".css",
+    ".html",
+    ".js",
+    ".json",
+    ".lock",
+    ".md",
+    ".py",
+    ".service",
+    ".sh",
+    ".toml",
+    ".txt",
+    ".yaml",
+    ".yml",
+}
+
+
+def python_files(*folders: str) -> list[Path]:
+    """The Python files of these folders of the repository, sorted."""
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def text_files() -> list[Path]:
+    """Every file that a person wrote: those at the top, and those in the folders of the project."""
+    top = [path for path in ROOT.iterdir() if path.is_file() and not path.name.startswith(".")]
+    below = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
+    return sorted(path for path in top + below if path.is_file() and (path.suffix in TEXT or not path.suffix))
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """The modules that a file imports anywhere in it, but for those that only a type checker reads."""
+    nodes: list[ast.AST] = [ast.parse(path.read_text())]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            module = node.module or ""
+            # `from procserver import client` names a module, too.
+            yield from (
+                (f"{module}.{alias.name}" for alias in node.names) if module == "procserver" else (module,)
+            )
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            nodes.extend(node.orelse)
+        else:
+            nodes.extend(ast.iter_child_nodes(node))
+
+
+def shown(path: Path) -> str:
+    return str(path.relative_to(ROOT))
