@@ -1,0 +1,25 @@
+"""What holds for every test: no setting leaks in, no process leaks out."""
+
+import os
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+from tests.support.leftovers import end_leftovers, mark_this_run, processes_of_this_run
+
+mark_this_run()
+for name in [name for name in os.environ if name.startswith("PROCSERVER_")]:
+    del os.environ[name]  # the developer's own, for a server of theirs
+
+# A slow machine is no failure; what CI finds, it finds again.
+hypothesis.settings.register_profile("procserver", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("procserver")
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left_behind() -> Iterator[None]:
+    before = processes_of_this_run()
+    yield
+    left = end_leftovers(before)
+    assert not left, f"the test left processes behind, now killed: {left}"
