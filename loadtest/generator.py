@@ -1,0 +1,85 @@
+"""The generator of a run: Locust, headless, in processes of its own."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from loadtest.books import Account
+from loadtest.processes import LineReader, Piped, start, stop
+from loadtest.settings import RunSettings
+from procserver.errors import ProcserverError
+
+__all__ = ["USERS", "Generator", "GeneratorError"]
+
+LOCUSTFILE = Path(__file__).with_name("tcp_user.py")
+USERS = {"greeting": "GreetingUser", "connect": "ConnectUser"}
+STOP_TIMEOUT_S = 5
+# Beyond warm-up, duration and stop: importing Locust, forking, workers' reports.
+OVERHEAD_TIMEOUT_S = 45.0
+TERM_TIMEOUT_S = 25.0
+
+
+class GeneratorError(ProcserverError):
+    """Locust could not be run, or left no account."""
+
+
+class Generator:
+    """One run of Locust: start it, follow it, read its closing account."""
+
+    def __init__(self, settings: RunSettings, host: str, account_path: str, log_path: str) -> None:
+        self.settings = settings
+        self.account_path = account_path
+        self.log_path = log_path
+        progress, writer = os.pipe()
+        self.progress = LineReader(progress)
+        try:
+            with open(log_path, "wb") as log:
+                self.process: Piped = start(self.command(host, writer), log=log, pass_fds=[writer])
+        finally:
+            os.close(writer)
+
+    def command(self, host: str, progress_fd: int) -> list[str]:
+        settings = self.settings
+        command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), USERS[settings.user]]
+        command += ["--headless", "--only-summary", "--host", host, "--stop-timeout", f"{STOP_TIMEOUT_S}s"]
+        command += ["--users", str(settings.connections), "--spawn-rate", str(settings.connections)]
+        command += ["--framing", settings.framing, "--name-length", str(settings.name_length)]
+        command += ["--pacing", f"{settings.pacing_s}s", "--request-timeout", f"{settings.request_timeout_s}s"]
+        command += ["--warmup", f"{settings.warmup_s}s", "--measure", f"{settings.duration_s}s"]
+        command += ["--account", self.account_path, "--progress-fd", str(progress_fd)]
+        if settings.processes > 1:
+            command += ["--processes", str(settings.processes)]
+        return command
+
+    def follow(self, show: Callable[[dict[str, Any]], None]) -> None:
+        """Until it ends; `show` gets each line of progress. GeneratorError if it outlives its bound."""
+        settings = self.settings
+        left = settings.warmup_s + settings.duration_s + STOP_TIMEOUT_S + OVERHEAD_TIMEOUT_S
+        while not self.progress.ended:
+            line = self.progress.line(timeout_s=left)
+            if line is not None:
+                show(msgspec.json.decode(line))
+                left = settings.duration_s + settings.warmup_s + STOP_TIMEOUT_S + OVERHEAD_TIMEOUT_S
+            elif not self.progress.ended:
+                self.stop()
+                raise GeneratorError(f"Locust did not end in time; its log is {self.log_path}")
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End the load early; the account is written all the same."""
+        stop(self.process, TERM_TIMEOUT_S)
+
+    def account(self) -> Account:
+        """What it did. GeneratorError, with the last thing Locust said, if it left no account."""
+        self.progress.close()
+        try:
+            with open(self.account_path, "rb") as file:
+                return msgspec.json.decode(file.read(), type=Account)
+        except FileNotFoundError:
+            said = Path(self.log_path).read_text(errors="replace").strip().splitlines()
+            last = said[-1] if said else "it said nothing"
+            raise GeneratorError(f"Locust left no account (exit {self.process.returncode}): {last}") from None

@@ -1,0 +1,99 @@
+"""What a run says at a terminal: one line while it goes on, a summary at its end."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from loadtest.settings import RunSettings
+from loadtest.units import format_bytes, format_count, format_duration, format_us
+
+__all__ = ["Progress", "summary"]
+
+CLEAR_LINE = "\r\x1b[K"
+HEADLINES = {"pass": "PASS", "fail": "FAIL", "invalid": "INVALID"}
+
+
+class Progress:
+    """One line, rewritten each second, where there is a terminal; stages only where there is none."""
+
+    def __init__(self, stream: TextIO, settings: RunSettings) -> None:
+        self.stream = stream
+        self.live = stream.isatty()
+        self.main = "message" if settings.user == "greeting" else "greeting"
+        self.total_s = settings.warmup_s + settings.duration_s
+        self.started_s: float | None = None
+
+    def show(self, event: dict[str, Any]) -> None:
+        if "stage" in event:
+            self.stream.write(f"{CLEAR_LINE if self.live else ''}{event['stage']}\n")
+        elif self.live:
+            self.stream.write(CLEAR_LINE + self.line(event)[: os.get_terminal_size(self.stream.fileno()).columns - 1])
+        self.stream.flush()
+
+    def line(self, event: dict[str, Any]) -> str:
+        if self.started_s is None:
+            self.started_s = time.monotonic() - 1
+        left_s = max(0.0, self.total_s - (time.monotonic() - self.started_s))
+        row = event["requests"].get(self.main) or {"ok": 0, "p50_us": None, "p99_us": None}
+        failed = sum(r["failed"] for r in event["requests"].values())
+        word = "measuring" if event["phase"] == "measure" else "warming up"
+        return (
+            f"{word}, {format_duration(round(left_s))} left: {event['users']} users, "
+            f"{format_count(row['ok'])} {self.main}s/s, p50 {format_us(row['p50_us'])}, p99 {format_us(row['p99_us'])}"
+            + (f", {format_count(failed)} FAILED" if failed else "")
+        )
+
+    def close(self) -> None:
+        if self.live:
+            self.stream.write(CLEAR_LINE)
+            self.stream.flush()
+
+
+def summary(document: dict[str, Any], folder: Path) -> str:
+    """What a reader needs first: the verdict and why, the requests, the server, whether both sides agree."""
+    settings = document["settings"]
+    lines = [
+        f"{HEADLINES[document['verdict']]}  {settings['connections']} connections to {settings['host']}, "
+        f"{settings['framing']} framing, {format_duration(document['duration_s'])} measured",
+        *(f"  because {reason}" for reason in document["reasons"]),
+        "",
+        f"  {'request':<11}{'ok':>10}{'failed':>9}{'cut off':>9}{'per s':>10}{'p50':>10}{'p90':>10}{'p99':>10}{'max':>10}",
+    ]
+    for name, row in document["requests"].items():
+        times = row["response_us"] or {}
+        shown = "".join(f"{format_us(times.get(key)):>10}" for key in ("p50", "p90", "p99", "max"))
+        counts = f"{format_count(row['ok']):>10}{format_count(row['failed']):>9}{format_count(row['censored']):>9}"
+        lines.append(f"  {name:<11}{counts}{format_count(row['rate_achieved']):>10}{shown}")
+        lines += [f"    {format_count(count)} x {error}" for error, count in row["errors"].items()]
+    lines += ["", *(f"  {line}" for line in [*_server(document), *_agreement(document)]), ""]
+    lines.append(f"  report: {folder / 'report.html'}")
+    return "\n".join(lines)
+
+
+def _server(document: dict[str, Any]) -> list[str]:
+    server = document["server"]
+    if server is None:
+        return ["server: not followed (no --control or --pid)"]
+    cores = "-" if server["cpu_cores"] is None else f"{server['cpu_cores']:.2f} cores"
+    line = (
+        f"server: {cores}, {format_bytes(server['pss_bytes_max'])} PSS in {server['processes_max']} processes, "
+        f"{format_count(server['fds_max'])} descriptors"
+    )
+    if server["workers_busy_max"] is not None:
+        line += f"; at most {server['workers_busy_max']} workers busy, {server['queue_depth_max']} connections queued"
+    cost = document["sampler_cost"]
+    return [line] + ([f"watching it cost {cost['core_share']:.1%} of a core"] if cost and cost["core_share"] else [])
+
+
+def _agreement(document: dict[str, Any]) -> list[str]:
+    reconciled = document["reconciled"]
+    if reconciled is None:
+        return ["books: not compared (the server's control socket is not known)"]
+    client, server = reconciled["client"], reconciled["server"]
+    pairs = ", ".join(f"{format_count(client[k])} of {format_count(server[k])} {k}" for k in client)
+    if reconciled["exact"]:
+        return [f"books: equal on both sides, {format_count(client['connections'])} connections and "
+                f"{format_count(client['messages'])} messages"]
+    word = "agree within what was cut off" if reconciled["ok"] else "DIFFER"
+    return [f"books: {word}; we have {pairs} that the server counted"]

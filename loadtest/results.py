@@ -1,0 +1,210 @@
+"""What a run leaves behind: `run.json` and the tables beside it, built from three accounts.
+
+The generator's closing account, the tracker's samples, and what the server said of itself before and after.
+Pure but for `write`.
+"""
+
+import base64
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from hdrh.histogram import HdrHistogram
+
+from loadtest.books import Account, Entry, Histogram
+from loadtest.timeline import Point, columns
+
+__all__ = ["FORMAT", "LAG", "histograms", "reconcile", "request_rows", "requests", "server_side", "write_table"]
+
+FORMAT = 1
+LAG = "generator lag"
+MEASURED = ("measure",)
+ORDER = ("handshake", "connect", "message", "greeting")
+SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999}
+HDR_MAX_US = 3_600_000_000
+
+
+def requests(account: Account, user: str) -> dict[str, dict[str, Any]]:
+    """What was measured, by request name. In a closed loop nothing is planned, and response is service.
+
+    A user that holds its connection makes it once, in the warm-up: such requests are told `over` the whole run.
+    """
+    order = [name for name in ORDER if name in account.ledger.names()]
+    order += [name for name in account.ledger.names() if name not in (*ORDER, LAG)]
+    table = {}
+    for name in order:
+        whole = user == "greeting" and name in ("handshake", "connect")
+        entry = account.ledger.total(name) if whole else account.ledger.total(name, MEASURED)
+        since = account.started if whole else (account.measure_from or 0.0)
+        measured_s = (account.measure_to or 0.0) - since
+        times = summary_us(entry.ok)
+        table[name] = {
+            "over": "run" if whole else "measure",
+            "planned": None,
+            "sent": entry.sent,
+            "ok": entry.ok.count,
+            "failed": entry.failed,
+            "censored": entry.censored,
+            "dropped": 0,
+            "rate_planned": None,
+            "rate_achieved": entry.ok.count / measured_s if measured_s > 0 else None,
+            "response_us": times,
+            "service_us": times,
+            "lag_us": None,
+            "errors": entry.errors,
+            "warmup": _warmup(account.ledger.total(name, ("warmup",))),
+        }
+    return table
+
+
+def summary_us(histogram: Histogram) -> dict[str, float | None] | None:
+    """Percentiles, greatest and mean; None of nothing, and no percentile with less than one sample beyond it."""
+    count = histogram.count
+    if not count:
+        return None
+    times: dict[str, float | None] = {
+        name: histogram.percentile(share) if count * (1 - share) >= 1 - 1e-9 or share <= 0.9 else None
+        for name, share in SHARES.items()
+    }
+    return {**times, "max": histogram.max_us, "min": histogram.min_us, "mean": round(histogram.sum_us / count, 1)}
+
+
+def reconcile(
+    account: Account, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
+    """Our tally against the server's own, over the whole run, warm-up included; None if it has none.
+
+    Where every request was confirmed both must be equal. Those that failed or were cut off may or may not have been
+    seen: then the server's count lies between what was confirmed and what was sent.
+    """
+    if before is None or after is None:
+        return None
+    client, server, difference = {}, {}, {}
+    unconfirmed = {}
+    for what, name in (("connections", "connect"), ("messages", "message")):
+        entry = account.ledger.total(name)
+        client[what], unconfirmed[what] = entry.ok.count, entry.unconfirmed
+        server[what] = int(after["totals"][what]) - int(before["totals"][what])
+        beyond = server[what] - client[what]
+        difference[what] = beyond if beyond < 0 else max(0, beyond - entry.unconfirmed)
+    return {
+        "ok": not any(difference.values()),
+        "exact": client == server,
+        "client": client,
+        "unconfirmed": unconfirmed,
+        "server": server,
+        "difference": difference,
+    }
+
+
+def server_side(
+    samples: Sequence[Mapping[str, Any]],
+    points: Sequence[Point],
+    account: Account,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+) -> dict[str, Any] | None:
+    """The server's processes over the run; None if they could not be followed."""
+    ticks = [line for line in samples if "server" in line]
+    if not ticks:
+        return None
+    first, last = ticks[0], ticks[-1]
+    cpu_s = last["server"]["cpu_s"] - first["server"]["cpu_s"]
+    pss = [p.pss_bytes for p in points if p.pss_bytes is not None]
+    busy = [p.workers_busy for p in points if p.workers_busy is not None]
+    measured = [p.cpu_cores for p in points if p.cpu_cores is not None and _measured(p, account)]
+    answered = account.ledger.total("message").ok.count
+    end = next((line for line in samples if line.get("kind") == "end"), None)
+    return {
+        "cpu_s": round(cpu_s, 3),
+        "cpu_cores": round(sum(measured) / len(measured), 4) if measured else None,
+        "cpu_us_per_message": round(cpu_s * 1e6 / answered, 2) if answered else None,
+        "pss_bytes_max": max(pss, default=None),
+        "pss_bytes_before": pss[0] if pss else None,
+        "pss_per_connection_bytes": round((max(pss) - pss[0]) / max(busy)) if pss and busy and max(busy) else None,
+        "uss_bytes_max": max((p.uss_bytes for p in points if p.uss_bytes is not None), default=None),
+        "fds_max": max((p.fds for p in points if p.fds is not None), default=None),
+        "processes_max": max((p.processes for p in points if p.processes is not None), default=None),
+        "workers_busy_max": max(busy, default=None),
+        "queue_depth_max": max((p.queue_depth for p in points if p.queue_depth is not None), default=None),
+        "listen_overflows": last["host"]["listen_overflows"] - first["host"]["listen_overflows"],
+        "retransmits": last["host"]["retransmits"] - first["host"]["retransmits"],
+        "switches": _switches(ticks),
+        "connections_by_worker": _connections_by_worker(ticks),
+        "tallies": {"before": before["totals"], "after": after["totals"]} if before and after else None,
+        "ended": end["reason"] if end else None,
+    }
+
+
+def sampler_cost(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """What watching cost: CPU seconds of the tracker, its share of one core, and how long a sample took at worst."""
+    ticks = [line for line in samples if "sampler" in line]
+    if len(ticks) < 2:
+        return None
+    cpu_s = ticks[-1]["sampler"]["cpu_s"] - ticks[0]["sampler"]["cpu_s"]
+    span_s = ticks[-1]["t"] - ticks[0]["t"]
+    return {
+        "cpu_s": round(cpu_s, 3),
+        "core_share": round(cpu_s / span_s, 4) if span_s else None,
+        "samples": len(ticks),
+        "sample_s_max": round(max(tick["sampler"]["took_s"] for tick in ticks), 4),
+    }
+
+
+def histograms(account: Account) -> dict[str, Any]:
+    """The measured histograms: our own buckets, and each as a compressed HdrHistogram for other tools."""
+    table: dict[str, Any] = {}
+    for name in account.ledger.names():
+        histogram = account.ledger.total(name, MEASURED).ok
+        hdr = HdrHistogram(1, HDR_MAX_US, 3)
+        for us, count in histogram.counts.items():
+            hdr.record_value(min(max(us, 1), HDR_MAX_US), count)
+        encoded = hdr.encode()
+        text = encoded.decode() if isinstance(encoded, bytes) else base64.b64encode(encoded).decode()
+        table[name] = {**msgspec.to_builtins(histogram, str_keys=True), "hdr_v2": text}
+    return {"format": FORMAT, "unit": "us", "histograms": table}
+
+
+def request_rows(table: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """`requests` as flat rows, for CSV."""
+    rows = []
+    for name, row in table.items():
+        times = row["response_us"] or {}
+        flat = {key: row[key] for key in ("sent", "ok", "failed", "censored", "dropped", "rate_achieved")}
+        rows.append({"name": name, **flat, **{f"{key}_us": value for key, value in times.items()}})
+    return rows
+
+
+def write_table(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    with open(f"{path}.part", "w", newline="") as file:
+        writer = csv.DictWriter(file, columns(list(map(dict, rows))))
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(f"{path}.part", path)
+
+
+def _warmup(entry: Entry) -> dict[str, int]:
+    return {"ok": entry.ok.count, "failed": entry.failed, "censored": entry.censored}
+
+
+def _measured(point: Point, account: Account) -> bool:
+    at = point.t_s + account.started
+    return (account.measure_from or 0.0) <= at <= (account.measure_to or 0.0)
+
+
+def _switches(ticks: Sequence[Mapping[str, Any]]) -> dict[str, int] | None:
+    details = [tick["detail"] for tick in ticks if "detail" in tick]
+    if not details:
+        return None
+    keys = ("voluntary_switches", "involuntary_switches")
+    return {key.removesuffix("_switches"): details[-1][key] - details[0][key] for key in keys}
+
+
+def _connections_by_worker(ticks: Sequence[Mapping[str, Any]]) -> list[int] | None:
+    """How many connections each worker has served, most first: fairness is a result. By the last status."""
+    for tick in reversed(ticks):
+        if counted := (tick.get("status") or {}).get("connections_by_pid"):
+            return sorted(counted.values(), reverse=True)
+    return None

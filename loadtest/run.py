@@ -1,0 +1,236 @@
+"""One run, end to end: the service, the generator, the tracker; then the accounts, the verdict, the folder."""
+
+import contextlib
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from loadtest import report, results, timeline, verdict
+from loadtest.books import Account
+from loadtest.generator import Generator
+from loadtest.processes import LineReader, Piped, start
+from loadtest.service import Service, ServiceError, attached, started
+from loadtest.settings import RunSettings
+from loadtest.thresholds import Threshold
+from procserver.resources import host_usage
+
+__all__ = ["Show", "run"]
+
+Show = Callable[[dict[str, Any]], None]
+
+SETTLE_TIMEOUT_S = 5.0
+SETTLE_POLL_S = 0.05
+TRACKER_READY_TIMEOUT_S = 10.0
+TRACKER_END_TIMEOUT_S = 10.0
+
+
+def run(settings: RunSettings, thresholds: list[Threshold], folder: Path, show: Show) -> dict[str, Any]:
+    """Make the run and leave its results in `folder`, which is empty; the document that is `run.json`.
+
+    ServiceError, GeneratorError: the run could not be made; logs are in the folder.
+    """
+    log_path = str(folder / "server.log")
+    if settings.serve is not None:
+        service_of = started(settings.serve, settings.framing, log_path)
+    else:
+        assert settings.host is not None
+        service_of = attached(settings.host, settings.control, settings.pid)
+    with service_of as service:
+        show({"stage": f"{'started' if settings.serve is not None else 'found'} the server at {service.host}"})
+        observed = _drive(settings, service, folder, show)
+    if service.exit_code:
+        observed["ended"] = observed["ended"] or f"it ended with exit code {service.exit_code}"
+    show({"stage": "writing the report"})
+    return _write(settings, thresholds, service, observed, folder)
+
+
+def _drive(settings: RunSettings, service: Service, folder: Path, show: Show) -> dict[str, Any]:
+    """Put the load on; what the three accounts say of it."""
+    before = service.status()
+    generator = Generator(settings, service.host, str(folder / "account.json"), str(folder / "locust.log"))
+    interrupted = False
+    after: dict[str, Any] | None = None
+    ended = None
+    with _tracked(service, generator, folder):
+        try:
+            generator.follow(show)
+        except KeyboardInterrupt:
+            interrupted = True
+            show({"stage": "interrupted: stopping the load; the report is still written"})
+        finally:
+            generator.stop()
+        account = generator.account()
+        try:
+            after = _settled(service)
+        except ServiceError as error:
+            ended = str(error)
+    return {
+        "account": account,
+        "before": before,
+        "after": after,
+        "ended": ended,
+        "interrupted": interrupted,
+        "samples": _samples(folder / "samples.jsonl"),
+    }
+
+
+@contextlib.contextmanager
+def _tracked(service: Service, generator: Generator, folder: Path) -> Any:  # noqa: ANN401  # a generator of nothing
+    """Follow the server's processes while the body runs; its end is told by the end of the tracker's input."""
+    if service.pid is None:
+        yield
+        return
+    command = [sys.executable, "-m", "loadtest.tracker", "--server", str(service.pid)]
+    command += ["--generator", str(generator.process.pid), "--output", str(folder / "samples.jsonl")]
+    if service.control is not None:
+        command += ["--control", service.control]
+    with open(folder / "tracker.log", "wb") as log:
+        tracker = start(command, log=log, pipes=True)
+    assert tracker.stdout is not None
+    ready = LineReader(os.dup(tracker.stdout.fileno()))
+    try:
+        if ready.line(TRACKER_READY_TIMEOUT_S) is None:
+            generator.stop()
+            raise ServiceError(f"the server's processes cannot be followed: see {folder / 'tracker.log'}")
+        yield
+    finally:
+        ready.close()
+        _end(tracker)
+
+
+def _end(tracker: Piped) -> None:
+    assert tracker.stdin is not None
+    assert tracker.stdout is not None
+    tracker.stdin.close()
+    tracker.stdout.close()
+    try:
+        tracker.wait(TRACKER_END_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        tracker.kill()
+        tracker.wait()
+
+
+def _settled(service: Service) -> dict[str, Any] | None:
+    """The server's account once it has seen the end of every connection of ours, or a bounded time has passed."""
+    deadline = time.monotonic() + SETTLE_TIMEOUT_S
+    while (status := service.status()) is not None and status["pool"]["busy"] and time.monotonic() < deadline:
+        time.sleep(SETTLE_POLL_S)
+    return status
+
+
+def _samples(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+
+
+def _write(
+    settings: RunSettings, thresholds: list[Threshold], service: Service, observed: dict[str, Any], folder: Path
+) -> dict[str, Any]:
+    account: Account = observed["account"]
+    points = timeline.points(observed["samples"], account.started)
+    table = timeline.rows(account, points)
+    document = _document(settings, service, observed, points)
+    judged = verdict.judge(document, thresholds, settings.user)
+    document = {
+        "format": results.FORMAT,
+        "verdict": judged.verdict,
+        "reasons": judged.reasons,
+        **document,
+        "thresholds": judged.thresholds,
+    }
+    results.write_table(str(folder / "requests.csv"), results.request_rows(document["requests"]))
+    results.write_table(str(folder / "timeline.csv"), table)
+    _write_json(folder / "histograms.json", results.histograms(account))
+    page = report.page(document, table, points, account)
+    _write_whole(folder / "report.html", page.encode())
+    _write_json(folder / "run.json", document)  # the last: where it is, the folder is complete
+    (folder / "account.json").unlink()  # all of it is in the files above
+    return document
+
+
+def _document(
+    settings: RunSettings, service: Service, observed: dict[str, Any], points: list[timeline.Point]
+) -> dict[str, Any]:
+    """`run.json` but for the verdict."""
+    account: Account = observed["account"]
+    before, after = observed["before"], observed["after"]
+    server = results.server_side(observed["samples"], points, account, before, after)
+    if server is not None and observed["ended"]:
+        server["ended"] = server["ended"] or observed["ended"]
+    made = account.ledger.total("connect").ok.count
+    lag = results.summary_us(account.ledger.total(results.LAG, ("measure",)).ok)
+    cores = [p.generator_cores_max for p in points if p.generator_cores_max is not None and p.t_s > settings.warmup_s]
+    return {
+        "started": datetime.fromtimestamp(account.started, UTC).isoformat(timespec="milliseconds"),
+        "duration_s": round((account.measure_to or 0.0) - (account.measure_from or 0.0), 3)
+        if account.measure_from
+        else 0.0,
+        "interrupted": observed["interrupted"],
+        "settings": msgspec.to_builtins(settings)
+        | {"host": service.host, "server": (before or {}).get("supervisor")},
+        "host": host_facts(),
+        "commit": commit(),
+        "requests": results.requests(account, settings.user),
+        "connections": {"asked": settings.connections, "made": min(made, settings.connections)},
+        "server": server,
+        "generator": {
+            "processes": account.processes,
+            "processes_lost": account.processes_lost,
+            "exceptions": account.exceptions,
+            "cores_max": round(sum(cores) / len(cores), 4) if cores else None,
+            "lag_us": lag,
+        },
+        "reconciled": results.reconcile(account, before, after),
+        "sampler_cost": results.sampler_cost(observed["samples"]),
+    }
+
+
+def host_facts() -> dict[str, Any]:
+    """What another run's host must be like to be compared with this one."""
+    return {
+        "cpus": host_usage().cpus,
+        "cpus_allowed": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "locust": version("locust"),
+    }
+
+
+def commit() -> str | None:
+    """The commit of the code under test, with `+` where the working tree differs; None outside of a repository."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def _write_json(path: Path, document: Any) -> None:  # noqa: ANN401  # whatever JSON has
+    _write_whole(path, msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    draft = path.with_suffix(path.suffix + ".part")
+    draft.write_bytes(data)
+    draft.replace(path)
+
+

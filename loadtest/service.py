@@ -1,0 +1,120 @@
+"""The service under load: a procserver started for the run, or one that is there already."""
+
+import contextlib
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from loadtest.processes import LineReader, Piped, start, stop
+from loadtest.target import parse_host
+from procserver import controlclient
+from procserver.errors import ProcserverError
+
+__all__ = ["Service", "ServiceError", "attached", "serve_args", "started"]
+
+READY_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 15.0
+STATUS_TIMEOUT_S = 5.0
+
+
+class ServiceError(ProcserverError):
+    """The service could not be started or found."""
+
+
+class Service:
+    """Where the load goes, and what is known of the processes behind it."""
+
+    def __init__(self, host: str, pid: int | None, control: str | None, process: Piped | None = None) -> None:
+        self.host = host
+        self.pid = pid
+        self.control = control
+        self.process = process
+        self.exit_code: int | None = None
+
+    def status(self) -> dict[str, Any] | None:
+        """The server's own account; None where it has no control socket. ServiceError if it does not answer."""
+        if self.control is None:
+            return None
+        try:
+            return controlclient.request(self.control, {"command": "status"}, timeout_s=STATUS_TIMEOUT_S)
+        except (OSError, ProcserverError) as error:
+            raise ServiceError(f"the server does not answer at {self.control}: {error}") from error
+
+    def stop(self) -> None:
+        if self.process is not None and self.exit_code is None:
+            self.exit_code = stop(self.process, STOP_TIMEOUT_S)
+
+
+def serve_args(text: str) -> list[str]:
+    """The arguments in `--serve "ARGS"`; ValueError if its quotes do not close."""
+    return shlex.split(text)
+
+
+@contextlib.contextmanager
+def started(args: list[str], framing: str, log_path: str) -> Iterator[Service]:
+    """A procserver of this interpreter on a free port of loopback, unless `args` bind it elsewhere."""
+    # A UNIX socket's path has 107 bytes at most: the folder of results may be deeper than that.
+    folder = tempfile.mkdtemp(prefix="loadtest-")
+    control = _option(args, "--control") or os.path.join(folder, "control")
+    ready, ready_writer = os.pipe()
+    command = [sys.executable, "-m", "procserver", "serve", *args, "--ready-fd", str(ready_writer)]
+    if not _option(args, "--bind", "-b"):
+        command += ["--bind", "127.0.0.1:0"]
+    if not _option(args, "--framing"):
+        command += ["--framing", framing]
+    if not _option(args, "--control"):
+        command += ["--control", control]
+    try:
+        with open(log_path, "wb") as log:
+            process = start(command, log=log, pass_fds=[ready_writer])
+    finally:
+        os.close(ready_writer)
+    service = Service("", process.pid, None if control == "none" else control, process)
+    try:
+        service.host = _host_when_ready(ready, log_path)
+        yield service
+    finally:
+        service.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def attached(host: str, control: str | None, pid: int | None) -> Iterator[Service]:
+    """A service that runs already; its processes are followed if `control` or `pid` tells of them."""
+    parse_host(host)
+    service = Service(host, pid, control)
+    if (status := service.status()) is not None and pid is None:
+        service.pid = int(status["supervisor"]["pid"])
+    yield service
+
+
+def _host_when_ready(ready: int, log_path: str) -> str:
+    reader = LineReader(ready)
+    try:
+        line = reader.line(READY_TIMEOUT_S)
+    finally:
+        reader.close()
+    if line is None:
+        why = "ended" if reader.ended else f"was not ready after {READY_TIMEOUT_S:.0f} s"
+        raise ServiceError(f"the server {why}: {_last_line(log_path)}")
+    first = line.decode().removeprefix("listening on ").split(", ")[0]
+    return f"tcp://{first.replace('0.0.0.0:', '127.0.0.1:', 1)}"
+
+
+def _option(args: list[str], *names: str) -> str | None:
+    """The value of an option in `args`, written `--name value` or `--name=value`."""
+    for i, arg in enumerate(args):
+        name, equals, value = arg.partition("=")
+        if name in names:
+            return value if equals else (args[i + 1] if i + 1 < len(args) else "")
+    return None
+
+
+def _last_line(path: str) -> str:
+    with open(path, "rb") as file:
+        lines = file.read()[-4096:].decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"

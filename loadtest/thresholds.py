@@ -1,0 +1,94 @@
+"""Thresholds: `message.p99<5ms`, `errors<0.1%`, `server.pss_per_connection<400KiB`. Pure; read before the run starts.
+
+    REQUEST.p50 p90 p99 p99_9 max mean          time, in us, ms or s     (REQUEST: handshake, connect, message ...)
+    REQUEST.errors, errors                      share, in % or as a number
+    REQUEST.rate                                answers per second
+    censored, dropped                           requests
+    server.cpu                                  cores, on average
+    server.pss.max, server.pss_per_connection   size, in B, KiB, MiB or GiB
+    server.fds.max, server.processes.max, queue.depth.max, listen.overflows
+    lag.p99, lag.max                            time: how late the generator's own timers fired
+"""
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+__all__ = ["REQUESTS", "Threshold", "parse_threshold"]
+
+REQUESTS = {
+    "greeting": ("handshake", "connect", "message"),
+    "connect": ("handshake", "connect", "message", "greeting"),
+}
+_TIMES = ("p50", "p90", "p99", "p99_9", "max", "mean")
+_KINDS = {
+    "errors": "share",
+    "censored": "count",
+    "dropped": "count",
+    "server.cpu": "count",
+    "server.pss.max": "size",
+    "server.pss_per_connection": "size",
+    "server.fds.max": "count",
+    "server.processes.max": "count",
+    "queue.depth.max": "count",
+    "listen.overflows": "count",
+    "lag.p99": "time",
+    "lag.max": "time",
+}
+_UNITS = {
+    "time": {"us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6},
+    "share": {"%": 0.01, "": 1.0},
+    "size": {"B": 1.0, "KiB": 1024.0, "MiB": 1024.0**2, "GiB": 1024.0**3},
+    "count": {"": 1.0},
+    "rate": {"/s": 1.0, "": 1.0},
+}
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "=": operator.eq,
+}
+_EXPRESSION = re.compile(r"\s*([a-z0-9_.]+)\s*(<=|>=|<|>|=)\s*(\d+(?:\.\d+)?)\s*([a-zA-Zµ%/]*)\s*")
+
+
+class Threshold(NamedTuple):
+    """`metric operator limit`, the limit in the metric's own unit: microseconds, bytes, or a number."""
+
+    expression: str
+    metric: str
+    operator: str
+    limit: float
+
+    def holds(self, metrics: Mapping[str, float | None]) -> bool | None:
+        """None if the metric has no value: nothing was measured, so nothing is proved."""
+        value = metrics.get(self.metric)
+        return None if value is None else _OPERATORS[self.operator](value, self.limit)
+
+
+def parse_threshold(expression: str, user: str) -> Threshold:
+    """ValueError says what is wrong and what is allowed; `user` decides which requests there will be."""
+    match = _EXPRESSION.fullmatch(expression)
+    if match is None:
+        raise ValueError(f"{expression!r} is no threshold; write METRIC<VALUE, as message.p99<5ms or errors<0.1%")
+    metric, comparison, number, unit = match.groups()
+    units = _UNITS[_kind(metric, user)]
+    if unit not in units:
+        allowed = ", ".join(repr(name) for name in units)
+        raise ValueError(f"{expression!r}: {metric} has no unit {unit!r}; allowed are {allowed}")
+    return Threshold(expression, metric, comparison, float(number) * units[unit])
+
+
+def _kind(metric: str, user: str) -> str:
+    if metric in _KINDS:
+        return _KINDS[metric]
+    request, _, what = metric.partition(".")
+    if request in REQUESTS[user]:
+        if what in _TIMES:
+            return "time"
+        if what in ("errors", "rate"):
+            return "share" if what == "errors" else "rate"
+    requests = "|".join(REQUESTS[user])
+    known = ", ".join([f"({requests}).({'|'.join(_TIMES)}|errors|rate)", *_KINDS])
+    raise ValueError(f"there is no metric {metric!r}; there are {known}")

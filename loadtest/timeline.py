@@ -1,0 +1,123 @@
+"""What happened when: the generator's windows and the tracker's samples on one axis. Pure.
+
+Time 0 is the moment in which the load began. Windows are stamped with the Unix clock, samples with the monotonic
+one; the tracker's first line has both.
+"""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from loadtest.books import Account, Entry
+
+__all__ = ["Point", "columns", "points", "rows"]
+
+CPU_SPAN_S = 0.9  # CPU time comes in ticks of 10 ms: shorter spans would show the ticks
+
+
+class Point(msgspec.Struct):
+    """One sample of the server's side; what was not sampled at this tick is None."""
+
+    t_s: float
+    cpu_cores: float | None = None
+    generator_cores_max: float | None = None  # of its busiest process
+    host_cores: float | None = None
+    processes: int | None = None
+    pss_bytes: int | None = None
+    uss_bytes: int | None = None
+    fds: int | None = None
+    workers_busy: int | None = None
+    workers_idle: int | None = None
+    queue_depth: int | None = None
+
+
+def points(samples: Sequence[dict[str, Any]], started: float) -> list[Point]:
+    """Samples as rates and gauges, in order of time."""
+    offset = next((line["epoch"] - line["t"] for line in samples if "epoch" in line), 0.0) - started
+    found: list[Point] = []
+    ticks = [line for line in samples if "server" in line]
+    earlier = iter(ticks)
+    base = next(earlier, None)
+    following = next(earlier, None)
+    for tick in ticks:
+        while following is not None and tick["t"] - following["t"] >= CPU_SPAN_S:
+            base, following = following, next(earlier, None)
+        point = Point(tick["t"] + offset, processes=tick["server"]["processes"])
+        if base is not None and tick["t"] - base["t"] >= CPU_SPAN_S:
+            span_s = tick["t"] - base["t"]
+            point.cpu_cores = (tick["server"]["cpu_s"] - base["server"]["cpu_s"]) / span_s
+            point.host_cores = (tick["host"]["busy_s"] - base["host"]["busy_s"]) / span_s
+            point.generator_cores_max = _busiest(base.get("generator"), tick.get("generator"), span_s)
+        if detail := tick.get("detail"):
+            point.pss_bytes, point.uss_bytes, point.fds = detail["pss_bytes"], detail["uss_bytes"], detail["fds"]
+        if pool := (tick.get("status") or {}).get("pool"):
+            point.workers_busy, point.workers_idle = pool["busy"], pool["idle"]
+            point.queue_depth = tick["status"]["queue"]["depth"]
+        found.append(point)
+    return found
+
+
+def rows(account: Account, found: Iterable[Point]) -> list[dict[str, Any]]:
+    """One row per window of the ledger, also where nothing ended in it: a stall is a row of zeros."""
+    ledger = account.ledger
+    if not ledger.timeline:
+        return []
+    names = ledger.names()
+    by_window = _by_window(found, account, ledger.window_s)
+    table = []
+    for second in range(min(ledger.timeline), max(ledger.timeline) + 1, ledger.window_s):
+        row: dict[str, Any] = {
+            # The first window begins with the load, inside its second.
+            "t_s": round(max(0.0, second - account.started), 3),
+            "seconds": round(min(second + ledger.window_s, account.stopped) - max(second, account.started), 3),
+            "phase": "measure" if account.measure_from and second + 1 > account.measure_from else "warmup",
+        }
+        entries = ledger.timeline.get(second, {})
+        for name in names:
+            row |= _request_columns(name, entries.get(name))
+        row |= by_window.get(second, {})
+        table.append(row)
+    return table
+
+
+def columns(table: Sequence[dict[str, Any]]) -> list[str]:
+    """Every column of any row, in order of first appearance."""
+    return list(dict.fromkeys(itertools.chain.from_iterable(table)))
+
+
+def _request_columns(name: str, entry: Entry | None) -> dict[str, Any]:
+    key = name.replace(" ", "_")
+    if entry is None:
+        return {f"{key}.ok": 0, f"{key}.failed": 0} | {f"{key}.{p}_us": None for p in ("p50", "p90", "p99", "max")}
+    return {
+        f"{key}.ok": entry.ok.count,
+        f"{key}.failed": entry.failed,
+        f"{key}.p50_us": entry.ok.percentile(0.5),
+        f"{key}.p90_us": entry.ok.percentile(0.9),
+        f"{key}.p99_us": entry.ok.percentile(0.99),
+        f"{key}.max_us": entry.ok.max_us,
+    }
+
+
+def _by_window(found: Iterable[Point], account: Account, window_s: int) -> dict[int, dict[str, Any]]:
+    """The last value of each gauge within each window."""
+    table: dict[int, dict[str, Any]] = {}
+    for point in found:
+        second = int(point.t_s + account.started) // window_s * window_s
+        row = table.setdefault(second, {})
+        for field, value in msgspec.structs.asdict(point).items():
+            if field != "t_s":
+                column = f"server.{field}" if not field.startswith(("generator", "host")) else field
+                row[column] = value if value is not None else row.get(column)
+    return table
+
+
+def _busiest(base: dict[str, Any] | None, tick: dict[str, Any] | None, span_s: float) -> float | None:
+    """CPU share of the generator's busiest process over the span."""
+    if not base or not tick:
+        return None
+    before = base["cpu_s_by_pid"]
+    used = [cpu_s - before[pid] for pid, cpu_s in tick["cpu_s_by_pid"].items() if pid in before]
+    return max(used) / span_s if used else None

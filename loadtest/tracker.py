@@ -1,0 +1,152 @@
+"""The tracker: a process of its own that follows the server's processes, the generator's, and the host.
+
+    python -m loadtest.tracker --server PID [--control PATH] [--generator PID] --output samples.jsonl
+
+Beside the generator, not in it: a greenlet there would be late exactly when the generator is busy. It writes one
+JSON line per sample, stamped with the monotonic clock, and ends by itself when the server goes or when its
+standard input ends, which is when its parent goes. It prints `ready` once the first sample is written.
+
+Three paces: CPU and process count at `interval_s`; status, children and memory less often, as they cost more;
+memory never more than 2 % of the time. Its own cost is in every line. After 3 000 samples the pace halves, and
+again after as many, so that the file stays small however long the run.
+"""
+
+import argparse
+import select
+import sys
+import time
+from dataclasses import asdict
+from typing import Any, TextIO
+
+import msgspec
+
+from procserver import controlclient
+from procserver.errors import ProcserverError
+from procserver.resources import Tree, host_usage, own_cpu_s
+
+__all__ = ["Tracker", "main"]
+
+INTERVAL_S = 0.2
+STATUS_INTERVAL_S = 0.4
+CHILDREN_INTERVAL_S = 1.0
+DETAIL_INTERVAL_S = 1.0
+DETAIL_SHARE_MAX = 0.02
+STATUS_TIMEOUT_S = 1.0
+SAMPLES_PER_PACE = 3000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m loadtest.tracker")
+    parser.add_argument("--server", type=int, required=True, metavar="PID")
+    parser.add_argument("--generator", type=int, metavar="PID")
+    parser.add_argument("--control", metavar="PATH")
+    parser.add_argument("--output", required=True, metavar="FILE")
+    parser.add_argument("--interval", type=float, default=INTERVAL_S, metavar="SECONDS")
+    chosen = parser.parse_args()
+    with open(chosen.output, "x") as output:
+        tracker = Tracker(chosen.server, chosen.generator, chosen.control, output, chosen.interval)
+        tracker.run()
+
+
+class Tracker:
+    """Samples on an absolute schedule until the server or the parent is gone."""
+
+    def __init__(
+        self, server: int, generator: int | None, control: str | None, output: TextIO, interval_s: float
+    ) -> None:
+        self.server = Tree(server)
+        self.generator = Tree(generator) if generator else None
+        self.control = control
+        self.output = output
+        self.interval_s = interval_s
+        self.samples = 0
+        self.detail_interval_s = DETAIL_INTERVAL_S
+        self.due: dict[str, float] = {}
+
+    def run(self) -> None:
+        start = time.monotonic()
+        self.write({"t": start, "epoch": time.time(), "interval_s": self.interval_s, "kind": "start"})
+        due = start
+        while self.sample_unless_gone():
+            if self.samples == 1:
+                print("ready", flush=True)
+            if self.samples % SAMPLES_PER_PACE == 0:
+                self.interval_s *= 2
+                self.detail_interval_s *= 2
+            due = max(due + self.interval_s, time.monotonic())  # late is late: no burst to catch up
+            if parent_gone(due - time.monotonic()):
+                self.sample_unless_gone(whole=True)  # the end of the run, in every respect
+                return
+
+    def sample_unless_gone(self, *, whole: bool = False) -> bool:
+        if whole:
+            self.due.clear()
+        try:
+            self.write(self.sample())
+        except ProcessLookupError as error:
+            self.write({"t": time.monotonic(), "kind": "end", "reason": str(error)})
+            return False
+        self.samples += 1
+        return True
+
+    def sample(self) -> dict[str, Any]:
+        now = time.monotonic()
+        sample: dict[str, Any] = {"t": now, "host": asdict(host_usage())}
+        if self.is_due("children", now, CHILDREN_INTERVAL_S):
+            self.server.refresh()
+        sample["server"] = asdict(self.server.usage())
+        if self.generator is not None:
+            sample["generator"] = self.sample_generator(now)
+        if self.is_due("detail", now, self.detail_interval_s):
+            before = time.monotonic()
+            sample["detail"] = asdict(self.server.detail())
+            took_s = time.monotonic() - before
+            self.due["detail"] = max(self.due["detail"], now + took_s / DETAIL_SHARE_MAX)
+        if self.control is not None and self.is_due("status", now, STATUS_INTERVAL_S):
+            sample["status"] = self.ask_status()
+        sample["sampler"] = {"cpu_s": own_cpu_s(), "took_s": time.monotonic() - now}
+        return sample
+
+    def is_due(self, what: str, now: float, interval_s: float) -> bool:
+        if now < self.due.get(what, 0.0):
+            return False
+        self.due[what] = now + interval_s - self.interval_s / 2  # the tick that is nearest
+        return True
+
+    def sample_generator(self, now: float) -> dict[str, Any] | None:
+        assert self.generator is not None
+        try:
+            if self.is_due("generator", now, CHILDREN_INTERVAL_S):
+                self.generator.refresh()
+            return asdict(self.generator.usage())
+        except ProcessLookupError:
+            self.generator = None  # the load has ended; the server is followed on
+            return None
+
+    def ask_status(self) -> dict[str, Any]:
+        """Pool, queue, totals and each worker's connections; an `error` where the server does not answer."""
+        assert self.control is not None
+        before = time.monotonic()
+        try:
+            status: dict[str, Any] = controlclient.request(
+                self.control, {"command": "status"}, timeout_s=STATUS_TIMEOUT_S
+            )
+        except (OSError, ProcserverError) as error:
+            return {"error": str(error) or type(error).__name__}
+        workers = {str(row["pid"]): row["connections"] for row in status.get("workers", [])}
+        kept = {key: status.get(key) for key in ("pool", "queue", "totals")}
+        return {**kept, "connections_by_pid": workers, "took_s": time.monotonic() - before}
+
+    def write(self, line: dict[str, Any]) -> None:
+        self.output.write(msgspec.json.encode(line).decode() + "\n")
+        self.output.flush()
+
+
+def parent_gone(timeout_s: float) -> bool:
+    """Wait for the next tick, or for the end of standard input."""
+    readable, _, _ = select.select([sys.stdin], [], [], max(0.0, timeout_s))
+    return bool(readable) and not sys.stdin.buffer.raw.read(4096)  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    main()
