@@ -4,8 +4,7 @@ The public names are resolved at first use (PEP 562): a worker that needs
 `Connection` must not pay, in memory, for what only the supervisor imports.
 """
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # read as true by type checkers; `typing` itself is not worth its memory
 if TYPE_CHECKING:
     from procserver.connection import Connection
     from procserver.errors import ConfigError, ProcserverError

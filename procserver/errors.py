@@ -2,6 +2,7 @@
 
     ProcserverError
      ├─ ConfigError            the operator: a setting, a file, a handler's name
+     ├─ StartError             the operator: the machine did not allow it (an address in use, a right that is missing)
      ├─ LocalProtocolError     the handler's author: the API was misused
      ├─ RemoteProtocolError    the peer broke the protocol
      │   ├─ MessageTooLong
@@ -30,6 +31,7 @@ __all__ = [
     "ProcserverError",
     "Refused",
     "RemoteProtocolError",
+    "StartError",
     "WriteTimeout",
 ]
 
@@ -40,6 +42,10 @@ class ProcserverError(Exception):
 
 class ConfigError(ProcserverError):
     """The operator's: the text names key, value, reason and allowed range."""
+
+
+class StartError(ProcserverError):
+    """The operator's: the settings are well, but this machine does not allow what they ask."""
 
 
 class LocalProtocolError(ProcserverError):

@@ -1,0 +1,73 @@
+"""The scoreboard's layout: what each word of a slot means, and who writes it. Constants only.
+
+This module is loaded by every worker: it imports nothing.
+"""
+
+MAGIC = 0x70726F6373727631  # "procsrv1"
+VERSION = 1
+SLOT_WORDS = 64
+SLOT_BYTES = SLOT_WORDS * 8
+
+# Header words, all written by the supervisor.
+H_MAGIC, H_VERSION, H_SLOTS, H_DRAIN, H_TICK_NS = range(5)
+
+# Slot words written by the supervisor.
+PID, GENERATION, ARMED = range(3)
+# Slot words written by the worker.
+STATE, STAGE, SINCE_NS, REGISTERED_NS, STOP_SEEN = range(8, 13)
+CONNECTIONS, MESSAGES, BYTES_IN, BYTES_OUT, RECORDS_DROPPED = range(13, 18)
+OUTCOMES = 18  # thirteen words, see OUTCOME_NAMES
+STARTED_NS, MESSAGES_BEFORE, BYTES_IN_BEFORE, BYTES_OUT_BEFORE = range(32, 36)
+USAGE_BEFORE = 36  # six words, see USAGE_NAMES
+LISTENER, PEER_PORT = range(44, 46)
+PEER = 48  # eight words: the peer's address as text, NUL-padded
+PEER_BYTES = 64
+
+FREE, STARTING, IDLE, BUSY, LEAVING = range(5)
+STATE_NAMES = ("free", "starting", "idle", "busy", "leaving")
+
+# A stage shares its word with its deadline (monotonic nanoseconds): the low three bits.
+STAGE_MASK = 7
+DEADLINE_MASK = -8
+NO_STAGE, BETWEEN_MESSAGES, IN_MESSAGE, IN_HANDLER, IN_WRITE, CLOSING = range(6)
+STAGE_NAMES = ("none", "idle", "message", "handler", "write", "closing")
+
+OUTCOME_NAMES = (
+    "closed",
+    "eof",
+    "reset",
+    "idle_timeout",
+    "message_timeout",
+    "write_timeout",
+    "connection_timeout",
+    "too_long",
+    "refused",
+    "handler_error",
+    "drained",
+    "handler_timeout",  # this one and the next are counted by the supervisor
+    "killed",
+)
+(
+    CLOSED,
+    EOF,
+    RESET,
+    IDLE_TIMEOUT,
+    MESSAGE_TIMEOUT,
+    WRITE_TIMEOUT,
+    CONNECTION_TIMEOUT,
+    TOO_LONG,
+    REFUSED,
+    HANDLER_ERROR,
+    DRAINED,
+    HANDLER_TIMEOUT,
+    KILLED,
+) = range(OUTCOMES, OUTCOMES + len(OUTCOME_NAMES))
+
+USAGE_NAMES = (
+    "cpu_user_us",
+    "cpu_system_us",
+    "minor_faults",
+    "major_faults",
+    "voluntary_switches",
+    "involuntary_switches",
+)
