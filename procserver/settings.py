@@ -1,0 +1,165 @@
+"""The settings: one typed table for flags, environment, files, defaults and documentation.
+
+A row of the table is a field of `Settings`: the type is for the reader and the
+type checker, the `Setting` beside it has bounds, unit, and what a change needs.
+Only the supervisor and the command line load this module; what workers need
+of it travels in a `Plan`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from procserver.addresses import parse_address
+from procserver.errors import ConfigError
+from procserver.plan import BUILTIN_HANDLER, Plan
+
+SECONDS_MAX = 30 * 24 * 3600.0
+WORKERS_MAX = 20_000
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """What the table says of one setting beyond its type; `change` is what a new value needs to take effect."""
+
+    text: str
+    least: float = 0
+    most: float = 0
+    unit: str = ""
+    zero: str = ""
+    change: Literal["reload", "restart"] = "reload"
+
+    @property
+    def range(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        return f"{self.least:g} to {self.most:.15g}{unit}" + (f", 0 is {self.zero}" if self.zero else "")
+
+
+def _seconds(text: str, *, least: float = 0.0, zero: str = "") -> Setting:
+    return Setting(text, least, SECONDS_MAX, "s", zero)
+
+
+def _restart(text: str, least: float = 0, most: float = 0) -> Setting:
+    return Setting(text, least, most, change="restart")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting of a server, checked when made (ConfigError). Times are in seconds."""
+
+    bind: Annotated[
+        tuple[str, ...], _restart("where to listen: HOST:PORT, [V6]:PORT, unix:PATH or fd://N; repeatable")
+    ] = ("127.0.0.1:9999",)
+    backlog: Annotated[int, _restart("connections that may wait in the kernel, per listener", 1, 65535)] = (
+        2048
+    )
+    workers: Annotated[
+        int | None, Setting("a static pool of N workers; without it, it is elastic", 1, WORKERS_MAX)
+    ] = None
+    min_spare: Annotated[int, Setting("elastic pool: idle workers to keep ready", 1, WORKERS_MAX)] = 4
+    max_spare: Annotated[
+        int, Setting("elastic pool: idle workers above this leave, slowly", 1, WORKERS_MAX)
+    ] = 16
+    max_workers: Annotated[int, _restart("elastic pool: most workers, hence connections", 1, WORKERS_MAX)] = (
+        256
+    )
+    idle_timeout: Annotated[float, _seconds("waiting for the first byte of a message", zero="off")] = 60.0
+    message_timeout: Annotated[
+        float, _seconds("from a message's first byte to its end (slow drip)", zero="off")
+    ] = 10.0
+    write_timeout: Annotated[float, _seconds("for the peer to take one answer", zero="off")] = 10.0
+    connection_timeout: Annotated[float, _seconds("a connection's whole life", zero="off")] = 0.0
+    handler_timeout: Annotated[
+        float, _seconds("handler code that neither reads nor writes: then its worker is killed", zero="off")
+    ] = 30.0
+    boot_timeout: Annotated[float, _seconds("from a process's start to its being ready", least=0.1)] = 10.0
+    graceful_timeout: Annotated[float, _seconds("at a stop: how long conversations may finish")] = 30.0
+    drain_delay: Annotated[float, _seconds("at a stop: how long to go on accepting first")] = 0.0
+    framing: Annotated[
+        Literal["raw", "line"],
+        Setting("the greeting's framing: raw is the tutorial's, line ends messages with LF"),
+    ] = "raw"
+    delay: Annotated[float, _seconds("the greeting's work before each answer; the tutorial sleeps 1 s")] = 0.0
+    max_message: Annotated[int, Setting("bytes that one message may have", 1, 1 << 24)] = 1024
+    control: Annotated[
+        str,
+        _restart(
+            "path of the control socket, or none; default: in a private folder, named by the first bind"
+        ),
+    ] = ""
+    pidfile: Annotated[str, _restart("a file for the supervisor's pid, locked while it lives")] = ""
+    log_format: Annotated[Literal["text", "json"], _restart("how events are written to stderr")] = "text"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], _restart("events below this level are not written")
+    ] = "info"
+    access_log: Annotated[str, _restart("one record for each connection, to a file or - (stdout)")] = ""
+
+    def __post_init__(self) -> None:
+        for name in TABLE:
+            _check(name, getattr(self, name))
+        for text in self.bind:
+            parse_address(text)
+        if self.workers is None and self.min_spare > self.max_workers:
+            raise _refusal("min_spare", self.min_spare, "more than max_workers", f"1 to {self.max_workers}")
+        if self.max_spare < self.min_spare:
+            raise _refusal("max_spare", self.max_spare, "less than min_spare", f"{self.min_spare} and more")
+
+    @property
+    def cap(self) -> int:
+        """The most workers that may serve at a time."""
+        return self.workers if self.workers is not None else self.max_workers
+
+    def digest(self) -> str:
+        """Equal for equal settings: whether two servers, or two moments of one, are set up alike."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:12]
+
+    def plan(self, handler: str = BUILTIN_HANDLER, generation: int = 1) -> Plan:
+        """What the processes of a generation need to know of this."""
+        return Plan(
+            handler=handler,
+            generation=generation,
+            access_records=bool(self.access_log),
+            opened_records=self.access_log == "-" and self.log_format == "text",
+            **{name: getattr(self, name) for name in Plan.__slots__ if name in TABLE},
+        )
+
+
+_HINTS = get_type_hints(Settings, include_extras=True)
+TABLE: dict[str, Setting] = {name: hint.__metadata__[0] for name, hint in _HINTS.items()}
+TYPES: dict[str, Any] = {name: get_args(hint)[0] for name, hint in _HINTS.items()}
+
+
+def default_of(name: str) -> Any:
+    """The value of a setting that nobody has set."""
+    return next(field.default for field in msgspec.structs.fields(Settings) if field.name == name)
+
+
+def choices_of(name: str) -> tuple[str, ...]:
+    """The words that a setting may be; empty for one that is free text or a number."""
+    return get_args(TYPES[name]) if get_origin(TYPES[name]) is Literal else ()
+
+
+def allowed(name: str) -> str:
+    """The allowed range of a setting, for people."""
+    if choices := choices_of(name):
+        return ", ".join(choices)
+    if TYPES[name] in (str, tuple[str, ...]):
+        return "text"
+    return TABLE[name].range
+
+
+def _check(name: str, value: Any) -> None:
+    try:
+        msgspec.convert(value, TYPES[name])
+    except msgspec.ValidationError as error:
+        raise _refusal(name, value, str(error).replace("`", "").lower(), allowed(name)) from None
+    row = TABLE[name]
+    if name == "bind" and not value:
+        raise _refusal(name, value, "nothing to listen on", "one address or more")
+    if isinstance(value, int | float) and not row.least <= value <= row.most:
+        raise _refusal(name, value, "out of range", allowed(name))
+
+
+def _refusal(name: str, value: object, reason: str, range_: str) -> ConfigError:
+    return ConfigError(f"{name}={value!r}: {reason}; allowed: {range_}")
