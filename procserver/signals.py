@@ -1,0 +1,145 @@
+"""Signals: the handlers only note and wake; they never raise and never log.
+
+A handler that raises out of `accept()` loses the connection that the kernel
+had just handed over. So the supervisor's handlers do nothing at all (the
+number travels through the wakeup pipe), and a worker's set a flag.
+
+The one exception is TERM in a worker that waits *between messages*: its
+handler shortens the socket's receive timeout, so that the blocked `recv`
+returns. Shutting the socket down for reading would do it too, but would cut
+off what the peer has under way.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+
+from procserver import layout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import FrameType
+
+SUPERVISOR_SIGNALS = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGCHLD,
+)
+STOP = signal.SIGTERM
+LOOK_AGAIN = signal.SIGUSR1  # to a worker: try the listeners once more
+
+
+class Notices:
+    """What signals have told this worker. Written by its handlers only, but for `conversation`."""
+
+    __slots__ = ("conversation", "slot", "stop")
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.stop = False
+        self.slot: memoryview | None = None
+        self.conversation: socket.SocketType | None = None
+
+
+notices = Notices()
+
+
+def _on_stop(_number: int, _frame: FrameType | None) -> None:
+    notices.stop = True
+    slot = notices.slot
+    if slot is None:
+        return
+    slot[layout.STOP_SEEN] = 1
+    if slot[layout.STAGE] & layout.STAGE_MASK == layout.BETWEEN_MESSAGES and notices.conversation is not None:
+        hurry(notices.conversation)
+
+
+def hurry(conversation: socket.SocketType) -> None:
+    """Make a blocked `recv` on this socket return at once, now and from now on."""
+    try:
+        conversation.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(0.000_001))
+    except OSError:
+        pass  # the connection is gone already: there is nothing left to wait for
+
+
+def timeval(seconds: float) -> bytes:
+    """A `struct timeval` of native 64-bit words; 0 means no timeout."""
+    whole = int(seconds)
+    return whole.to_bytes(8, "little") + int((seconds - whole) * 1e6).to_bytes(8, "little")
+
+
+def _on_look_again(_number: int, _frame: FrameType | None) -> None:
+    """Nothing to note: the wakeup pipe has ended the wait already."""
+
+
+def prepare_template() -> None:
+    """Install, before any fork, what workers inherit: a handler set in a child would unshare pages."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(STOP, _on_stop)
+    signal.signal(LOOK_AGAIN, _on_look_again)
+    for number in (STOP, LOOK_AGAIN):
+        signal.siginterrupt(number, False)
+
+
+def prepare_foreground() -> None:
+    """A worker without a service around it: TERM and Ctrl-C end it after its conversation."""
+    for number in (STOP, signal.SIGINT):
+        signal.signal(number, _on_stop)
+    signal.signal(LOOK_AGAIN, _on_look_again)
+
+
+class blocked:
+    """Hold back all signals that we handle: around fork, so that none meets a half-made child."""
+
+    def __enter__(self) -> None:
+        self.before = signal.pthread_sigmask(signal.SIG_BLOCK, SUPERVISOR_SIGNALS)
+
+    def __exit__(self, *_: object) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.before)
+
+
+def unblock() -> None:
+    """In a worker that is ready for them."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SUPERVISOR_SIGNALS)
+
+
+class Wakeup:
+    """A pipe that every handled signal writes its number to."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self.writer, warn_on_full_buffer=False)
+
+    def close(self) -> None:
+        signal.set_wakeup_fd(-1)
+        os.close(self.reader)
+        os.close(self.writer)
+
+    def drain(self) -> Iterator[int]:
+        """The numbers of the signals since the last call, oldest first."""
+        while True:
+            try:
+                numbers = os.read(self.reader, 512)
+            except BlockingIOError:
+                return
+            yield from numbers
+            if len(numbers) < 512:
+                return
+
+
+def watch(numbers: Iterable[int]) -> Wakeup:
+    """In the supervisor: turn these signals into bytes of a pipe."""
+    wakeup = Wakeup()
+    for number in numbers:
+        signal.signal(number, _on_look_again)
+    return wakeup
