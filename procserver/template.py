@@ -1,0 +1,245 @@
+"""The template: one per generation, lean, with the handler imported; it forks workers on command.
+
+Theory of operation
+-------------------
+The supervisor starts it by `exec`, with its own session, and talks to it over
+a SEQPACKET socket (one message, one packet):
+
+    template -> supervisor   ready THREADS | failed TEXT
+    supervisor -> template   listeners (with the descriptors) | fork SLOT... | release
+    middle -> supervisor     spawned SLOT:PID... | unforked ERRNO SLOT...
+
+Listeners come only after the handler is imported: a hung import holds no
+port. Workers are forked in batches through a short-lived middle process, so
+that they become the children of the supervisor, a subreaper, and it can reap
+them. A worker waits for the middle to be gone (EOF of a pipe that only the
+middle holds) before it says ready: from then on it has its final parent.
+
+The template ignores what stops workers and lives by its socket. At EOF the
+supervisor is gone: it tells the workers of its session to finish, kills what
+is left after `graceful_timeout`, and exits.
+
+Before the first fork it rehearses the worker's loop. CPython specialises
+bytecode in place and fills caches at first use; done in every child, that
+would unshare pages.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+
+from procserver import handlers, records, signals
+from procserver.greeting import Greeting
+from procserver.layout import H_DRAIN, STARTING, STATE
+from procserver.plan import Plan
+from procserver.scoreboard import Scoreboard
+from procserver.signals import notices
+from procserver.worker import Worker, leave
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from procserver.connection import Connection
+
+MESSAGE_BYTES_MAX = 65536
+LISTENERS_MAX = 64
+REHEARSALS = 24
+EXIT_UNUSABLE = 2
+
+
+def main(text: str) -> NoReturn:
+    """The process's life. `text` is JSON: the plan, and the descriptors that were inherited."""
+    spec = json.loads(text)
+    signals.prepare_template()
+    rename("procserver-t")
+    template = Template(Plan(**spec["plan"]), **spec["fds"])
+    leave(template.run())
+
+
+class Template:
+    def __init__(
+        self, plan: Plan, *, command: int, board: int, bell: int, records: int, lifeline: int
+    ) -> None:
+        self.plan = plan
+        self.command = socket.socket(fileno=command)
+        self.board = Scoreboard(board)
+        self.bell = bell
+        self.records_fd = records
+        self.lifeline = lifeline
+        self.listeners: list[socket.socket] = []
+        # Workers keep the writing end: when we have let go of ours, EOF tells that they are all gone.
+        self.presence_reader, self.presence_writer = os.pipe()
+
+    def run(self) -> int:
+        try:
+            self.handler = handlers.load(self.plan)
+        except BaseException as error:  # noqa: BLE001  # an import may raise anything, SystemExit too
+            records.write(
+                self.records_fd, records.failure("handler_not_loaded", error, handler=self.plan.handler)
+            )
+            self.tell(f"failed {type(error).__name__}: {error}"[:2000])
+            return EXIT_UNUSABLE
+        rehearse(self.plan)
+        self.tell(f"ready {len(os.listdir('/proc/self/task'))}")
+        gc.collect()
+        gc.disable()
+        gc.freeze()
+        while packet := self._next():
+            verb, *words = packet.decode().split()
+            if verb == "fork":
+                self.fork_batch([int(word) for word in words])
+            elif verb == "release":
+                self._release()
+        self._outlive_supervisor()
+        return 0
+
+    def tell(self, message: str) -> None:
+        try:
+            self.command.send(message.encode("utf-8", "backslashreplace"))
+        except OSError:
+            pass  # the supervisor is gone: the next read finds EOF
+
+    def fork_batch(self, numbers: list[int]) -> None:
+        """Fork a worker for each slot, as grandchildren that the supervisor adopts."""
+        barrier = os.pipe()
+        for number in numbers:
+            self.board.slot(number)[STATE] = STARTING
+        with signals.blocked():
+            try:
+                middle = os.fork()
+            except OSError as error:
+                self.tell(f"unforked {error.errno} " + " ".join(map(str, numbers)))
+                middle = -1
+            if middle == 0:
+                self._fork_workers(numbers, barrier)
+        for fd in barrier:
+            os.close(fd)
+        if middle > 0:
+            os.waitpid(middle, 0)
+
+    def _fork_workers(self, numbers: list[int], barrier: tuple[int, int]) -> NoReturn:
+        """The middle process. It says who was born, and by its exit gives them away."""
+        spawned: list[str] = []
+        failed: list[int] = []
+        error_number = 0
+        for number in numbers:
+            try:
+                pid = os.fork()
+            except OSError as error:
+                error_number = error.errno or 0
+                failed.append(number)
+                continue
+            if pid == 0:
+                self._become_worker(number, barrier)
+            spawned.append(f"{number}:{pid}")
+        if spawned:
+            self.tell("spawned " + " ".join(spawned))
+        if failed:
+            self.tell(f"unforked {error_number} " + " ".join(map(str, failed)))
+        os._exit(0)
+
+    def _become_worker(self, number: int, barrier: tuple[int, int]) -> NoReturn:
+        code = 70
+        try:
+            os.close(barrier[1])
+            os.close(self.presence_reader)
+            self.command.close()
+            rename("procserver-w")
+            os.read(barrier[0], 1)
+            os.close(barrier[0])
+            gc.enable()
+            worker = Worker(
+                number,
+                self.board,
+                self.listeners,
+                self.handler,
+                self.plan,
+                bell=self.bell,
+                records_fd=self.records_fd,
+                lifeline=self.lifeline,
+            )
+            code = worker.run()
+        except BaseException as error:  # noqa: BLE001  # nothing may leave through the template's code
+            records.write(self.records_fd, records.failure("worker_failed", error, worker=number))
+        leave(code)
+
+    def _next(self) -> bytes:
+        packet, fds, _, _ = socket.recv_fds(self.command, MESSAGE_BYTES_MAX, LISTENERS_MAX)
+        if fds:
+            self.listeners = [socket.socket(fileno=fd) for fd in fds]
+            gc.freeze()
+        return packet
+
+    def _release(self) -> None:
+        for listener in self.listeners:
+            listener.close()
+        self.listeners = []
+
+    def _outlive_supervisor(self) -> None:
+        """Nobody is left to restart anything: let conversations end, within bounds."""
+        self._release()
+        os.close(self.presence_writer)
+        os.killpg(0, signals.STOP)
+        poller = select.poll()
+        poller.register(self.presence_reader, 0)  # POLLHUP: the last writer is gone
+        if not poller.poll(int(self.plan.graceful_timeout * 1000)):
+            os.killpg(0, signal.SIGKILL)
+
+
+class _Rehearsal(Greeting):
+    """Greets, and after the last guest lets the worker leave."""
+
+    guests = 0
+
+    def handle(self, conn: Connection) -> None:
+        super().handle(conn)
+        self.guests += 1
+        if self.guests == REHEARSALS:
+            notices.stop = True
+
+
+def rehearse(plan: Plan) -> None:
+    """Run the worker's loop in this process, on a socket of our own and a scratch slot."""
+    board = Scoreboard.scratch()
+    board.words[H_DRAIN] = 1
+    bell, nowhere = os.eventfd(0), os.open(os.devnull, os.O_WRONLY)
+    guests = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("")  # the kernel chooses an abstract name
+        listener.listen(REHEARSALS)
+        listener.setblocking(False)
+        for i in range(REHEARSALS):
+            guest = socket.socket(socket.AF_UNIX)
+            guest.connect(listener.getsockname())
+            guest.send(b"exit\n" if i % 2 else b"someone\n")
+            guest.shutdown(socket.SHUT_WR)
+            guests.append(guest)
+        handler = _Rehearsal(plan.framing)
+        worker = Worker(0, board, [listener], handler, plan, bell=bell, records_fd=nowhere)
+        worker.run()
+    for guest in guests:
+        guest.close()
+    worker.wakeup.close()
+    os.close(bell)
+    os.close(nowhere)
+    notices.reset()
+
+
+def rename(name: str) -> None:
+    """The name in `ps -o comm` and `top`; written once, it costs no memory."""
+    try:
+        with open("/proc/self/comm", "w") as comm:
+            comm.write(name)
+    except OSError:
+        pass  # a name is a courtesy; /proc may not be mounted
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

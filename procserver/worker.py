@@ -1,0 +1,261 @@
+"""A worker: accept, serve, account, leave. One process, one connection at a time.
+
+Theory of operation
+-------------------
+The listeners are shared by all workers and non-blocking. A worker that has
+finished a connection tries `accept` at once: a busy pool pays no wait call.
+Only when the queue is empty it sleeps in `epoll`, registered EPOLLEXCLUSIVE,
+so that one connection wakes one worker, and always the one that registered
+first: load stays on a few warm workers, and the last ones are the spares.
+
+    starting --ready--> idle <--accept/finish--> busy      stop: --> leaving
+
+The swallowed wake-up: EPOLLEXCLUSIVE hands a connection to one sleeper. If
+that one leaves without accepting, nobody else is woken. So the stop flag is
+read *before* an accept, and a worker leaves only after an accept that came
+later found the queue empty; for one that is killed, the supervisor pokes
+another.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import sys
+from time import monotonic_ns, time, time_ns
+
+from procserver import layout, records, signals
+from procserver.accepting import Acceptor
+from procserver.connection import Connection
+from procserver.errors import (
+    ConnectionTimeout,
+    IdleTimeout,
+    IncompleteMessage,
+    MessageTimeout,
+    MessageTooLong,
+    PeerClosed,
+    ProcserverError,
+    Refused,
+    WriteTimeout,
+)
+from procserver.layout import (
+    ARMED,
+    BUSY,
+    CONNECTIONS,
+    DEADLINE_MASK,
+    H_DRAIN,
+    H_TICK_NS,
+    IDLE,
+    LEAVING,
+    SINCE_NS,
+    STAGE,
+    STARTED_NS,
+    STATE,
+    USAGE_BEFORE,
+)
+from procserver.signals import Wakeup, notices
+from procserver.usage import usage_words
+from procserver.wire import Terms
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import select
+    from typing import NoReturn
+
+    from procserver.plan import Plan
+    from procserver.scoreboard import Scoreboard
+
+EXIT_CLEAN, EXIT_HANDLER, EXIT_LISTENER = 0, 1, 7
+ORPHAN_AFTER_NS = 3_000_000_000  # the supervisor ticks once a second
+
+OUTCOME_OF: dict[type[ProcserverError], int] = {
+    IdleTimeout: layout.IDLE_TIMEOUT,
+    MessageTimeout: layout.MESSAGE_TIMEOUT,
+    WriteTimeout: layout.WRITE_TIMEOUT,
+    ConnectionTimeout: layout.CONNECTION_TIMEOUT,
+    MessageTooLong: layout.TOO_LONG,
+    IncompleteMessage: layout.EOF,
+    PeerClosed: layout.RESET,
+    Refused: layout.REFUSED,
+}
+PEERS_FAULTS = tuple(OUTCOME_OF)
+
+
+class Worker:
+    """Everything that one worker knows. `handler` has `handle(conn)`, and perhaps `setup`, `goodbye`, `teardown`."""
+
+    def __init__(
+        self,
+        number: int,
+        board: Scoreboard,
+        listeners: list[socket.socket],
+        handler: object,
+        plan: Plan,
+        *,
+        bell: int,
+        records_fd: int,
+        lifeline: int = -1,
+    ) -> None:
+        self.number = number
+        self.board = board
+        self.slot = board.slot(number)
+        self.text = board.text(number)
+        self.acceptor = Acceptor(listeners, board.words, self._complain, lifeline)
+        self.locals = [records.address_text(listener.getsockname()) for listener in listeners]
+        self.handler = handler
+        self.handle = handler.handle  # type: ignore[attr-defined]
+        self.plan = plan
+        self.terms = Terms(plan, bell)
+        self.records_fd = records_fd
+        self.exit_code = EXIT_CLEAN
+
+    def run(self) -> int:
+        """From ready to the exit status. The caller has blocked the signals; here they are let in."""
+        slot = self.slot
+        self.wakeup = Wakeup()
+        notices.slot = slot
+        slot[layout.STOP_SEEN] = 0
+        signals.unblock()
+        poller = self.acceptor.poller(self.wakeup)
+        call(self.handler, "setup")
+        self._note_usage(usage_words(resource.getrusage(resource.RUSAGE_SELF)))
+        slot[layout.REGISTERED_NS] = slot[SINCE_NS] = monotonic_ns()
+        slot[STATE] = IDLE
+        os.eventfd_write(self.terms.bell, 1)
+        try:
+            self._work(poller)
+        except OSError as error:
+            self._complain("listener_failed", error)
+            self.exit_code = EXIT_LISTENER
+        slot[STATE] = LEAVING
+        call(self.handler, "teardown")
+        return self.exit_code
+
+    def _work(self, poller: select.epoll) -> None:
+        acceptor, header = self.acceptor, self.board.words
+        while True:
+            stopping = notices.stop  # before the accept: see the theory above
+            accepted = acceptor.accept()
+            if accepted is not None:
+                self.serve(*accepted)
+                if self.exit_code or (notices.stop and not header[H_DRAIN]):
+                    return
+                # Under load the wait is never reached: when the supervisor's tick is overdue, ask the lifeline.
+                if monotonic_ns() - header[H_TICK_NS] > ORPHAN_AFTER_NS and acceptor.orphaned():
+                    return
+            elif stopping or not acceptor.wait(poller, self.wakeup):
+                return
+
+    def serve(self, fd: int, peer: object, which: int) -> None:
+        """One connection from accept to the last byte, whatever happens in it."""
+        slot = self.slot
+        handle = self.acceptor.name(fd, which)
+        slot[CONNECTIONS] += 1
+        self._note_connection(handle, peer, which)
+        # BUSY first, the armed word after: the supervisor arms, then counts once more.
+        slot[STATE] = BUSY
+        conn = Connection(
+            handle,
+            slot,
+            self.terms,
+            peer=records.address_text(peer),
+            name=records.connection_id(slot, self.number),
+            started=slot[STARTED_NS] / 1e9,
+            ring=slot[ARMED] != 0,
+        )
+        if self.plan.opened_records:
+            self._emit(records.opened(conn, self.number))
+        notices.conversation = handle
+        outcome = self._converse(conn)
+        conn.close()
+        notices.conversation = None
+        if self.plan.access_records:
+            self._emit(self._access_record(which, outcome))
+        slot[outcome] += 1
+        slot[STAGE] = 0
+        slot[SINCE_NS] = monotonic_ns()
+        slot[STATE] = IDLE
+
+    def _converse(self, conn: Connection) -> int:
+        """Run the handler; returns the outcome's word. A handler's exception ends its connection, never the pool."""
+        try:
+            self.handle(conn)
+            if conn.drained:
+                call(self.handler, "goodbye", conn)
+        except PEERS_FAULTS as error:
+            return next(outcome for kind, outcome in OUTCOME_OF.items() if isinstance(error, kind))
+        except Exception as error:  # noqa: BLE001  # it costs one connection
+            self._report(conn, error)
+            return layout.HANDLER_ERROR
+        except BaseException as error:  # noqa: BLE001  # SystemExit, KeyboardInterrupt: they cost one worker
+            self._report(conn, error)
+            self.exit_code = EXIT_HANDLER
+            return layout.HANDLER_ERROR
+        if conn.drained:
+            return layout.DRAINED
+        return layout.EOF if conn.at_eof else layout.CLOSED
+
+    def _report(self, conn: Connection, error: BaseException) -> None:
+        self._emit(records.failure("handler_failed", error, worker=self.number, id=conn.id, peer=conn.peer))
+
+    def _note_connection(self, handle: socket.SocketType, peer: object, which: int) -> None:
+        slot, at_ns = self.slot, monotonic_ns()
+        host, port = (peer[0], peer[1]) if isinstance(peer, tuple) else ("", 0)
+        self.text[:] = host.encode("ascii", "replace")[: layout.PEER_BYTES].ljust(layout.PEER_BYTES, b"\0")
+        slot[layout.PEER_PORT] = port
+        slot[layout.LISTENER] = which
+        slot[SINCE_NS] = at_ns
+        slot[STARTED_NS] = time_ns()
+        slot[layout.MESSAGES_BEFORE] = slot[layout.MESSAGES]
+        slot[layout.BYTES_IN_BEFORE] = slot[layout.BYTES_IN]
+        slot[layout.BYTES_OUT_BEFORE] = slot[layout.BYTES_OUT]
+        slot[STAGE] = (at_ns + self.terms.handler_ns) & DEADLINE_MASK | layout.IN_HANDLER
+        if handle.family == socket.AF_UNIX:
+            # TCP connections inherit it from the listener, UNIX ones do not.
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, self.terms.idle_timeval)
+
+    def _access_record(self, which: int, outcome: int) -> bytes:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        now = usage_words(usage)
+        before = self.slot[USAGE_BEFORE : USAGE_BEFORE + len(now)].tolist()
+        record = records.closed(
+            self.board,
+            self.number,
+            local=self.locals[which],
+            outcome=layout.OUTCOME_NAMES[outcome - layout.OUTCOMES],
+            usage=tuple(a - b for a, b in zip(now, before, strict=True)),
+            max_rss_kb=usage.ru_maxrss,
+            ended=time(),
+        )
+        self._note_usage(now)
+        return record
+
+    def _note_usage(self, words: tuple[int, ...]) -> None:
+        """The baseline from which the next connection's cost is counted, also by the supervisor if we die."""
+        for i, word in enumerate(words):
+            self.slot[USAGE_BEFORE + i] = word
+
+    def _complain(self, event: str, error: OSError) -> None:
+        self._emit(records.event("error", event, worker=self.number, error=str(error)))
+
+    def _emit(self, record: bytes) -> None:
+        if not records.write(self.records_fd, record):
+            self.slot[layout.RECORDS_DROPPED] += 1
+
+
+def call(handler: object, name: str, *arguments: object) -> None:
+    """Call one of a handler's optional methods."""
+    method = getattr(handler, name, None)
+    if method is not None:
+        method(*arguments)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process, with what was printed written out and nothing of the parent's run."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass  # closed, or on a full disk: nobody is left to be told
+    os._exit(code)
