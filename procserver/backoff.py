@@ -1,0 +1,28 @@
+"""Exponential backoff, per cause: how long to wait before the next try. Pure: time and chance are arguments."""
+
+from __future__ import annotations
+
+
+class Backoff:
+    """Doubles from `first_s` to `cap_s`; each wait is up to a quarter longer, so that causes do not beat together."""
+
+    def __init__(self, first_s: float = 0.1, cap_s: float = 60.0) -> None:
+        self.first_s = first_s
+        self.cap_s = cap_s
+        self.failures = 0
+        self.until = 0.0
+
+    def failed(self, now: float, chance: float) -> float:
+        """Note a failure; `chance` is in [0, 1). Returns the wait in seconds."""
+        wait_s = min(self.cap_s, self.first_s * 2.0 ** min(self.failures, 30)) * (1 + chance / 4)
+        self.failures += 1
+        self.until = max(self.until, now + wait_s)
+        return wait_s
+
+    def succeeded(self) -> None:
+        self.failures = 0
+        self.until = 0.0
+
+    def holds(self, now: float) -> bool:
+        """Whether it is too early for the next try."""
+        return now < self.until
