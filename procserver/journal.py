@@ -1,0 +1,93 @@
+"""The journal: the record pipe, and the observer that reads it.
+
+The supervisor holds both ends, so records survive the observer: it is started
+again, and finds in the pipe what nobody has read.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from procserver import records
+from procserver.backoff import Backoff
+
+if TYPE_CHECKING:
+    from procserver.procs import Child, Procs
+    from procserver.settings import Settings
+
+
+class Journal:
+    """`writer` is the descriptor that every process of the service inherits."""
+
+    def __init__(self, procs: Procs, settings: Settings) -> None:
+        self.procs = procs
+        self.spec: dict[str, object] = {
+            "log_format": settings.log_format,
+            "log_level": settings.log_level,
+            "access_log": settings.access_log,
+        }
+        self.wants_access = bool(settings.access_log)
+        self.dropped = 0
+        self.reader, self.writer = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self.writer, False)
+        try:
+            fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, records.PIPE_BYTES)
+        except PermissionError:
+            pass  # the user's quota of pipe memory is used up: a smaller pipe drops sooner, and counts it
+        self.observer: Child | None = None
+        self.backoff = Backoff()
+        self.due: float | None = None
+
+    def start(self, now: float) -> None:
+        self.due = None
+        try:
+            self.observer = self.procs.start("observer", 0, self.spec | {"pipe": self.reader}, (self.reader,))
+        except OSError:
+            self.due = now + self.backoff.failed(now, 0.0)
+
+    def tick(self, now: float) -> None:
+        if self.due is not None and now >= self.due:
+            self.start(now)
+
+    def observer_died(self, now: float, reason: str) -> None:
+        self.observer = None
+        self.due = now + self.backoff.failed(now, 0.0)
+        self.report("error", "observer_died", reason=reason, again_in_s=round(self.due - now, 3))
+
+    def report(self, level: str, event: str, **facts: object) -> None:
+        self.write(records.event(level, event, **facts))
+
+    def say(self, line: str) -> None:
+        """A line as it is, whatever the format and level: what scripts wait for."""
+        self.write(json.dumps({"kind": "line", "text": line}).encode() + b"\n")
+
+    def write(self, record: bytes) -> None:
+        if not records.write(self.writer, record):
+            self.dropped += 1
+
+    def reopen(self) -> None:
+        if self.observer is not None:
+            self.procs.send(self.observer, signal.SIGUSR1)
+
+    def close(self, reason: str, code: int, patience_s: float) -> None:
+        """The last line, then EOF; the observer gets `patience_s` to write out what it has."""
+        level = "info" if code == 0 else "error"
+        self.write(records.event(level, "bye", reason=reason, exit_code=code, last=True))
+        os.close(self.writer)
+        if self.observer is None:
+            _say_ourselves(f"procserver: {reason} (exit code {code})\n")
+            return
+        self.procs.wait_for([self.observer], patience_s)
+
+
+def _say_ourselves(line: str) -> None:
+    """Nobody is left to write it; a terminal that does not take it is not waited for."""
+    try:
+        os.set_blocking(2, False)
+        os.write(2, line.encode())
+    except OSError:
+        pass  # closed or full: there is nowhere to say it

@@ -1,0 +1,104 @@
+"""The supervisor's end of its templates: start one, hand it the listeners, order forks, hear what it says.
+
+What comes from a template is text from a process that runs user code: it is
+parsed, bounded and never trusted to be true.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, NamedTuple
+
+from procserver import messages as m
+
+if TYPE_CHECKING:
+    from procserver.plan import Plan
+    from procserver.procs import Child, Procs
+
+MESSAGE_BYTES_MAX = 65536
+
+
+class Shared(NamedTuple):
+    """The descriptors that a generation inherits; see `template`."""
+
+    board: int
+    bell: int
+    records: int
+    lifeline: int
+
+
+class Link:
+    """One template. `deadline` is when it must have said ready; None once it has."""
+
+    def __init__(self, procs: Procs, plan: Plan, shared: Shared, now: float) -> None:
+        self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.sock.setblocking(False)
+        self.generation = plan.generation
+        self.deadline: float | None = now + plan.boot_timeout
+        self.failure = ""
+        self.released = False
+        try:
+            fds = {"command": theirs.fileno()} | shared._asdict()
+            spec: dict[str, object] = {"plan": plan.as_dict(), "fds": fds}
+            self.child: Child = procs.start("template", plan.generation, spec, tuple(fds.values()))
+        except BaseException:
+            self.sock.close()
+            raise
+        finally:
+            theirs.close()
+
+    def hear(self) -> list[m.Event]:
+        """Everything that it has said; empty when nothing, or when it is gone (its pidfd tells that)."""
+        events: list[m.Event] = []
+        while True:
+            try:
+                packet = self.sock.recv(MESSAGE_BYTES_MAX)
+            except OSError:
+                return events
+            if not packet:
+                return events
+            events += self._parse(packet.decode("utf-8", "replace"))
+
+    def hand_over(self, listeners: list[socket.socket]) -> None:
+        socket.send_fds(self.sock, [b"listeners"], [sock.fileno() for sock in listeners])
+
+    def fork(self, slots: tuple[int, ...]) -> bool:
+        """Order workers; False if it cannot take the order (gone, or it does not read)."""
+        return self._send("fork " + " ".join(map(str, slots)))
+
+    def release(self) -> None:
+        """Have it let go of the listeners: nothing more will be forked."""
+        self.released = True
+        self._send("release")
+
+    def close(self) -> None:
+        """At EOF a template lets its workers finish, and leaves."""
+        self.sock.close()
+
+    def _send(self, message: str) -> bool:
+        try:
+            self.sock.send(message.encode())
+        except OSError:
+            return False
+        return True
+
+    def _parse(self, text: str) -> list[m.Event]:
+        verb, _, rest = text.partition(" ")
+        try:
+            match verb:
+                case "ready":
+                    self.deadline = None
+                    return [m.TemplateReady(self.generation, threads=int(rest))]
+                case "failed":
+                    self.failure = rest
+                    return []
+                case "spawned":
+                    pairs = [word.split(":") for word in rest.split()]
+                    return [m.Spawned(int(slot), int(pid)) for slot, pid in pairs]
+                case "unforked":
+                    number, *slots = map(int, rest.split())
+                    return [m.SpawnFailed(tuple(slots), os.strerror(number))]
+        except ValueError:
+            pass
+        return [m.Gibberish(self.generation, text[:200])]

@@ -1,0 +1,196 @@
+"""The observer: turns records into log lines and access-log lines.
+
+A process of its own, so that a slow terminal, a full disk or a formatter's
+bug costs records (counted), never service. It ends when the last writer of
+the record pipe has gone.
+"""
+
+from __future__ import annotations
+
+import json
+import linecache
+import os
+import signal
+import sys
+from datetime import datetime
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from procserver.procs import rename
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+LEVELS = {"debug": 0, "info": 1, "warning": 2, "error": 3}
+READ_BYTES = 1 << 16
+_SHORT = {"debug": "debug", "info": "info ", "warning": "warn ", "error": "ERROR"}
+
+
+def main(text: str) -> NoReturn:
+    """The process's life. `text` is JSON: the record pipe's descriptor and the log settings."""
+    spec = json.loads(text)
+    # The service's signals are the supervisor's business; we leave when the records end.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    rename("procserver-o")
+    observer = Observer(spec["log_format"], spec["log_level"], spec["access_log"])
+    signal.signal(signal.SIGUSR1, lambda *_: observer.reopen())
+    observer.follow(spec["pipe"])
+    os._exit(0)
+
+
+class Observer:
+    """`access_log` is a path, `-` for stdout, or empty."""
+
+    def __init__(self, log_format: str, log_level: str, access_log: str) -> None:
+        self.as_json = log_format == "json"
+        self.level = LEVELS[log_level]
+        self.access_log = access_log
+        self.access_fd = -1
+        self.lost = 0
+        self.rest = b""
+        self.reopen_due = True
+
+    def reopen(self) -> None:
+        """From the signal handler: only noted; the file is reopened between two records."""
+        self.reopen_due = True
+
+    def follow(self, pipe: int) -> None:
+        """Until the last writer of the pipe has gone."""
+        while self.take(pipe):
+            pass
+
+    def take(self, pipe: int) -> bool:
+        """Write out what the pipe holds, waiting if it is a blocking one; False at its end."""
+        try:
+            data = os.read(pipe, READ_BYTES)
+        except BlockingIOError:
+            return True
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        if self.reopen_due:
+            self._open_access_log()
+        out: dict[int, list[str]] = {}
+        for line in lines:
+            for fd, text in self.render(json.loads(line)):
+                out.setdefault(fd, []).append(text)
+        for fd, texts in out.items():
+            self._write(fd, "".join(texts).encode("utf-8", "backslashreplace"))
+        return bool(data)
+
+    def render(self, record: dict[str, Any]) -> list[tuple[int, str]]:
+        """Which lines a record becomes, and where they go."""
+        kind = record.pop("kind")
+        if kind == "line":
+            return [(2, record["text"] + "\n")]
+        if kind in ("opened", "closed"):
+            if self.access_fd < 0:
+                return []
+            if self.access_log == "-" and not self.as_json:
+                return [(self.access_fd, _for_people(kind, record))]
+            return [(self.access_fd, json.dumps(record) + "\n")]
+        if LEVELS[record["level"]] < self.level and not record.get("last"):
+            return []
+        record.pop("last", None)
+        if self.as_json:
+            return [(2, json.dumps(record) + "\n")]
+        return [(2, _event_text(record))]
+
+    def _open_access_log(self) -> None:
+        self.reopen_due = False
+        if self.access_fd > 2:
+            os.close(self.access_fd)
+        if not self.access_log:
+            return
+        if self.access_log == "-":
+            self.access_fd = 1
+            return
+        try:
+            self.access_fd = os.open(
+                self.access_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640
+            )
+        except OSError as error:
+            self.access_fd = -1
+            now = time()
+            self._write(
+                2,
+                _event_text(
+                    {"at": now, "level": "error", "event": "access_log_not_opened", "error": str(error)}
+                ).encode(),
+            )
+
+    def _write(self, fd: int, data: bytes) -> None:
+        while data:
+            try:
+                data = data[os.write(fd, data) :]
+            except BlockingIOError:
+                # Somebody has made our terminal non-blocking; wait until it takes more.
+                _wait_writable(fd)
+            except OSError:
+                self.lost += data.count(b"\n")  # closed, or the disk is full: there is nowhere to say so
+                return
+
+
+def _wait_writable(fd: int) -> None:
+    import select
+
+    poller = select.poll()
+    poller.register(fd, select.POLLOUT)
+    poller.poll(1000)
+
+
+def _for_people(kind: str, record: dict[str, Any]) -> str:
+    """What the tutorial's server prints, with what it cost."""
+    peer = record["peer"] or "a local peer"
+    if kind == "opened":
+        return f"{_clock(record['at'])} {peer} connected to worker {record['worker']}\n"
+    cpu_ms = record["cpu_user_ms"] + record["cpu_system_ms"]
+    ended = record["started"] + record["duration_s"]
+    many = "message" if record["messages"] == 1 else "messages"
+    return (
+        f"{_clock(ended)} {peer} {record['outcome']} after {_duration(record['duration_s'])}: "
+        f"{record['messages']} {many}, {record['bytes_in']} B in, {record['bytes_out']} B out, {cpu_ms:.1f} ms CPU\n"
+    )
+
+
+def _event_text(record: dict[str, Any]) -> str:
+    at, level, name = record.pop("at"), record.pop("level"), record.pop("event")
+    if name == "bye":
+        return f"{_clock(at)} {_SHORT[level]} {_clean(record['reason'])} (exit code {record['exit_code']})\n"
+    frames, error, text = record.pop("frames", None), record.pop("error", None), record.pop("text", None)
+    facts = " ".join(f"{key}={_fact(value)}" for key, value in record.items())
+    if frames is None and error is not None:
+        facts += f" error={_fact(error)}"
+    line = f"{_clock(at)} {_SHORT[level]} {name.replace('_', ' ')}{' ' if facts else ''}{facts}\n"
+    return line if frames is None else line + _traceback(frames, error or "", text or "")
+
+
+def _traceback(frames: list[tuple[str, int, str]], error: str, text: str) -> str:
+    lines = ["  Traceback (most recent call last):"]
+    for path, number, function in frames:
+        lines.append(f'    File "{path}", line {number}, in {function}')
+        if source := linecache.getline(path, number).strip():
+            lines.append(f"      {source}")
+    lines.append(f"  {error}: {_clean(text)}" if text else f"  {error}")
+    return "\n".join(lines) + "\n"
+
+
+def _fact(value: object) -> str:
+    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    return _clean(json.dumps(text) if not text or any(c in text for c in ' "=') else text)
+
+
+def _clean(text: str) -> str:
+    """What came from a peer must not forge a line or drive a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

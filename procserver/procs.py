@@ -1,0 +1,149 @@
+"""Processes: started by `exec`, watched by pidfd, reaped with what they cost.
+
+A pidfd names one process for good; a number may be given to a stranger. So
+whoever is signalled here has been proved to be our child first.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import resource
+    from collections.abc import Iterator
+
+PR_SET_CHILD_SUBREAPER = 36
+ROOT = str(Path(__file__).parent.parent)
+# `-P` keeps the current folder off the path while our own modules load: a `socket.py` there is not ours.
+_BOOTSTRAP = (
+    "import sys; sys.path.insert(0, {root!r}); from procserver.{module} import main; "
+    "sys.path.remove({root!r}); main(sys.argv[1])"
+)
+
+
+class Child(NamedTuple):
+    """`role` is "worker", "template" or "observer"; `number` its slot or generation."""
+
+    role: str
+    number: int
+    pid: int
+    pidfd: int
+
+
+class Death(NamedTuple):
+    """How a child ended: `code` as in `Popen.returncode`, negative for a signal."""
+
+    child: Child
+    code: int
+    usage: resource.struct_rusage
+
+    @property
+    def signal_name(self) -> str:
+        """Of the signal that ended it, or `exit` when none did."""
+        return signal.Signals(-self.code).name if self.code < 0 else "exit"
+
+    @property
+    def reason(self) -> str:
+        return self.signal_name if self.code < 0 else f"exit status {self.code}"
+
+
+class Procs:
+    """All children that we know, in one epoll set with whatever else the supervisor waits for."""
+
+    def __init__(self, poller: select.epoll) -> None:
+        self.poller = poller
+        self.by_pidfd: dict[int, Child] = {}
+        self.by_pid: dict[int, Child] = {}
+
+    def start(self, module: str, number: int, spec: dict[str, object], fds: tuple[int, ...]) -> Child:
+        """Run `procserver.MODULE`'s `main(JSON)` in a fresh interpreter and session; OSError if that is impossible."""
+        code = _BOOTSTRAP.format(root=ROOT, module=module)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", code, json.dumps(spec)],
+            stdin=subprocess.DEVNULL,
+            pass_fds=fds,
+            start_new_session=True,
+        )
+        process.returncode = 0  # we reap it ourselves
+        return self.adopt(module, number, process.pid)
+
+    def adopt(self, role: str, number: int, pid: int) -> Child:
+        child = Child(role, number, pid, os.pidfd_open(pid))
+        self.by_pidfd[child.pidfd] = self.by_pid[pid] = child
+        self.poller.register(child.pidfd, 1)
+        return child
+
+    def send(self, child: Child, number: int) -> bool:
+        """Signal a child, once it is proved to be one; False if it is gone, or not (yet) ours."""
+        try:
+            os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            signal.pidfd_send_signal(child.pidfd, number)
+        except (ChildProcessError, ProcessLookupError):
+            return False
+        return True
+
+    def reap(self, child: Child) -> Death | None:
+        """Take the status of a child that has ended; None if it has not, or was never ours."""
+        try:
+            pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+        except ChildProcessError:
+            self._forget(child)
+            return None
+        if pid == 0:
+            return None
+        self._forget(child)
+        return Death(child, os.waitstatus_to_exitcode(status), usage)
+
+    def ended(self) -> Iterator[int]:
+        """The pids of all children that have ended and wait to be reaped, one at a time, strangers included."""
+        while True:
+            try:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if found is None:
+                return
+            yield found.si_pid
+
+    def wait_for(self, children: list[Child], patience_s: float) -> None:
+        """Reap these, waiting at most so long for all; who is left then is killed."""
+        ends = monotonic() + patience_s
+        for child in children:
+            waiter = select.poll()
+            waiter.register(child.pidfd, select.POLLIN)
+            if not waiter.poll(max(0, int((ends - monotonic()) * 1000))):
+                self.send(child, signal.SIGKILL)
+                waiter.poll()
+            self.reap(child)
+
+    def of(self, role: str) -> list[Child]:
+        return [child for child in self.by_pid.values() if child.role == role]
+
+    def _forget(self, child: Child) -> None:
+        self.poller.unregister(child.pidfd)
+        os.close(child.pidfd)
+        del self.by_pidfd[child.pidfd], self.by_pid[child.pid]
+
+
+def become_subreaper() -> None:
+    """Workers are forked by a middle process that leaves: this makes us, not init, their new parent."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def rename(name: str) -> None:
+    """The name in `ps -o comm` and `top`; written once, it costs no memory."""
+    try:
+        Path("/proc/self/comm").write_text(name)
+    except OSError:
+        pass  # a name is a courtesy; /proc may not be mounted

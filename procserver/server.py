@@ -1,0 +1,104 @@
+r"""Composition: settings and a handler's name become a running service.
+
+from procserver import Server, Settings
+
+def handle(conn):
+for line in conn.lines():
+conn.send(line + b"\\n")
+
+if __name__ == "__main__":
+Server(handle, Settings(bind=("127.0.0.1:7777",))).run()
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from procserver.controlclient import default_path, make_private_folder, runtime_folder
+from procserver.errors import ConfigError, StartError
+from procserver.listeners import Listeners
+from procserver.plan import BUILTIN_HANDLER
+from procserver.settings import Settings
+from procserver.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from procserver.connection import Connection
+
+
+class Server:
+    """`handler` is `MODULE:QUALNAME`, or a function or class at the top of a module or of the running script."""
+
+    def __init__(
+        self,
+        handler: str | Callable[[Connection], object] | type = BUILTIN_HANDLER,
+        settings: Settings | None = None,
+        *,
+        ready_fd: int = -1,
+    ) -> None:
+        self.handler = handler if isinstance(handler, str) else name_of(handler)
+        self.settings = settings or Settings()
+        self.ready_fd = ready_fd
+
+    def run(self) -> int:
+        """Serve until stopped; returns the exit code. ConfigError and StartError before anything was served."""
+        settings = self.settings
+        pidfile = _lock_pidfile(settings.pidfile) if settings.pidfile else -1
+        listeners = Listeners.open(settings.bind, settings.backlog, os.environ)
+        try:
+            control = _control_path(settings, listeners.names[0])
+            supervisor = Supervisor(
+                settings, self.handler, listeners, control=control, ready_fd=self.ready_fd
+            )
+            return supervisor.run().code
+        finally:
+            listeners.close()
+            if pidfile >= 0:
+                Path(settings.pidfile).unlink(missing_ok=True)
+                os.close(pidfile)
+
+
+def name_of(handler: Any) -> str:
+    """The name by which the template will import it; ConfigError for what has none."""
+    module, qualname = getattr(handler, "__module__", None), getattr(handler, "__qualname__", "")
+    if not module or "<" in qualname:
+        raise ConfigError(
+            f"handler={handler!r}: it has no name that another process could import it by; "
+            "a handler is a function or class at the top of a module (not a lambda, closure or instance)"
+        )
+    if module != "__main__":
+        return f"{module}:{qualname}"
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    if script is None:
+        raise ConfigError(f"handler={handler!r}: it was typed at a prompt; put it into a file")
+    return f"{Path(script).resolve()}:{qualname}"
+
+
+def _control_path(settings: Settings, first_listener: str) -> Path | None:
+    if settings.control == "none":
+        return None
+    if settings.control:
+        return Path(settings.control)
+    make_private_folder(runtime_folder())
+    return default_path(first_listener)
+
+
+def _lock_pidfile(path: str) -> int:
+    """Write our pid and hold a lock while we live; the number alone proves nothing."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StartError(f"cannot write the pidfile {path}: {error.strerror}") from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise StartError(f"the pidfile {path} is locked: its server is still running") from None
+    os.ftruncate(fd, 0)
+    os.write(fd, f"{os.getpid()}\n".encode())
+    return fd
