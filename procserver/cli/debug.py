@@ -1,0 +1,84 @@
+"""Handlers run, or only loaded, without a service around them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from procserver import handlers, signals
+from procserver.errors import ConfigError
+from procserver.listeners import Listeners
+from procserver.observer import Observer
+from procserver.scoreboard import Scoreboard
+from procserver.worker import Worker
+
+if TYPE_CHECKING:
+    from procserver.settings import Settings
+
+LOAD_S = 60.0
+LOADER = """
+import sys
+from procserver import handlers, plan
+handlers.load(plan.Plan(handler=sys.argv[1]))
+"""
+
+
+def serve_in_foreground(handler: str, settings: Settings) -> int:
+    """One process, one connection after another, the terminal attached: pdb works, nothing is supervised."""
+    listeners = Listeners.open(settings.bind, settings.backlog, os.environ)
+    listeners.configure(settings.idle_timeout)
+    plan = settings.plan(handler)
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    worker = _Talkative(
+        0,
+        Scoreboard.scratch(),
+        listeners.sockets,
+        handlers.load(plan),
+        plan,
+        bell=os.eventfd(0),
+        records_fd=writer,
+    )
+    worker.observer, worker.records_reader = (
+        Observer(settings.log_format, "debug", settings.access_log or "-"),
+        reader,
+    )
+    signals.prepare_foreground()
+    click.echo(f"listening on {', '.join(listeners.names)} (debug: one connection at a time)", err=True)
+    try:
+        return worker.run()
+    finally:
+        listeners.close()
+
+
+class _Talkative(Worker):
+    """A worker that is its own observer."""
+
+    observer: Observer
+    records_reader: int
+
+    def serve(self, fd: int, peer: object, which: int) -> None:
+        super().serve(fd, peer, which)
+        self.observer.take(self.records_reader)
+
+
+def load_apart(handler: str) -> None:
+    """Import the handler in a process of its own; ConfigError with what went wrong."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", LOADER, handler],
+            capture_output=True,
+            text=True,
+            timeout=LOAD_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ConfigError(f"handler={handler!r}: its import did not end within {LOAD_S:g} s") from None
+    if done.returncode != 0:
+        sys.stderr.write(done.stderr)
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
+        raise ConfigError(f"handler={handler!r}: cannot be loaded: {last[0]}")
