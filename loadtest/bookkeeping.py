@@ -85,13 +85,16 @@ class _Keeper:
         self.forget()
         ENDING.clear()
         chosen = environment.parsed_options
-        BOOKS.phase = "warmup" if chosen and chosen.warmup else "measure"
         self.greenlets = [gevent.spawn(self.rule_off_each_second), gevent.spawn(watch_lag)]
+        BOOKS.phase = "warmup" if chosen and chosen.warmup else "measure"
         if not chosen:
             return
-        self.greenlets.append(gevent.spawn_later(chosen.warmup, self.begin_measuring))
-        if chosen.measure and not isinstance(environment.runner, WorkerRunner):
-            gevent.spawn_later(chosen.warmup + chosen.measure, self.finish)
+        if not isinstance(environment.runner, WorkerRunner):
+            chosen.load_started = self.started  # travels to the workers with their users: one warm-up for all
+            if chosen.measure:
+                gevent.spawn_later(chosen.warmup + chosen.measure, self.finish)
+        warmup_left_s = getattr(chosen, "load_started", self.started) + chosen.warmup - clock()
+        self.greenlets.append(gevent.spawn_later(max(0.0, warmup_left_s), self.begin_measuring))
 
     def forget(self) -> None:
         """Locust clears its own tables when a test starts; so do we."""

@@ -16,7 +16,7 @@ __all__ = ["cpu", "distribution", "latency", "memory", "throughput", "workers"]
 Figure = dict[str, Any]
 
 BLUE, ORANGE, RED, GREEN, SKY, GREY = "#0072B2", "#E69F00", "#D55E00", "#009E73", "#56B4E9", "#5f6b76"
-INK, GRID, SHADE = "#1c2126", "#e3e7ea", "#eef0f2"
+INK, GRID, SHADE = "#1c2126", "#e3e7ea", "#e9ecef"
 MARGIN = {"l": 64, "r": 14, "t": 8, "b": 34}
 WINDOW_MIN_S = 0.3  # a shorter piece of a second says nothing of a rate
 
@@ -47,7 +47,7 @@ def latency(table: Sequence[dict[str, Any]], name: str, end_s: float, warmup_s: 
         everything += [value for value in values if value]
         text = [format_us(value) for value in values]
         traces.append(_line(at, values, label, colour, dash=dash, text=text, hover="%{text}"))
-    return _figure(traces, _over_time("within", end_s, warmup_s, _time_axis(everything)))
+    return _figure(traces, _over_time("answered within", end_s, warmup_s, _time_axis(everything)))
 
 
 def cpu(points: Sequence[Point], end_s: float, warmup_s: float) -> Figure:
@@ -101,9 +101,15 @@ def distribution(histograms: Sequence[tuple[str, Histogram]]) -> Figure:
             rarity.append(total / left if left else 1.3 * total)
             values.append(us if left else histogram.max_us)
         everything += [value for value in values if value]
-        text = [f"{100 * (1 - 1 / r):.6g} % within {format_us(v)}" for r, v in zip(rarity, values, strict=True)]
+        text = [
+            f"{100 * (1 - 1 / r):.6g} % within {format_us(v)}" for r, v in zip(rarity, values, strict=True)
+        ]
         traces.append(_line(rarity, values, name, colour, text=text, hover="%{text}", shape="vh"))
-    ticks = [(1, "0 %"), (2, "50 %"), *((10**k, f"{100 - 10.0 ** (2 - k):.{max(0, k - 2)}f} %") for k in range(1, 8))]
+    ticks = [
+        (1, "0 %"),
+        (2, "50 %"),
+        *((10**k, f"{100 - 10.0 ** (2 - k):.{max(0, k - 2)}f} %") for k in range(1, 8)),
+    ]
     shown = [(value, label) for value, label in ticks if value <= 1.3 * most]
     layout = _layout(
         {
@@ -113,7 +119,7 @@ def distribution(histograms: Sequence[tuple[str, Histogram]]) -> Figure:
             "ticktext": [label for _, label in shown],
             "title": {"text": "share of answers", "standoff": 6},
         },
-        _time_axis(everything) | {"title": {"text": "within", "standoff": 4}},
+        _time_axis(everything) | {"title": {"text": "answered within", "standoff": 4}},
     )
     layout["margin"] = MARGIN | {"b": 48}
     return _figure(traces, layout)
@@ -170,7 +176,13 @@ def _over_time(unit: str, end_s: float, warmup_s: float, y: dict[str, Any]) -> d
 
 
 def _layout(x: dict[str, Any], y: dict[str, Any]) -> dict[str, Any]:
-    axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GREY, "fixedrange": False, "automargin": False}
+    axis = {
+        "gridcolor": GRID,
+        "zerolinecolor": GRID,
+        "linecolor": GREY,
+        "fixedrange": False,
+        "automargin": False,
+    }
     return {
         "margin": MARGIN,
         "paper_bgcolor": "#fff",
@@ -186,6 +198,8 @@ def _layout(x: dict[str, Any], y: dict[str, Any]) -> dict[str, Any]:
 
 def _figure(traces: list[dict[str, Any]], layout: dict[str, Any]) -> Figure:
     legend = [(trace["name"], trace["line"]["color"], trace["line"]["dash"]) for trace in traces]
+    if "shapes" in layout:
+        legend.append(("warm-up", SHADE, "block"))
     return {"data": traces, "layout": layout, "legend": legend}
 
 

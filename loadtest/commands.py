@@ -26,7 +26,7 @@ DEFAULT_THRESHOLD = "errors=0"
 class Duration(click.ParamType[float]):
     name = "duration"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
         try:
@@ -41,9 +41,13 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--serve", metavar="ARGS", help='Start a procserver for the run: --serve "--workers 8 --delay 0.01".')
+@click.option(
+    "--serve", metavar="ARGS", help='Start a procserver for the run: --serve "--workers 8 --delay 0.01".'
+)
 @click.option("--host", metavar="tcp://HOST:PORT", help="Load a service that runs already.")
-@click.option("--control", metavar="PATH", help="With --host: its control socket, to follow and reconcile it.")
+@click.option(
+    "--control", metavar="PATH", help="With --host: its control socket, to follow and reconcile it."
+)
 @click.option("--pid", type=int, metavar="PID", help="With --host: its process, to follow it.")
 @click.option(
     "--user",
@@ -53,7 +57,13 @@ def main() -> None:
     help="greeting: hold a connection and talk; connect: a connection for each greeting.",
 )
 @click.option("--framing", type=click.Choice(FRAMINGS), help="[default: what --serve says, else raw]")
-@click.option("--connections", type=int, default=50, show_default=True, help="Users, each with one connection at a time.")
+@click.option(
+    "--connections",
+    type=int,
+    default=50,
+    show_default=True,
+    help="Users, each with one connection at a time.",
+)
 @click.option(
     "--pacing",
     type=Duration(),
@@ -61,10 +71,16 @@ def main() -> None:
     show_default=True,
     help="From the start of one request of a user to the start of its next; 0: as fast as it is answered.",
 )
-@click.option("--name-length", type=int, default=16, show_default=True, help="Bytes in each name that is sent.")
-@click.option("--request-timeout", type=Duration(), default="10s", show_default=True, help="Longer is a failure.")
+@click.option(
+    "--name-length", type=int, default=16, show_default=True, help="Bytes in each name that is sent."
+)
+@click.option(
+    "--request-timeout", type=Duration(), default="10s", show_default=True, help="Longer is a failure."
+)
 @click.option("--duration", type=Duration(), default="20s", show_default=True, help="How long is measured.")
-@click.option("--warmup", type=Duration(), default="2s", show_default=True, help="Before that; counted apart.")
+@click.option(
+    "--warmup", type=Duration(), default="2s", show_default=True, help="Before that; counted apart."
+)
 @click.option("--processes", type=int, default=1, show_default=True, help="Of the generator.")
 @click.option(
     "--threshold",
@@ -75,8 +91,8 @@ def main() -> None:
 )
 @click.option("--results", metavar="DIR", help="A new or empty folder.  [default: results/DATE-TIME]")
 @click.option("--json", "as_json", is_flag=True, help="Print run.json instead of the summary.")
-def run(**options: Any) -> None:  # noqa: ANN401  # click's keywords
-    """Make one closed-loop run and leave a folder of results with a report.
+def run(**options: Any) -> None:
+    r"""Make one closed-loop run and leave a folder of results with a report.
 
     \b
     python -m loadtest run --serve "" --connections 100 --duration 20s
@@ -134,7 +150,9 @@ def _settings(options: dict[str, Any]) -> tuple[RunSettings, list[Threshold]]:
 
 def _folder(results: str | None) -> Path:
     """The folder of results, made if need be; ConfigError if something is in it."""
-    folder = Path(results) if results else Path("results") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
+    folder = (
+        Path(results) if results else Path("results") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
+    )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

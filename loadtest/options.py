@@ -14,7 +14,7 @@ NAME_LENGTH_MAX = 1024  # the greeting's greatest message; in raw framing one `r
 PACING_DEFAULT = "100ms"
 
 
-def add_options(parser: Any) -> None:  # noqa: ANN401  # Locust's parser adds keywords of its own to argparse's
+def add_options(parser: Any) -> None:
     add = parser.add_argument
     add("--framing", choices=FRAMINGS, default="raw", help="How messages are told apart: raw or line.")
     add(

@@ -23,19 +23,22 @@ WIDTH = locust.stats.STATS_TYPE_WIDTH
 
 
 def install() -> None:
-    stats = locust.stats
-    stats.bucket_response_time = _bucket_ms  # type: ignore[assignment]  # Locust's annotation says int
-    stats.calculate_response_time_percentile = _percentile_ms  # type: ignore[assignment]
-    stats.HISTORY_STATS_INTERVAL_SEC = 1
-    stats.PERCENTILES_TO_CHART = [0.5, 0.9, 0.99]
-    stats.PERCENTILES_TO_STATISTICS = [0.9, 0.99, 0.999]
-    locust.html.PERCENTILES_FOR_HTML_REPORT = [0.5, 0.9, 0.95, 0.99, 0.999, 1.0]
-    locust.runners.WORKER_REPORT_INTERVAL = REPORT_INTERVAL_S
-    StatsEntry.to_string = _table_row  # type: ignore[method-assign]
-    StatsEntry.percentile = _percentile_row  # type: ignore[method-assign]
-    StatsEntry.to_dict = _to_dict  # type: ignore[method-assign]
-    StatsCSV._percentile_fields = _csv_percentiles  # type: ignore[method-assign]  # noqa: SLF001
-    StatsCSVFileWriter.close_files = _write_final_csv  # type: ignore[method-assign]
+    for owner, name, ours in (
+        (locust.stats, "bucket_response_time", _bucket_ms),
+        (locust.stats, "calculate_response_time_percentile", _percentile_ms),
+        (locust.stats, "HISTORY_STATS_INTERVAL_SEC", 1),
+        (locust.stats, "PERCENTILES_TO_CHART", [0.5, 0.9, 0.99]),
+        (locust.stats, "PERCENTILES_TO_STATISTICS", [0.9, 0.99, 0.999]),
+        (locust.html, "PERCENTILES_FOR_HTML_REPORT", [0.5, 0.9, 0.95, 0.99, 0.999, 1.0]),
+        (locust.runners, "WORKER_REPORT_INTERVAL", REPORT_INTERVAL_S),
+        (StatsEntry, "to_string", _table_row),
+        (StatsEntry, "percentile", _percentile_row),
+        (StatsEntry, "to_dict", _to_dict),
+        (StatsCSV, "_percentile_fields", _csv_percentiles),
+        (StatsCSVFileWriter, "close_files", _write_final_csv),
+    ):
+        assert hasattr(owner, name), f"this Locust has no {name}: its tables would show whole milliseconds"
+        setattr(owner, name, ours)
 
 
 def feed(stats: RequestStats, entries: Mapping[str, Entry], second: int) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -11,6 +12,7 @@ from loadtest.units import format_bytes, format_count, format_duration, format_u
 __all__ = ["Progress", "summary"]
 
 CLEAR_LINE = "\r\x1b[K"
+TIMES = ("p50", "p90", "p99", "max")
 HEADLINES = {"pass": "PASS", "fail": "FAIL", "invalid": "INVALID"}
 
 
@@ -28,7 +30,9 @@ class Progress:
         if "stage" in event:
             self.stream.write(f"{CLEAR_LINE if self.live else ''}{event['stage']}\n")
         elif self.live:
-            self.stream.write(CLEAR_LINE + self.line(event)[: os.get_terminal_size(self.stream.fileno()).columns - 1])
+            self.stream.write(
+                CLEAR_LINE + self.line(event)[: os.get_terminal_size(self.stream.fileno()).columns - 1]
+            )
         self.stream.flush()
 
     def line(self, event: dict[str, Any]) -> str:
@@ -53,22 +57,22 @@ class Progress:
 def summary(document: dict[str, Any], folder: Path) -> str:
     """What a reader needs first: the verdict and why, the requests, the server, whether both sides agree."""
     settings = document["settings"]
-    lines = [
-        f"{HEADLINES[document['verdict']]}  {settings['connections']} connections to {settings['host']}, "
-        f"{settings['framing']} framing, {format_duration(document['duration_s'])} measured",
-        *(f"  because {reason}" for reason in document["reasons"]),
-        "",
-        f"  {'request':<11}{'ok':>10}{'failed':>9}{'cut off':>9}{'per s':>10}{'p50':>10}{'p90':>10}{'p99':>10}{'max':>10}",
-    ]
+    load = f"{settings['connections']} connections to {settings['host']}, {settings['framing']} framing"
+    lines = [f"{HEADLINES[document['verdict']]}  {load}, {format_duration(document['duration_s'])} measured"]
+    lines += [f"  because {reason}" for reason in document["reasons"]]
+    lines += ["", _row("request", ("ok", "failed", "cut off", "per s", *TIMES))]
     for name, row in document["requests"].items():
         times = row["response_us"] or {}
-        shown = "".join(f"{format_us(times.get(key)):>10}" for key in ("p50", "p90", "p99", "max"))
-        counts = f"{format_count(row['ok']):>10}{format_count(row['failed']):>9}{format_count(row['censored']):>9}"
-        lines.append(f"  {name:<11}{counts}{format_count(row['rate_achieved']):>10}{shown}")
+        counts = [format_count(row[key]) for key in ("ok", "failed", "censored", "rate_achieved")]
+        lines.append(_row(name, (*counts, *(format_us(times.get(key)) for key in TIMES))))
         lines += [f"    {format_count(count)} x {error}" for error, count in row["errors"].items()]
     lines += ["", *(f"  {line}" for line in [*_server(document), *_agreement(document)]), ""]
     lines.append(f"  report: {folder / 'report.html'}")
     return "\n".join(lines)
+
+
+def _row(name: str, cells: Iterable[str]) -> str:
+    return f"  {name:<11}" + "".join(f"{cell:>10}" for cell in cells)
 
 
 def _server(document: dict[str, Any]) -> list[str]:
@@ -83,7 +87,9 @@ def _server(document: dict[str, Any]) -> list[str]:
     if server["workers_busy_max"] is not None:
         line += f"; at most {server['workers_busy_max']} workers busy, {server['queue_depth_max']} connections queued"
     cost = document["sampler_cost"]
-    return [line] + ([f"watching it cost {cost['core_share']:.1%} of a core"] if cost and cost["core_share"] else [])
+    return [line] + (
+        [f"watching it cost {cost['core_share']:.1%} of a core"] if cost and cost["core_share"] else []
+    )
 
 
 def _agreement(document: dict[str, Any]) -> list[str]:
@@ -93,7 +99,7 @@ def _agreement(document: dict[str, Any]) -> list[str]:
     client, server = reconciled["client"], reconciled["server"]
     pairs = ", ".join(f"{format_count(client[k])} of {format_count(server[k])} {k}" for k in client)
     if reconciled["exact"]:
-        return [f"books: equal on both sides, {format_count(client['connections'])} connections and "
-                f"{format_count(client['messages'])} messages"]
+        both = f"{format_count(client['connections'])} connections and {format_count(client['messages'])} messages"
+        return [f"books: equal on both sides, {both}"]
     word = "agree within what was cut off" if reconciled["ok"] else "DIFFER"
     return [f"books: {word}; we have {pairs} that the server counted"]

@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
@@ -17,16 +18,16 @@ from loadtest.verdict import shown
 
 __all__ = ["page"]
 
+_UNIT = re.compile(r"(\d) (?=(?:[µm]?s|[KMG]iB|B|cores|%)\b)")
+
 TEMPLATE = Path(__file__).with_name("report.html")
 MARKS = {"pass": "✓", "fail": "✗", "invalid": "?"}
-MEANINGS = {
-    "pass": "every threshold held, and the numbers may be believed",
-    "fail": "a threshold failed",
-    "invalid": "these numbers may not be believed",
-}
+WAITED = ("no connection was seen waiting for one", "one connection waited")
 
 
-def page(document: dict[str, Any], table: Sequence[dict[str, Any]], points: Sequence[Point], account: Account) -> str:
+def page(
+    document: dict[str, Any], table: Sequence[dict[str, Any]], points: Sequence[Point], account: Account
+) -> str:
     """The page of a run: `document` is its run.json, the rest what the charts are drawn from."""
     settings = document["settings"]
     main = "message" if settings["user"] == "greeting" else "greeting"
@@ -37,7 +38,7 @@ def page(document: dict[str, Any], table: Sequence[dict[str, Any]], points: Sequ
         mark=MARKS[document["verdict"]],
         word=document["verdict"].upper(),
         headline=_text(_headline(document, main)),
-        reasons=_reasons(document),
+        reasons=_reasons(document, main),
         subtitle=_subtitle(document),
         tiles=_tiles(document, main),
         panels="".join(_panel(key, title, figure) for key, title, figure in figures),
@@ -51,7 +52,11 @@ def page(document: dict[str, Any], table: Sequence[dict[str, Any]], points: Sequ
 
 
 def _figures(
-    document: dict[str, Any], table: Sequence[dict[str, Any]], points: Sequence[Point], account: Account, main: str
+    document: dict[str, Any],
+    table: Sequence[dict[str, Any]],
+    points: Sequence[Point],
+    account: Account,
+    main: str,
 ) -> list[tuple[str, str, charts.Figure]]:
     """Key, title and figure of each panel. The titles say what is seen; all but the last share one axis of time."""
     row = document["requests"].get(main)
@@ -63,7 +68,9 @@ def _figures(
     figures = []
     if table and row:
         rate = format_count(row["rate_achieved"])
-        figures.append(("throughput", f"{rate} {main}s were answered per second", charts.throughput(table, main, *span)))
+        figures.append(
+            ("throughput", f"{rate} {main}s were answered per second", charts.throughput(table, main, *span))
+        )
         title = f"Half of the answers came within {format_us(times.get('p50'))}"
         if times.get("p99") is not None:
             title += f", 99 of 100 within {format_us(times['p99'])}"
@@ -76,7 +83,7 @@ def _figures(
         figures.append(("memory", title, charts.memory(points, *span)))
         if server["workers_busy_max"] is not None:
             queued = server["queue_depth_max"]
-            waited = f"{queued} connections waited at once" if queued else "no connection was seen waiting"
+            waited = f"as many as {queued} connections waited" if queued > 1 else WAITED[queued]
             title = f"At most {server['workers_busy_max']} workers were busy; {waited}"
             figures.append(("workers", title, charts.workers(points, *span)))
     distributions = list(_distributions(document, account, main))
@@ -95,32 +102,53 @@ def _distributions(document: dict[str, Any], account: Account, main: str) -> Ite
 
 
 def _rarities(times: dict[str, Any]) -> str:
-    steps = (("one in 10", "p90"), ("one in 100", "p99"), ("one in 1000", "p99_9"))
-    known = [f"{rarity} {format_us(times[key])}" for rarity, key in steps if times.get(key) is not None]
-    return f"Slower than: {', '.join(known)}" if known else "How long answers took"
+    steps = (("10", "p90"), ("100", "p99"), ("1000", "p99_9"))
+    known = [
+        f"in {rarity} over {format_us(times[key])}" for rarity, key in steps if times.get(key) is not None
+    ]
+    return f"One answer {', '.join(known)}" if known else "How long the answers took"
 
 
 def _headline(document: dict[str, Any], main: str) -> str:
+    """The point at first sight: what failed if something did, else how fast it was."""
+    if document["verdict"] == "invalid":
+        return "These numbers may not be believed"
+    return _sentence(document["reasons"][0])[:-1] if document["reasons"] else _speed(document, main)
+
+
+def _speed(document: dict[str, Any], main: str) -> str:
     row = document["requests"].get(main)
     times = (row or {}).get("response_us")
-    asked = document["connections"]["asked"]
     if not row or not times:
-        return f"{asked} connections, and nothing was measured"
+        return f"{document['connections']['asked']} connections, and nothing was measured"
     key = "p99" if times["p99"] is not None else "p50"
     share = "99 of 100 answers" if key == "p99" else "half of the answers"
-    return f"{share} within {format_us(times[key])}, at {format_count(row['rate_achieved'])} {main}s per second"
+    return (
+        f"{share} within {format_us(times[key])}, at {format_count(row['rate_achieved'])} {main}s per second"
+    )
 
 
-def _reasons(document: dict[str, Any]) -> str:
-    if not document["reasons"]:
-        return f"<p class='why'>{_text(_sentence(MEANINGS[document['verdict']]))}</p>"
-    items = "".join(f"<li>{_text(reason)}</li>" for reason in document["reasons"])
-    return f"<p class='why'>{_text(_sentence(MEANINGS[document['verdict']]))}</p><ul class='why'>{items}</ul>"
+def _reasons(document: dict[str, Any], main: str) -> str:
+    """Under the headline: why, if it does not say that itself; else how fast it was."""
+    if document["verdict"] == "pass":
+        return (
+            "<p class='why'>Every threshold held, and the books of both sides leave nothing unexplained.</p>"
+        )
+    rest = document["reasons"][document["verdict"] == "fail" :]
+    items = "".join(f"<li>{_text(reason)}</li>" for reason in rest)
+    speed = (
+        f"<p class='why'>{_text(_sentence(_speed(document, main)))}</p>"
+        if document["verdict"] == "fail"
+        else ""
+    )
+    return f"{f'<ul class=why>{items}</ul>' if items else ''}{speed}"
 
 
 def _subtitle(document: dict[str, Any]) -> str:
     settings = document["settings"]
-    pacing = f"one request per {format_duration(settings['pacing_s'])} each" if settings["pacing_s"] else "unpaced"
+    pacing = (
+        f"one request per {format_duration(settings['pacing_s'])} each" if settings["pacing_s"] else "unpaced"
+    )
     parts = [
         f"{settings['connections']} connections to {settings['host'].removeprefix('tcp://')}",
         f"{settings['framing']} framing",
@@ -146,10 +174,18 @@ def _tiles(document: dict[str, Any], main: str) -> str:
         agree = "DIFFER"
     tiles = [
         ("99 of 100 within", format_us(times.get("p99")), f"half within {format_us(times.get('p50'))}"),
-        (f"{main}s per second", format_count(row["rate_achieved"]), f"{document['connections']['made']} connections"),
+        (
+            f"{main}s per second",
+            format_count(row["rate_achieved"]),
+            f"{document['connections']['made']} connections",
+        ),
         ("failed", format_count(failed), f"{format_count(cut)} cut off at the end"),
         ("server CPU", "-" if cores is None else f"{cores:.2f} cores", _per_message(server)),
-        ("server memory", format_bytes(server.get("pss_bytes_max")), f"{server.get('processes_max', '-')} processes"),
+        (
+            "server memory",
+            format_bytes(server.get("pss_bytes_max")),
+            f"{server.get('processes_max', '-')} processes",
+        ),
         ("books of both sides", agree, _tally(reconciled)),
     ]
     return "".join(
@@ -160,8 +196,7 @@ def _tiles(document: dict[str, Any], main: str) -> str:
 
 def _panel(key: str, title: str, figure: charts.Figure) -> str:
     legend = "".join(
-        f"<span><i style='border-top-color:{colour};border-top-style:{'dotted' if dash == 'dot' else 'solid'}'></i>"
-        f"{_text(name)}</span>"
+        f"<span><i class='{dash}' style='border-color:{colour}'></i>{_text(name)}</span>"
         for name, colour, dash in figure["legend"]
     )
     heading = f"<h2>{_text(title)}</h2><p class='legend'>{legend}</p>"
@@ -199,8 +234,7 @@ def _books(document: dict[str, Any]) -> str:
 def _thresholds(document: dict[str, Any]) -> str:
     words = {True: "✓ held", False: "✗ failed", None: "? not measured"}
     rows = [
-        [row["expression"], shown(row["expression"].split("<")[0].split("=")[0].split(">")[0].strip(), row["value"]),
-         words[row["ok"]]]
+        [row["expression"], shown(row["metric"], row["value"]), words[row["ok"]]]
         for row in document["thresholds"]
     ]
     return _table(["threshold", "measured", ""], rows)
@@ -211,23 +245,32 @@ def _details(document: dict[str, Any]) -> str:
     lag = generator["lag_us"] or {}
     busiest = "-" if generator["cores_max"] is None else f"{generator['cores_max']:.0%} of a core"
     facts = [
-        ("generator", f"{generator['processes']} process(es), the busiest at {busiest}"),
-        ("its timers fired late by", f"{format_us(lag.get('p50'))} (half), {format_us(lag.get('p99'))} (99 %)"),
-        ("watching the server cost", f"{cost['core_share']:.1%} of a core" if cost else "nothing: it was not followed"),
+        ("generator processes", f"{generator['processes']} at work, the busiest at {busiest}"),
+        (
+            "its timers fired late by",
+            f"{format_us(lag.get('p50'))} (half), {format_us(lag.get('p99'))} (99 %)",
+        ),
+        (
+            "watching the server cost",
+            f"{cost['core_share']:.1%} of a core" if cost else "nothing: it was not followed",
+        ),
         ("host", f"{host['cpus']} CPUs, {host['machine']}, Linux {host['kernel']}"),
         ("versions", f"Python {host['python']}, Locust {host['locust']}"),
     ]
     if server := document["server"]:
         overflows, retransmits = server["listen_overflows"], server["retransmits"]
         facts.append(("kernel, whole host", f"{overflows} accept-queue overflows, {retransmits} retransmits"))
-        facts.append(("server", f"{format_count(server['fds_max'])} descriptors at most, {server['cpu_s']} CPU s"))
+        facts.append(
+            ("server", f"{format_count(server['fds_max'])} descriptors at most, {server['cpu_s']} CPU s")
+        )
     return _table(["", ""], [[name, value] for name, value in facts])
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    cells = "".join(f"<th>{_text(cell)}</th>" for cell in head) if any(head) else ""
+    cells = "".join(f"<th>{_text(cell)}</th>" for cell in head)
+    above = f"<thead><tr>{cells}</tr></thead>" if any(head) else ""
     body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<div class='scroll'><table>{f'<thead><tr>{cells}</tr></thead>' if cells else ''}<tbody>{body}</tbody></table></div>"
+    return f"<div class='scroll'><table>{above}<tbody>{body}</tbody></table></div>"
 
 
 def _per_message(server: dict[str, Any]) -> str:
@@ -247,4 +290,5 @@ def _sentence(text: str) -> str:
 
 
 def _text(value: object) -> str:
-    return html.escape(str(value))
+    """Escaped, with numbers kept on one line with their units."""
+    return _UNIT.sub("\\1\u00a0", html.escape(str(value)))

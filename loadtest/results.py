@@ -7,7 +7,7 @@ Pure but for `write`.
 import base64
 import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,16 @@ from hdrh.histogram import HdrHistogram
 from loadtest.books import Account, Entry, Histogram
 from loadtest.timeline import Point, columns
 
-__all__ = ["FORMAT", "LAG", "histograms", "reconcile", "request_rows", "requests", "server_side", "write_table"]
+__all__ = [
+    "FORMAT",
+    "LAG",
+    "histograms",
+    "reconcile",
+    "request_rows",
+    "requests",
+    "server_side",
+    "write_table",
+]
 
 FORMAT = 1
 LAG = "generator lag"
@@ -68,7 +77,12 @@ def summary_us(histogram: Histogram) -> dict[str, float | None] | None:
         name: histogram.percentile(share) if count * (1 - share) >= 1 - 1e-9 or share <= 0.9 else None
         for name, share in SHARES.items()
     }
-    return {**times, "max": histogram.max_us, "min": histogram.min_us, "mean": round(histogram.sum_us / count, 1)}
+    return {
+        **times,
+        "max": histogram.max_us,
+        "min": histogram.min_us,
+        "mean": round(histogram.sum_us / count, 1),
+    }
 
 
 def reconcile(
@@ -121,14 +135,14 @@ def server_side(
         "cpu_s": round(cpu_s, 3),
         "cpu_cores": round(sum(measured) / len(measured), 4) if measured else None,
         "cpu_us_per_message": round(cpu_s * 1e6 / answered, 2) if answered else None,
-        "pss_bytes_max": max(pss, default=None),
+        "pss_bytes_max": _most(pss),
         "pss_bytes_before": pss[0] if pss else None,
-        "pss_per_connection_bytes": round((max(pss) - pss[0]) / max(busy)) if pss and busy and max(busy) else None,
-        "uss_bytes_max": max((p.uss_bytes for p in points if p.uss_bytes is not None), default=None),
-        "fds_max": max((p.fds for p in points if p.fds is not None), default=None),
-        "processes_max": max((p.processes for p in points if p.processes is not None), default=None),
-        "workers_busy_max": max(busy, default=None),
-        "queue_depth_max": max((p.queue_depth for p in points if p.queue_depth is not None), default=None),
+        "pss_per_connection_bytes": _growth_per(pss, busy),
+        "uss_bytes_max": _most(p.uss_bytes for p in points),
+        "fds_max": _most(p.fds for p in points),
+        "processes_max": _most(p.processes for p in points),
+        "workers_busy_max": _most(busy),
+        "queue_depth_max": _most(p.queue_depth for p in points),
         "listen_overflows": last["host"]["listen_overflows"] - first["host"]["listen_overflows"],
         "retransmits": last["host"]["retransmits"] - first["host"]["retransmits"],
         "switches": _switches(ticks),
@@ -183,6 +197,15 @@ def write_table(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
         writer.writeheader()
         writer.writerows(rows)
     os.replace(f"{path}.part", path)
+
+
+def _most(values: Iterable[int | None]) -> int | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _growth_per(pss: list[int], busy: list[int]) -> int | None:
+    """Memory that came with the load, by connection served at once: from before it to the greatest of both."""
+    return round((max(pss) - pss[0]) / max(busy)) if pss and any(busy) else None
 
 
 def _warmup(entry: Entry) -> dict[str, int]:

@@ -45,7 +45,9 @@ def run(settings: RunSettings, thresholds: list[Threshold], folder: Path, show: 
         assert settings.host is not None
         service_of = attached(settings.host, settings.control, settings.pid)
     with service_of as service:
-        show({"stage": f"{'started' if settings.serve is not None else 'found'} the server at {service.host}"})
+        show(
+            {"stage": f"{'started' if settings.serve is not None else 'found'} the server at {service.host}"}
+        )
         observed = _drive(settings, service, folder, show)
     if service.exit_code:
         observed["ended"] = observed["ended"] or f"it ended with exit code {service.exit_code}"
@@ -84,7 +86,7 @@ def _drive(settings: RunSettings, service: Service, folder: Path, show: Show) ->
 
 
 @contextlib.contextmanager
-def _tracked(service: Service, generator: Generator, folder: Path) -> Any:  # noqa: ANN401  # a generator of nothing
+def _tracked(service: Service, generator: Generator, folder: Path) -> Any:
     """Follow the server's processes while the body runs; its end is told by the end of the tracker's input."""
     if service.pid is None:
         yield
@@ -134,7 +136,11 @@ def _samples(path: Path) -> list[dict[str, Any]]:
 
 
 def _write(
-    settings: RunSettings, thresholds: list[Threshold], service: Service, observed: dict[str, Any], folder: Path
+    settings: RunSettings,
+    thresholds: list[Threshold],
+    service: Service,
+    observed: dict[str, Any],
+    folder: Path,
 ) -> dict[str, Any]:
     account: Account = observed["account"]
     points = timeline.points(observed["samples"], account.started)
@@ -169,7 +175,11 @@ def _document(
         server["ended"] = server["ended"] or observed["ended"]
     made = account.ledger.total("connect").ok.count
     lag = results.summary_us(account.ledger.total(results.LAG, ("measure",)).ok)
-    cores = [p.generator_cores_max for p in points if p.generator_cores_max is not None and p.t_s > settings.warmup_s]
+    cores = [
+        p.generator_cores_max
+        for p in points
+        if p.generator_cores_max is not None and p.t_s > settings.warmup_s
+    ]
     return {
         "started": datetime.fromtimestamp(account.started, UTC).isoformat(timespec="milliseconds"),
         "duration_s": round((account.measure_to or 0.0) - (account.measure_from or 0.0), 3)
@@ -211,7 +221,9 @@ def commit() -> str | None:
     """The commit of the code under test, with `+` where the working tree differs; None outside of a repository."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
+        head = subprocess.run(
+            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
+        )
         changed = subprocess.run(
             [*git, "status", "--porcelain", "--untracked-files=no"],
             capture_output=True,
@@ -224,7 +236,7 @@ def commit() -> str | None:
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
-def _write_json(path: Path, document: Any) -> None:  # noqa: ANN401  # whatever JSON has
+def _write_json(path: Path, document: Any) -> None:
     _write_whole(path, msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
 
 
@@ -232,5 +244,3 @@ def _write_whole(path: Path, data: bytes) -> None:
     draft = path.with_suffix(path.suffix + ".part")
     draft.write_bytes(data)
     draft.replace(path)
-
-

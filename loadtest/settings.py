@@ -33,7 +33,9 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     def check(self) -> None:
         """ConfigError names the option, its value and what is allowed."""
         if (self.serve is None) == (self.host is None):
-            raise ConfigError("give either --serve ARGS (start a server) or --host tcp://HOST:PORT (it runs already)")
+            raise ConfigError(
+                "give either --serve ARGS (start a server) or --host tcp://HOST:PORT (it runs already)"
+            )
         if self.serve is not None and (self.control or self.pid):
             raise ConfigError("--control and --pid tell of a server that runs already; --serve knows its own")
         if self.framing not in FRAMINGS:

@@ -1,13 +1,13 @@
 """Thresholds: `message.p99<5ms`, `errors<0.1%`, `server.pss_per_connection<400KiB`. Pure; read before the run starts.
 
-    REQUEST.p50 p90 p99 p99_9 max mean          time, in us, ms or s     (REQUEST: handshake, connect, message ...)
-    REQUEST.errors, errors                      share, in % or as a number
-    REQUEST.rate                                answers per second
-    censored, dropped                           requests
-    server.cpu                                  cores, on average
-    server.pss.max, server.pss_per_connection   size, in B, KiB, MiB or GiB
-    server.fds.max, server.processes.max, queue.depth.max, listen.overflows
-    lag.p99, lag.max                            time: how late the generator's own timers fired
+REQUEST.p50 p90 p99 p99_9 max mean          time, in us, ms or s     (REQUEST: handshake, connect, message ...)
+REQUEST.errors, errors                      share, in % or as a number
+REQUEST.rate                                answers per second
+censored, dropped                           requests
+server.cpu                                  cores, on average
+server.pss.max, server.pss_per_connection   size, in B, KiB, MiB or GiB
+server.fds.max, server.processes.max, queue.depth.max, listen.overflows
+lag.p99, lag.max                            time: how late the generator's own timers fired
 """
 
 import operator
@@ -71,7 +71,9 @@ def parse_threshold(expression: str, user: str) -> Threshold:
     """ValueError says what is wrong and what is allowed; `user` decides which requests there will be."""
     match = _EXPRESSION.fullmatch(expression)
     if match is None:
-        raise ValueError(f"{expression!r} is no threshold; write METRIC<VALUE, as message.p99<5ms or errors<0.1%")
+        raise ValueError(
+            f"{expression!r} is no threshold; write METRIC<VALUE, as message.p99<5ms or errors<0.1%"
+        )
     metric, comparison, number, unit = match.groups()
     units = _UNITS[_kind(metric, user)]
     if unit not in units:

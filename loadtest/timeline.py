@@ -51,7 +51,11 @@ def points(samples: Sequence[dict[str, Any]], started: float) -> list[Point]:
             point.host_cores = (tick["host"]["busy_s"] - base["host"]["busy_s"]) / span_s
             point.generator_cores_max = _busiest(base.get("generator"), tick.get("generator"), span_s)
         if detail := tick.get("detail"):
-            point.pss_bytes, point.uss_bytes, point.fds = detail["pss_bytes"], detail["uss_bytes"], detail["fds"]
+            point.pss_bytes, point.uss_bytes, point.fds = (
+                detail["pss_bytes"],
+                detail["uss_bytes"],
+                detail["fds"],
+            )
         if pool := (tick.get("status") or {}).get("pool"):
             point.workers_busy, point.workers_idle = pool["busy"], pool["idle"]
             point.queue_depth = tick["status"]["queue"]["depth"]
@@ -66,12 +70,13 @@ def rows(account: Account, found: Iterable[Point]) -> list[dict[str, Any]]:
         return []
     names = ledger.names()
     by_window = _by_window(found, account, ledger.window_s)
+    end = account.measure_to or account.stopped  # from then on the load is on its way out
     table = []
     for second in range(min(ledger.timeline), max(ledger.timeline) + 1, ledger.window_s):
         row: dict[str, Any] = {
             # The first window begins with the load, inside its second.
             "t_s": round(max(0.0, second - account.started), 3),
-            "seconds": round(min(second + ledger.window_s, account.stopped) - max(second, account.started), 3),
+            "seconds": round(max(0.0, min(second + ledger.window_s, end) - max(second, account.started)), 3),
             "phase": "measure" if account.measure_from and second + 1 > account.measure_from else "warmup",
         }
         entries = ledger.timeline.get(second, {})
@@ -90,7 +95,9 @@ def columns(table: Sequence[dict[str, Any]]) -> list[str]:
 def _request_columns(name: str, entry: Entry | None) -> dict[str, Any]:
     key = name.replace(" ", "_")
     if entry is None:
-        return {f"{key}.ok": 0, f"{key}.failed": 0} | {f"{key}.{p}_us": None for p in ("p50", "p90", "p99", "max")}
+        return {f"{key}.ok": 0, f"{key}.failed": 0} | {
+            f"{key}.{p}_us": None for p in ("p50", "p90", "p99", "max")
+        }
     return {
         f"{key}.ok": entry.ok.count,
         f"{key}.failed": entry.failed,

@@ -12,6 +12,7 @@ again after as many, so that the file stays small however long the run.
 """
 
 import argparse
+import os
 import select
 import sys
 import time
@@ -144,8 +145,8 @@ class Tracker:
 
 def parent_gone(timeout_s: float) -> bool:
     """Wait for the next tick, or for the end of standard input."""
-    readable, _, _ = select.select([sys.stdin], [], [], max(0.0, timeout_s))
-    return bool(readable) and not sys.stdin.buffer.raw.read(4096)  # type: ignore[attr-defined]
+    readable, _, _ = select.select([sys.stdin.fileno()], [], [], max(0.0, timeout_s))
+    return bool(readable) and not os.read(sys.stdin.fileno(), 4096)
 
 
 if __name__ == "__main__":

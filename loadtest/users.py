@@ -1,12 +1,12 @@
-"""Users that talk TCP: a base for any lockstep protocol, and the two that greet.
+r"""Users that talk TCP: a base for any lockstep protocol, and the two that greet.
 
     class Ping(TcpUser):
-        banner = b"ready\\n"
+        banner = b"ready\n"
 
         @task
         def ping(self) -> None:
             for _ in self.turns():
-                if not self.connected() or not self.exchange("ping", b"PING\\n", b"PONG\\n"):
+                if not self.connected() or not self.exchange("ping", b"PING\n", b"PONG\n"):
                     return
 
 Each request is timed from the first system call to the last byte of its answer, checked byte for byte, and ends in
@@ -15,7 +15,6 @@ broke is closed and made anew. Requests: `handshake` (TCP alone), `connect` (unt
 a free worker is in it), and what `exchange` is told.
 """
 
-import os
 import random
 import socket
 import time
@@ -202,7 +201,7 @@ class TcpUser(User):
         """In words that do not vary with what was asked, so that equal failures are counted together."""
         if self.refusal and got.startswith(self.refusal):
             return f"refused: {got[:64].rstrip().decode('ascii', 'backslashreplace')}"
-        at = len(os.path.commonprefix([got, due]))
+        at = next((i for i, (a, b) in enumerate(zip(got, due, strict=False)) if a != b), 0)
         return f"wrong answer: byte {at} is {got[at : at + 1]!r}, due was {due[at : at + 1]!r}"
 
     def receive(self, end: bytes = b"\n") -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from loadtest.thresholds import Threshold
+from loadtest.units import format_bytes, format_count, format_us
 
 __all__ = ["EXIT_CODES", "GENERATOR_CORES_MAX", "Verdict", "judge", "metrics_of"]
 
@@ -34,13 +35,16 @@ def judge(run: Mapping[str, Any], thresholds: Sequence[Threshold], user: str) ->
     rows = []
     for threshold in thresholds:
         value, holds = values.get(threshold.metric), threshold.holds(values)
-        rows.append({"expression": threshold.expression, "value": value, "ok": holds})
+        rows.append(
+            {"expression": threshold.expression, "metric": threshold.metric, "value": value, "ok": holds}
+        )
         if holds is None:
             invalid.append(f"{threshold.expression}: {threshold.metric} was not measured")
         elif _too_few(run, threshold.metric):
             invalid.append(f"{threshold.expression}: too few samples for {threshold.metric}")
         elif not holds:
-            failed.append(f"{threshold.expression}: {threshold.metric} was {shown(threshold.metric, value)}")
+            asked = threshold.expression.replace(threshold.metric, "", 1).strip()
+            failed.append(f"{threshold.metric} was {shown(threshold.metric, value)}, asked was {asked}")
     if ungreeted := run["connections"]["asked"] - run["connections"]["made"]:
         failed.append(f"{ungreeted} of {run['connections']['asked']} connections were never greeted")
     if invalid:
@@ -77,8 +81,6 @@ def metrics_of(run: Mapping[str, Any]) -> dict[str, float | None]:
 
 def shown(metric: str, value: float | None) -> str:
     """A metric's value with its unit."""
-    from loadtest.units import format_bytes, format_count, format_us
-
     last = metric.rpartition(".")[2]
     if last in (*_SHARES, "max", "mean") and not metric.startswith(("server.", "queue.")):
         return format_us(value)

@@ -3,7 +3,7 @@
     python -m tests.support.fake_greeting_server PORT raw|line COUNTS_FILE
 
 Prints `listening on 127.0.0.1:PORT`; at EOF of its standard input it writes its counts as JSON and ends.
-Faults for the tests of a client: `--segment N` sends answers N bytes at a time, `--lie` answers one name in ten wrongly.
+Faults for the tests of a client: `--segment N` sends answers N bytes at a time, `--lie` answers one in ten wrongly.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import json
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 
 
 def main() -> None:
@@ -60,7 +61,7 @@ class FakeServer:
             except ConnectionError:
                 return  # the client left first
 
-    def received(self, conn: socket.socket):
+    def received(self, conn: socket.socket) -> Iterator[bytes]:
         rest = b""
         while data := conn.recv(1024):
             if not self.end:
