@@ -55,9 +55,12 @@ class Accounts:
             for slot in slots
         }
 
-    def settle(self, slot: int, death: Death | None, killed_for: str, journal: Journal) -> tuple[int, int]:
-        """Close a dead worker's books: how many connections it had served, and how many it left open."""
+    def settle(
+        self, slot: int, death: Death | None, killed_for: str, journal: Journal
+    ) -> tuple[int, int, bool]:
+        """Close a dead worker's books: connections served, connections left open, whether it had been ready."""
         words = self.board.slot(slot)
+        was_ready = words[layout.STATE] in (layout.IDLE, layout.BUSY, layout.LEAVING)
         cut = open_connections(words)
         if cut:
             stuck = killed_for == "handler_timeout"
@@ -68,7 +71,7 @@ class Accounts:
         words[layout.PID] = words[layout.ARMED] = 0
         self.armed -= {slot}
         words[layout.STATE], words[layout.STAGE] = layout.FREE, 0  # its writer is dead
-        return words[layout.CONNECTIONS] - self.before[slot], cut
+        return words[layout.CONNECTIONS] - self.before[slot], cut, was_ready
 
     def totals(self, dropped: int) -> Totals:
         """Sums over all slots; `dropped` is the supervisor's own count of lost records."""

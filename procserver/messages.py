@@ -51,13 +51,17 @@ class Gibberish:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """A worker is gone and reaped; `clean` is exit status 0, `served` its connections, `cut` those it left open."""
+    """A worker is gone and reaped; `clean` is exit status 0, `served` its connections, `cut` those it left open.
+
+    `was_ready` is what its slot showed last: it may have come and gone between two counts.
+    """
 
     slot: int
     reason: str
     clean: bool
     served: int
     cut: int = 0
+    was_ready: bool = False
 
 
 class Stop(IntEnum):

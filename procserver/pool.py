@@ -175,7 +175,7 @@ class Pool:
             "pid": entry.pid,
             "reason": entry.killed or event.reason,
         }
-        infant = not entry.was_ready or (
+        infant = not (entry.was_ready or event.was_ready) or (
             now - entry.since < INFANT_S and not event.served and not event.clean
         )
         if infant and entry.life is not Life.LEAVING and not entry.killed.startswith("stop"):

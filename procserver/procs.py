@@ -92,11 +92,14 @@ class Procs:
         return True
 
     def reap(self, child: Child) -> Death | None:
-        """Take the status of a child that has ended; None if it has not, or was never ours."""
+        """Take the status of a child that has ended; None if it has not, or is not ours (yet)."""
         try:
             pid, status, usage = os.wait4(child.pid, os.WNOHANG)
         except ChildProcessError:
-            self._forget(child)
+            # A dying middle process closes its files before it gives its children away: a worker may have
+            # come and gone in between. Its zombie will be ours in a moment.
+            if not _exists(child):
+                self._forget(child)
             return None
         if pid == 0:
             return None
@@ -132,6 +135,15 @@ class Procs:
         self.poller.unregister(child.pidfd)
         os.close(child.pidfd)
         del self.by_pidfd[child.pidfd], self.by_pid[child.pid]
+
+
+def _exists(child: Child) -> bool:
+    """Whether nobody has reaped it; zombies exist."""
+    try:
+        signal.pidfd_send_signal(child.pidfd, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def become_subreaper() -> None:

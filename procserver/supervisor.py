@@ -178,10 +178,10 @@ class Supervisor:
             return  # not yet
         del self.workers[child.number]
         killed_for = self.pool.killed_for(child.number)
-        served, cut = self.accounts.settle(child.number, death, killed_for, self.journal)
+        served, cut, was_ready = self.accounts.settle(child.number, death, killed_for, self.journal)
         reason = death.reason if death else "gone"
         clean = death is not None and death.code == 0
-        self._tell(m.Exited(child.number, reason, clean, served, cut))
+        self._tell(m.Exited(child.number, reason, clean, served, cut, was_ready))
 
     # What follows
 
