@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import select
 import socket
 from time import sleep
@@ -13,7 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from procserver.signals import Wakeup
 
 IP_MINTTL, IPV6_MINHOPCOUNT = 21, 73  # not in Python's socket module
 # What Linux reports of a connection that died in the queue, or of a network that is briefly down.
@@ -36,6 +36,8 @@ AGAIN = frozenset(
 # Out of descriptors or memory: `accept` fails at once and leaves the queue as it is, so without a pause it would spin.
 LATER = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 PAUSE_S = 0.1
+READY_MAX = 8  # as many as one wait reports; the default allocates room for 1023
+SIGNALS_MAX = 512
 
 
 class Acceptor:
@@ -52,6 +54,11 @@ class Acceptor:
         self.header = header
         self.complain = complain
         self.lifeline = lifeline
+        self.wakeup = -1
+        exclusive = select.EPOLLIN | select.EPOLLEXCLUSIVE
+        self._watched = [(listener.fileno(), exclusive) for listener in listeners]
+        if lifeline >= 0:
+            self._watched.append((lifeline, select.EPOLLIN))
         self.turn = 0
         # One dictionary a listener: a name remembers its family.
         self._names: list[dict[int, socket.SocketType]] = [{} for _ in listeners]
@@ -98,21 +105,19 @@ class Acceptor:
             thaw(named)
         return named
 
-    def poller(self, wakeup: Wakeup) -> select.epoll:
+    def poller(self) -> select.epoll:
+        """What a worker sleeps on; `wakeup` is its signals' pipe."""
         poller = select.epoll()
-        for listener in self.listeners:
-            poller.register(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
-        poller.register(wakeup.reader, select.EPOLLIN)
-        if self.lifeline >= 0:
-            poller.register(self.lifeline, select.EPOLLIN)
+        for fd, events in self._watched:
+            poller.register(fd, events)
+        poller.register(self.wakeup, select.EPOLLIN)
         return poller
 
-    def wait(self, poller: select.epoll, wakeup: Wakeup) -> bool:
+    def wait(self, poller: select.epoll) -> bool:
         """Sleep until a listener, a signal or the lifeline has something; False when the supervisor is gone."""
-        for fd, _ in poller.poll():
-            if fd == wakeup.reader:
-                for _number in wakeup.drain():
-                    pass
+        for fd, _ in poller.poll(-1, READY_MAX):
+            if fd == self.wakeup:
+                os.read(fd, SIGNALS_MAX)
             elif fd == self.lifeline:
                 return False
         return True

@@ -278,8 +278,11 @@ class Pool:
         else:
             spare = coming + len(self.crew.idle())
             missing = min(self.sizes.min_spare + queue_depth - spare, self.sizes.max_workers - len(self.crew))
-        missing = min(missing, BURST - coming)
-        slots = self.crew.ask(missing, self.generation, now) if missing > 0 else ()
+        # Forks are cheap by the batch, in time and in memory that its workers share: a big demand is not met singly.
+        room = 2 * BURST - coming
+        if missing <= 0 or room < min(missing, BURST // 2):
+            return []
+        slots = self.crew.ask(min(missing, room, BURST), self.generation, now)
         return [m.Fork(self.generation, slots)] if slots else []
 
     def _shrink(self, now: float) -> list[m.Command]:

@@ -16,6 +16,9 @@ import os
 import signal
 import socket
 
+# `signal`'s own turns every number into an enum, and unshares 70 KiB by it.
+from _signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask  # type: ignore[import-not-found]
+
 from procserver import layout
 
 TYPE_CHECKING = False
@@ -32,8 +35,9 @@ SUPERVISOR_SIGNALS = (
     signal.SIGUSR2,
     signal.SIGCHLD,
 )
-STOP = signal.SIGTERM
-LOOK_AGAIN = signal.SIGUSR1  # to a worker: try the listeners once more
+BLOCKED = tuple(map(int, SUPERVISOR_SIGNALS))  # around fork; let in by a worker that is ready for them
+STOP = int(signal.SIGTERM)
+LOOK_AGAIN = int(signal.SIGUSR1)  # to a worker: try the listeners once more
 
 
 class Notices:
@@ -87,14 +91,14 @@ def prepare_template() -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(STOP, _on_stop)
     signal.signal(LOOK_AGAIN, _on_look_again)
-    for number in (STOP, LOOK_AGAIN):
-        signal.siginterrupt(number, False)
+    for handled in (STOP, LOOK_AGAIN):
+        signal.siginterrupt(handled, False)
 
 
 def prepare_foreground() -> None:
     """A worker without a service around it: TERM and Ctrl-C end it after its conversation."""
-    for number in (STOP, signal.SIGINT):
-        signal.signal(number, _on_stop)
+    for stop in (STOP, signal.SIGINT):
+        signal.signal(stop, _on_stop)
     signal.signal(LOOK_AGAIN, _on_look_again)
 
 
@@ -102,28 +106,18 @@ class blocked:
     """Hold back all signals that we handle: around fork, so that none meets a half-made child."""
 
     def __enter__(self) -> None:
-        self.before = signal.pthread_sigmask(signal.SIG_BLOCK, SUPERVISOR_SIGNALS)
+        self.before = pthread_sigmask(SIG_BLOCK, BLOCKED)
 
     def __exit__(self, *_: object) -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, self.before)
-
-
-def unblock() -> None:
-    """In a worker that is ready for them."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SUPERVISOR_SIGNALS)
+        pthread_sigmask(SIG_SETMASK, self.before)
 
 
 class Wakeup:
-    """A pipe that every handled signal writes its number to."""
+    """The supervisor's pipe, to which every handled signal writes its number."""
 
     def __init__(self) -> None:
         self.reader, self.writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self.writer, warn_on_full_buffer=False)
-
-    def close(self) -> None:
-        signal.set_wakeup_fd(-1)
-        os.close(self.reader)
-        os.close(self.writer)
 
     def drain(self) -> Iterator[int]:
         """The numbers of the signals since the last call, oldest first."""

@@ -52,13 +52,14 @@ MESSAGE_BYTES_MAX = 65536
 LISTENERS_MAX = 64
 REHEARSALS = 24
 EXIT_UNUSABLE = 2
+EXIT_BROKEN = 70
 
 
 def main(text: str) -> NoReturn:
     """The process's life. `text` is JSON: the plan, and the descriptors that were inherited."""
     spec = json.loads(text)
     signals.prepare_template()
-    rename("procserver-t")
+    rename(b"procserver-t")
     template = Template(Plan(**spec["plan"]), **spec["fds"])
     leave(template.run())
 
@@ -69,6 +70,7 @@ class Template:
     ) -> None:
         self.plan = plan
         self.command = socket.socket(fileno=command)
+        self.command_fd = command
         self.board = Scoreboard(board)
         self.bell = bell
         self.records_fd = records
@@ -109,8 +111,9 @@ class Template:
     def fork_batch(self, numbers: list[int]) -> None:
         """Fork a worker for each slot, as grandchildren that the supervisor adopts."""
         barrier = os.pipe()
-        for number in numbers:
-            self.board.slot(number)[STATE] = STARTING
+        slots = [self.board.slot(number) for number in numbers]
+        for slot in slots:
+            slot[STATE] = STARTING
         with signals.blocked():
             try:
                 middle = os.fork()
@@ -118,54 +121,49 @@ class Template:
                 self.tell(f"unforked {error.errno} " + " ".join(map(str, numbers)))
                 middle = -1
             if middle == 0:
-                self._fork_workers(numbers, barrier)
+                self._fork_workers(numbers, slots, barrier)
         for fd in barrier:
             os.close(fd)
         if middle > 0:
             os.waitpid(middle, 0)
 
-    def _fork_workers(self, numbers: list[int], barrier: tuple[int, int]) -> NoReturn:
-        """The middle process. It says who was born, and by its exit gives them away."""
-        spawned: list[str] = []
-        failed: list[int] = []
+    def _fork_workers(
+        self, numbers: list[int], slots: list[memoryview], barrier: tuple[int, int]
+    ) -> NoReturn:
+        """The middle process. It says who was born, and by its exit gives them away.
+
+        What it does before the loop its children need not do, and share. The
+        loop does nothing but fork: a page that is written between two forks
+        is copied, and the old one becomes the last worker's alone.
+        """
+        rename(b"procserver-w")
+        os.close(self.presence_reader)
+        gc.freeze()  # it also sets the counts back: else a child's first allocation may start a collection
+        gc.enable()
+        pids: list[int] = []
         error_number = 0
-        for number in numbers:
-            try:
+        try:
+            for number, slot in zip(numbers, slots, strict=True):
                 pid = os.fork()
-            except OSError as error:
-                error_number = error.errno or 0
-                failed.append(number)
-                continue
-            if pid == 0:
-                self._become_worker(number, barrier)
-            spawned.append(f"{number}:{pid}")
-        if spawned:
-            self.tell("spawned " + " ".join(spawned))
-        if failed:
+                if pid == 0:
+                    self._become_worker(number, slot, barrier)
+                pids.append(pid)
+        except OSError as error:
+            error_number = error.errno or 0
+        if pids:
+            self.tell("spawned " + " ".join(f"{n}:{pid}" for n, pid in zip(numbers, pids, strict=False)))
+        if failed := numbers[len(pids) :]:
             self.tell(f"unforked {error_number} " + " ".join(map(str, failed)))
         os._exit(0)
 
-    def _become_worker(self, number: int, barrier: tuple[int, int]) -> NoReturn:
-        code = 70
+    def _become_worker(self, number: int, slot: memoryview, barrier: tuple[int, int]) -> NoReturn:
+        code = EXIT_BROKEN
         try:
             os.close(barrier[1])
-            os.close(self.presence_reader)
-            self.command.close()
-            rename("procserver-w")
+            os.close(self.command_fd)
             os.read(barrier[0], 1)
             os.close(barrier[0])
-            gc.enable()
-            worker = Worker(
-                number,
-                self.board,
-                self.listeners,
-                self.handler,
-                self.plan,
-                bell=self.bell,
-                records_fd=self.records_fd,
-                lifeline=self.lifeline,
-            )
-            code = worker.run()
+            code = self.worker.run(number, slot)
         except BaseException as error:  # noqa: BLE001  # nothing may leave through the template's code
             records.write(self.records_fd, records.failure("worker_failed", error, worker=number))
         leave(code)
@@ -174,6 +172,15 @@ class Template:
         packet, fds, _, _ = socket.recv_fds(self.command, MESSAGE_BYTES_MAX, LISTENERS_MAX)
         if fds:
             self.listeners = [socket.socket(fileno=fd) for fd in fds]
+            self.worker = Worker(
+                self.board,
+                self.listeners,
+                self.handler,
+                self.plan,
+                bell=self.bell,
+                records_fd=self.records_fd,
+                lifeline=self.lifeline,
+            )
             gc.freeze()
         return packet
 
@@ -222,21 +229,22 @@ def rehearse(plan: Plan) -> None:
             guest.shutdown(socket.SHUT_WR)
             guests.append(guest)
         handler = _Rehearsal(plan.framing)
-        worker = Worker(0, board, [listener], handler, plan, bell=bell, records_fd=nowhere)
-        worker.run()
+        worker = Worker(board, [listener], handler, plan, bell=bell, records_fd=nowhere)
+        worker.run(0, board.slot(0))
     for guest in guests:
         guest.close()
-    worker.wakeup.close()
+    worker.forget_signals()
     os.close(bell)
     os.close(nowhere)
     notices.reset()
 
 
-def rename(name: str) -> None:
+def rename(name: bytes) -> None:
     """The name in `ps -o comm` and `top`; written once, it costs no memory."""
     try:
-        with open("/proc/self/comm", "w") as comm:
-            comm.write(name)
+        comm = os.open("/proc/self/comm", os.O_WRONLY)  # `open` would touch 360 KiB of text layer
+        os.write(comm, name)
+        os.close(comm)
     except OSError:
         pass  # a name is a courtesy; /proc may not be mounted
 

@@ -23,9 +23,11 @@ import os
 import resource
 import socket
 import sys
+from _signal import SIG_UNBLOCK, pthread_sigmask, set_wakeup_fd  # type: ignore[import-not-found]  # see signals
+from os import O_CLOEXEC, O_NONBLOCK, eventfd_write, pipe2
 from time import monotonic_ns, time, time_ns
 
-from procserver import layout, records, signals
+from procserver import layout, records
 from procserver.accepting import Acceptor
 from procserver.connection import Connection
 from procserver.errors import (
@@ -48,13 +50,15 @@ from procserver.layout import (
     H_TICK_NS,
     IDLE,
     LEAVING,
+    REGISTERED_NS,
     SINCE_NS,
     STAGE,
     STARTED_NS,
     STATE,
+    STOP_SEEN,
     USAGE_BEFORE,
 )
-from procserver.signals import Wakeup, notices
+from procserver.signals import BLOCKED, notices
 from procserver.usage import usage_words
 from procserver.wire import Terms
 
@@ -66,6 +70,7 @@ if TYPE_CHECKING:
     from procserver.plan import Plan
     from procserver.scoreboard import Scoreboard
 
+PIPE_FLAGS = O_NONBLOCK | O_CLOEXEC
 EXIT_CLEAN, EXIT_HANDLER, EXIT_LISTENER = 0, 1, 7
 ORPHAN_AFTER_NS = 3_000_000_000  # the supervisor ticks once a second
 
@@ -83,11 +88,14 @@ PEERS_FAULTS = tuple(OUTCOME_OF)
 
 
 class Worker:
-    """Everything that one worker knows. `handler` has `handle(conn)`, and perhaps `setup`, `goodbye`, `teardown`."""
+    """Everything that one worker knows. `handler` has `handle(conn)`, and perhaps `setup`, `goodbye`, `teardown`.
+
+    It is made in the template and only takes its slot in the child: what a
+    child allocates and initialises, it pays for alone.
+    """
 
     def __init__(
         self,
-        number: int,
         board: Scoreboard,
         listeners: list[socket.socket],
         handler: object,
@@ -97,32 +105,39 @@ class Worker:
         records_fd: int,
         lifeline: int = -1,
     ) -> None:
-        self.number = number
         self.board = board
-        self.slot = board.slot(number)
-        self.text = board.text(number)
         self.acceptor = Acceptor(listeners, board.words, self._complain, lifeline)
         self.locals = [records.address_text(listener.getsockname()) for listener in listeners]
         self.handler = handler
         self.handle = handler.handle  # type: ignore[attr-defined]
+        self.setup = getattr(handler, "setup", None)
         self.plan = plan
         self.terms = Terms(plan, bell)
         self.records_fd = records_fd
         self.exit_code = EXIT_CLEAN
 
-    def run(self) -> int:
-        """From ready to the exit status. The caller has blocked the signals; here they are let in."""
-        slot = self.slot
-        self.wakeup = Wakeup()
+    def run(self, number: int, slot: memoryview) -> int:
+        """From ready, in this slot, to the exit status. The caller has blocked the signals; here they are let in.
+
+        Up to the wait, this is written for memory: each object that a child
+        touches costs it a page, so nothing is called that could be spared.
+        """
+        self.number = number
+        self.slot = slot
+        reader, writer = pipe2(PIPE_FLAGS)
+        set_wakeup_fd(writer)
+        self.acceptor.wakeup = reader
         notices.slot = slot
-        slot[layout.STOP_SEEN] = 0
-        signals.unblock()
-        poller = self.acceptor.poller(self.wakeup)
-        call(self.handler, "setup")
-        self._note_usage(usage_words(resource.getrusage(resource.RUSAGE_SELF)))
-        slot[layout.REGISTERED_NS] = slot[SINCE_NS] = monotonic_ns()
+        slot[STOP_SEEN] = 0
+        pthread_sigmask(SIG_UNBLOCK, BLOCKED)
+        poller = self.acceptor.poller()
+        if self.setup is not None:
+            self.setup()
+        if self.plan.access_records:
+            self._note_usage(usage_words(resource.getrusage(resource.RUSAGE_SELF)))
+        slot[REGISTERED_NS] = slot[SINCE_NS] = monotonic_ns()
         slot[STATE] = IDLE
-        os.eventfd_write(self.terms.bell, 1)
+        eventfd_write(self.terms.bell, 1)
         try:
             self._work(poller)
         except OSError as error:
@@ -134,17 +149,19 @@ class Worker:
 
     def _work(self, poller: select.epoll) -> None:
         acceptor, header = self.acceptor, self.board.words
-        while True:
-            stopping = notices.stop  # before the accept: see the theory above
-            accepted = acceptor.accept()
-            if accepted is not None:
+        while acceptor.wait(poller):
+            while True:
+                stopping = notices.stop  # before the accept: see the theory above
+                accepted = acceptor.accept()
+                if accepted is None:
+                    break
                 self.serve(*accepted)
                 if self.exit_code or (notices.stop and not header[H_DRAIN]):
                     return
                 # Under load the wait is never reached: when the supervisor's tick is overdue, ask the lifeline.
                 if monotonic_ns() - header[H_TICK_NS] > ORPHAN_AFTER_NS and acceptor.orphaned():
                     return
-            elif stopping or not acceptor.wait(poller, self.wakeup):
+            if stopping:
                 return
 
     def serve(self, fd: int, peer: object, which: int) -> None:
@@ -177,6 +194,11 @@ class Worker:
         slot[SINCE_NS] = monotonic_ns()
         slot[STATE] = IDLE
 
+    def forget_signals(self) -> None:
+        """After a rehearsal: the process goes on as something else."""
+        os.close(set_wakeup_fd(-1))
+        os.close(self.acceptor.wakeup)
+
     def _converse(self, conn: Connection) -> int:
         """Run the handler; returns the outcome's word. A handler's exception ends its connection, never the pool."""
         try:
@@ -200,9 +222,9 @@ class Worker:
         self._emit(records.failure("handler_failed", error, worker=self.number, id=conn.id, peer=conn.peer))
 
     def _note_connection(self, handle: socket.SocketType, peer: object, which: int) -> None:
-        slot, at_ns = self.slot, monotonic_ns()
+        slot, at_ns, text = self.slot, monotonic_ns(), self.board.text(self.number)
         host, port = (peer[0], peer[1]) if isinstance(peer, tuple) else ("", 0)
-        self.text[:] = host.encode("ascii", "replace")[: layout.PEER_BYTES].ljust(layout.PEER_BYTES, b"\0")
+        text[:] = host.encode("ascii", "replace")[: layout.PEER_BYTES].ljust(layout.PEER_BYTES, b"\0")
         slot[layout.PEER_PORT] = port
         slot[layout.LISTENER] = which
         slot[SINCE_NS] = at_ns

@@ -32,11 +32,11 @@ def serve_in_foreground(handler: str, settings: Settings) -> int:
     listeners = Listeners.open(settings.bind, settings.backlog, os.environ)
     listeners.configure(settings.idle_timeout)
     plan = settings.plan(handler)
+    board = Scoreboard.scratch()
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     worker = _Talkative(
-        0,
-        Scoreboard.scratch(),
+        board,
         listeners.sockets,
         handlers.load(plan),
         plan,
@@ -50,7 +50,7 @@ def serve_in_foreground(handler: str, settings: Settings) -> int:
     signals.prepare_foreground()
     click.echo(f"listening on {', '.join(listeners.names)} (debug: one connection at a time)", err=True)
     try:
-        return worker.run()
+        return worker.run(0, board.slot(0))
     finally:
         listeners.close()
 
