@@ -1,5 +1,6 @@
 """The processes that a run starts: each in a session of its own, none left behind, each wait bounded."""
 
+import contextlib
 import ctypes
 import os
 import select
@@ -35,14 +36,15 @@ def start(args: Sequence[str], *, log: IO[bytes], pass_fds: Sequence[int] = (), 
     )
 
 
-def stop(process: Piped, timeout_s: float) -> int:
-    """SIGTERM, then SIGKILL; the exit code."""
+def stop(process: Piped, timeout_s: float, *, quick_timeout_s: float = 0.0) -> int:
+    """SIGTERM; then SIGINT, a server's quick stop, if there is time for that; then SIGKILL. The exit code."""
+    for number, left_s in ((signal.SIGTERM, timeout_s), (signal.SIGINT, quick_timeout_s)):
+        if process.poll() is None and left_s:
+            process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(left_s)
     if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        process.kill()
     return process.wait()
 
 

@@ -49,8 +49,6 @@ def run(settings: RunSettings, thresholds: list[Threshold], folder: Path, show: 
             {"stage": f"{'started' if settings.serve is not None else 'found'} the server at {service.host}"}
         )
         observed = _drive(settings, service, folder, show)
-    if service.exit_code:
-        observed["ended"] = observed["ended"] or f"it ended with exit code {service.exit_code}"
     show({"stage": "writing the report"})
     return _write(settings, thresholds, service, observed, folder)
 
@@ -75,6 +73,7 @@ def _drive(settings: RunSettings, service: Service, folder: Path, show: Show) ->
             after = _settled(service)
         except ServiceError as error:
             ended = str(error)
+        ended = service.ended() or ended
     return {
         "account": account,
         "before": before,
@@ -171,8 +170,10 @@ def _document(
     account: Account = observed["account"]
     before, after = observed["before"], observed["after"]
     server = results.server_side(observed["samples"], points, account, before, after)
+    if server is not None:
+        server["exit_code"] = service.exit_code
     if server is not None and observed["ended"]:
-        server["ended"] = server["ended"] or observed["ended"]
+        server["ended"] = observed["ended"]
     made = account.ledger.total("connect").ok.count
     lag = results.summary_us(account.ledger.total(results.LAG, ("measure",)).ok)
     cores = [

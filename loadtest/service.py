@@ -17,7 +17,8 @@ from procserver.errors import ProcserverError
 __all__ = ["Service", "ServiceError", "attached", "serve_args", "started"]
 
 READY_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 15.0
+STOP_TIMEOUT_S = 5.0  # every connection of ours is closed by then: what still goes on is a handler's own
+QUICK_STOP_TIMEOUT_S = 10.0
 STATUS_TIMEOUT_S = 5.0
 
 
@@ -44,9 +45,14 @@ class Service:
         except (OSError, ProcserverError) as error:
             raise ServiceError(f"the server does not answer at {self.control}: {error}") from error
 
+    def ended(self) -> str | None:
+        """How a server of ours ended before we stopped it; None if it is still there."""
+        code = self.process.poll() if self.process is not None else None
+        return None if code is None else f"it ended with exit code {code}"
+
     def stop(self) -> None:
         if self.process is not None and self.exit_code is None:
-            self.exit_code = stop(self.process, STOP_TIMEOUT_S)
+            self.exit_code = stop(self.process, STOP_TIMEOUT_S, quick_timeout_s=QUICK_STOP_TIMEOUT_S)
 
 
 def serve_args(text: str) -> list[str]:

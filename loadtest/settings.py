@@ -3,6 +3,7 @@
 import msgspec
 
 from loadtest.options import FRAMINGS, NAME_LENGTH_MAX
+from loadtest.target import parse_host
 from procserver.errors import ConfigError
 
 __all__ = ["CONNECTIONS_MAX", "RunSettings"]
@@ -36,6 +37,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(
                 "give either --serve ARGS (start a server) or --host tcp://HOST:PORT (it runs already)"
             )
+        if self.host is not None:
+            parse_host(self.host)
         if self.serve is not None and (self.control or self.pid):
             raise ConfigError("--control and --pid tell of a server that runs already; --serve knows its own")
         if self.framing not in FRAMINGS:

@@ -1,0 +1,92 @@
+"""What one greeting costs the generator: `ConnectUser` against the same user in Locust's plainest form.
+
+Both run in turns against the same server, so that a change of the machine's mood strikes both; what is printed is
+the ratio of CPU time per greeting, pair by pair.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["RATIO_MAX", "main"]
+
+ROOT = Path(__file__).parents[1]
+OURS, STOCK = "benchmarks/our_connect_user.py", "benchmarks/stock_connect_user.py"
+USERS = 20
+WORKERS = 24  # more than users: no greeting waits for a worker
+RATIO_MAX = 0.55
+RUN_TIMEOUT_S = 60
+
+
+class Cost(NamedTuple):
+    cpu_s: float
+    greetings: int
+
+    @property
+    def per_greeting_s(self) -> float:
+        return self.cpu_s / self.greetings
+
+
+def main(short: bool) -> dict[str, object]:
+    """Alternating runs against one server; the median ratio, its range, and whether it keeps the bound."""
+    pairs, seconds = (3, 3) if short else (6, 5)
+    ratios = []
+    with served() as host:
+        for i in range(pairs):
+            order = (OURS, STOCK) if i % 2 else (STOCK, OURS)
+            costs = {file: run(file, host, seconds) for file in order}
+            ratios.append(costs[OURS].per_greeting_s / costs[STOCK].per_greeting_s)
+            print(
+                f"  pair {i + 1} of {pairs}: ConnectUser costs {ratios[-1]:.3f} of the stock user", flush=True
+            )
+    median = statistics.median(ratios)
+    print(f"generator CPU per greeting: {median:.3f} of the stock user's (at most {RATIO_MAX})")
+    return {
+        "name": "generator CPU per greeting, ConnectUser / stock user",
+        "ratio": round(median, 4),
+        "least": round(min(ratios), 4),
+        "greatest": round(max(ratios), 4),
+        "pairs": pairs,
+        "bound": RATIO_MAX,
+        "ok": median <= RATIO_MAX,
+    }
+
+
+class served:
+    """A greeting server on a free port, for as long as the body runs."""
+
+    def __enter__(self) -> str:
+        from loadtest import service
+
+        self.server = service.started(["--workers", str(WORKERS)], "raw", "/dev/null")
+        return self.server.__enter__().host
+
+    def __exit__(self, *error: object) -> None:
+        self.server.__exit__(None, None, None)
+
+
+def run(file: str, host: str, seconds: int) -> Cost:
+    """One run of Locust; RuntimeError if it greeted nobody or a greeting failed."""
+    command = [sys.executable, "-m", "locust", "-f", file, "--headless", "--only-summary", "--host", host]
+    command += ["-u", str(USERS), "-r", str(USERS), "-t", f"{seconds}s", "--stop-timeout", "5s"]
+    if file == OURS:
+        command += ["--pacing", "0"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=seconds + RUN_TIMEOUT_S, check=False
+    )
+    said = next((line for line in done.stdout.splitlines() if line.startswith("COST ")), None)
+    if said is None:
+        raise RuntimeError(f"Locust did not say what it cost (exit {done.returncode}): {done.stderr[-2000:]}")
+    cost = json.loads(said.removeprefix("COST "))
+    if cost["failed"] or not cost["greetings"]:
+        raise RuntimeError(
+            f"{file}: {cost['failed']} of {cost['greetings']} greetings failed:\n{done.stderr[-1500:]}"
+        )
+    return Cost(cost["cpu_s"], cost["greetings"])
+
+
+if __name__ == "__main__":
+    main(short="--short" in sys.argv)

@@ -1,0 +1,272 @@
+r"""The base of every user that talks TCP: connect, send, expect; each request timed and ended in one way.
+
+    class Ping(TcpUser):
+        banner = b"ready\n"
+
+        @task
+        def ping(self) -> None:
+            for _ in self.turns():
+                if not self.connected() or not self.exchange("ping", b"PING\n", b"PONG\n"):
+                    return
+
+A request lasts from the first system call to the last byte of its answer, checked byte for byte, and ends as ok,
+failed, or censored (cut off when the test ended). A connection whose conversation broke is closed and made anew.
+Requests: `handshake` (TCP alone), `connect` (until the banner has come: the wait for a free worker is in it), and
+what `exchange` and `request` are told.
+"""
+
+import random
+import socket
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import ClassVar
+
+from locust import User
+from locust.env import Environment
+from locust.exception import StopTest
+
+from loadtest import bookkeeping, deadlines
+from loadtest.bookkeeping import BOOKS
+from loadtest.books import Page
+from loadtest.target import DEFAULT_HOST, Target, resolve
+from procserver.errors import ConfigError, PeerClosed, ProcserverError, RemoteProtocolError
+
+__all__ = ["TcpUser", "describe"]
+
+bookkeeping.install()
+
+BATCH_MAX = 64  # requests per task: Locust's own loop then costs little beside them
+BATCH_MAX_NS = 50_000_000  # but not so long that a stop has to wait for it
+RECV_BYTES = 65_536
+BACKOFF_MIN_S, BACKOFF_MAX_S = 0.05, 2.0
+FRAME_BYTES_MAX = 1 << 20  # that `receive` looks for an end in
+
+_now_ns = time.perf_counter_ns
+
+
+class TcpUser(User):
+    """One connection and the requests made over it. Subclasses set `banner` and add tasks."""
+
+    abstract = True
+    host = DEFAULT_HOST
+    banner: bytes = b""  # what the server says first; b"" if the client speaks first
+    refusal: bytes = b"Error,"  # how an answer begins in which the server declines; b"" if it never does
+    request_timeout_s: float = 10.0
+    pacing_s: float = 0.0
+
+    _targets: ClassVar[dict[str, Target]] = {}  # by host: looked up once per process
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.sock: socket.socket | None = None
+        self.rest = b""  # came after the last frame
+        self.deadline_ns = 0
+        self.overdue = False
+        self.backoff_s = BACKOFF_MIN_S
+        self.next_start_s = 0.0
+        self.handshakes = BOOKS.page("handshake")
+        self.connects = BOOKS.page("connect")
+
+    def on_start(self) -> None:
+        """Reads options; connects nothing: an error here would end the user for good."""
+        chosen = self.environment.parsed_options
+        if chosen is not None:
+            self.request_timeout_s = chosen.request_timeout
+            self.pacing_s = chosen.pacing
+        self.timeout_ns = round(self.request_timeout_s * 1e9)
+        deadlines.watch(self)
+
+    def on_stop(self) -> None:
+        self.close()
+
+    def turns(self) -> Iterator[int]:
+        """The turns of one task: one at its time if the user is paced, else a bounded batch; none at the end.
+
+        Not Locust's `wait_time`: a user that waits there is killed when the test stops, and if its wait ends in
+        that same moment the kill strikes in the middle of a request.
+        """
+        if self.pacing_s:
+            if not bookkeeping.ENDING.wait(self._pause_s()):
+                yield 0
+            return
+        start = _now_ns()
+        for turn in range(BATCH_MAX):
+            if bookkeeping.ENDING.is_set():
+                return
+            yield turn
+            if _now_ns() - start > BATCH_MAX_NS:
+                return
+
+    def _pause_s(self) -> float:
+        """Until the next turn; the first is drawn from one whole pacing, or all users would march in step."""
+        now = time.monotonic()
+        if not self.next_start_s:
+            self.next_start_s = now + random.uniform(0, self.pacing_s)
+        else:
+            self.next_start_s = max(self.next_start_s + self.pacing_s, now)
+        return self.next_start_s - now
+
+    # --- connecting ---
+
+    def connected(self) -> bool:
+        """Whether there is a connection, made now if need be; after a failure it waits, longer each time."""
+        if self.sock is not None or self.connect():
+            return True
+        bookkeeping.ENDING.wait(self.backoff_s * random.uniform(0.5, 1.0))
+        self.backoff_s = min(2 * self.backoff_s, BACKOFF_MAX_S)
+        return False
+
+    def connect(self) -> bool:
+        """Connect and hear the banner, as the requests `handshake` and `connect`; False if it failed."""
+        assert self.sock is None, "close() first"
+        start = _now_ns()
+        reached = False
+        try:
+            target = self.target()
+            self.overdue, self.deadline_ns = False, start + self.timeout_ns
+            self.sock = socket.socket(target.family, socket.SOCK_STREAM)
+            self.sock.connect(target.address)
+            reached = True
+            self.handshakes.done((_now_ns() - start + 500) // 1000)
+            if self.banner:
+                self.expect(self.banner)
+        except (OSError, ProcserverError) as error:
+            # A handshake that timed out may yet be completed by the kernel and accepted.
+            self.connects.fail(describe(error, overdue=self.overdue), reached=reached or self.overdue)
+            self.close()
+            return False
+        except BaseException:
+            self.connects.censor()
+            self.close()
+            raise
+        self.deadline_ns = 0
+        self.connects.done((_now_ns() - start + 500) // 1000)
+        self.backoff_s = BACKOFF_MIN_S
+        return True
+
+    def target(self) -> Target:
+        host = self.host or DEFAULT_HOST
+        target = self._targets.get(host)
+        if target is None:
+            try:
+                target = self._targets[host] = resolve(host)
+            except ConfigError as error:
+                raise StopTest(str(error)) from None
+        return target
+
+    def close(self) -> None:
+        sock, self.sock, self.rest, self.deadline_ns = self.sock, None, b"", 0
+        if sock is not None:
+            sock.close()
+
+    # --- talking ---
+
+    def exchange(self, name: str, request: bytes, answer: bytes) -> bool:
+        """One request and its whole answer, under `name`; False, and no connection left, if it failed."""
+        page = BOOKS.page(name)
+        start = _now_ns()
+        self.overdue, self.deadline_ns = False, start + self.timeout_ns
+        try:
+            self.send(request)
+            self.expect(answer)
+            if self.rest:
+                raise RemoteProtocolError("more bytes than the answer has")
+        except (OSError, ProcserverError) as error:
+            page.fail(describe(error, overdue=self.overdue), reached=True)
+            self.close()
+            return False
+        except BaseException:  # the end of the test: neither an answer nor a failure
+            page.censor()
+            self.close()
+            raise
+        self.deadline_ns = 0
+        page.done((_now_ns() - start + 500) // 1000)
+        return True
+
+    def request(self, name: str) -> "_Request":
+        """`with self.request("login"): ...` times any conversation; afterwards `self.sock` is None if it failed."""
+        return _Request(self, BOOKS.page(name))
+
+    def send(self, data: bytes) -> None:
+        """All of it; OSError if it cannot be. A request is one send: there is nothing for Nagle to hold back."""
+        assert self.sock is not None, "not connected"
+        sent = self.sock.send(data)
+        if sent != len(data):
+            self.sock.sendall(data[sent:])
+
+    def expect(self, answer: bytes) -> None:
+        """Read exactly `answer`, however it is cut into segments; an error as soon as it cannot become it."""
+        got = self.rest or self._recv()
+        while got != answer:
+            if not answer.startswith(got):
+                if got.startswith(answer):
+                    break
+                raise RemoteProtocolError(self.complaint(got, answer))
+            got += self._recv()
+        self.rest = got[len(answer) :]
+
+    def receive(self, end: bytes = b"\n") -> bytes:
+        """The next frame up to and without `end`, for answers that are not known beforehand."""
+        got = self.rest
+        while end not in got:
+            if len(got) > FRAME_BYTES_MAX:
+                raise RemoteProtocolError(f"no {end!r} within {FRAME_BYTES_MAX} bytes")
+            got += self._recv()
+        frame, _, self.rest = got.partition(end)
+        return frame
+
+    def complaint(self, got: bytes, due: bytes) -> str:
+        """In words that do not vary with what was asked, so that equal failures are counted together."""
+        if self.refusal and got.startswith(self.refusal):
+            return f"refused: {got[:64].rstrip().decode('ascii', 'backslashreplace')}"
+        at = next((i for i, (a, b) in enumerate(zip(got, due, strict=False)) if a != b), 0)
+        return f"wrong answer: byte {at} is {got[at : at + 1]!r}, due was {due[at : at + 1]!r}"
+
+    def _recv(self) -> bytes:
+        assert self.sock is not None, "not connected"
+        data = self.sock.recv(RECV_BYTES)
+        if not data:
+            raise PeerClosed("closed by the server")
+        return data
+
+
+class _Request:
+    """The general form of `exchange`, at some more cost. Failures end here; they are in the books."""
+
+    def __init__(self, user: TcpUser, page: Page) -> None:
+        self.user = user
+        self.page = page
+        self.start_ns = 0
+
+    def __enter__(self) -> None:
+        self.start_ns = _now_ns()
+        self.user.overdue, self.user.deadline_ns = False, self.start_ns + self.user.timeout_ns
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is None:
+            self.user.deadline_ns = 0
+            self.page.done((_now_ns() - self.start_ns + 500) // 1000)
+            return False
+        failed = isinstance(error, OSError | ProcserverError)
+        if failed:
+            self.page.fail(describe(error, overdue=self.user.overdue), reached=True)
+        else:
+            self.page.censor()
+        self.user.close()
+        return failed
+
+
+def describe(error: BaseException, *, overdue: bool = False) -> str:
+    """The kind of a failure, in words that do not vary from one to the next."""
+    if overdue or isinstance(error, TimeoutError):
+        return "timed out"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return "reset by the server"
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{type(error).__name__} {error.errno}: {error.strerror}"
+    return str(error)

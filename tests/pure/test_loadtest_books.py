@@ -1,0 +1,141 @@
+"""The books of a run: exact counts, histograms that merge exactly, memory that does not grow with time."""
+
+import math
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtest.books import (
+    ERRORS_MAX,
+    TIMELINE_WINDOWS_MAX,
+    Books,
+    Entry,
+    Histogram,
+    Ledger,
+    Window,
+    bucket_us,
+    percentile_us,
+)
+
+times_us = st.integers(0, 120_000_000)
+samples = st.lists(times_us, min_size=1, max_size=200)
+
+
+def exact(values: list[int]) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    for value in values:
+        counts[value] = counts.get(value, 0) + 1
+    return counts
+
+
+@given(times_us)
+def test_a_bucket_is_less_than_a_thousandth_below_the_value(us: int) -> None:
+    """Exact up to 2 047 µs, and never more than 0.1 % off."""
+    edge = bucket_us(us)
+    assert edge <= us
+    assert us - edge <= us / 1000
+    assert edge == us or us > 2047
+    assert bucket_us(edge) == edge
+
+
+@given(samples, st.floats(0, 1))
+def test_a_percentile_is_the_nearest_rank(values: list[int], share: float) -> None:
+    """The smallest value that at least the share of all samples do not exceed."""
+    rank = max(1, math.ceil(len(values) * share - 1e-9))
+    assert percentile_us(exact(values), share) == sorted(values)[rank - 1]
+
+
+@given(samples)
+def test_a_histogram_stays_within_what_was_measured(values: list[int]) -> None:
+    """Least, greatest, sum and count are exact; percentiles rise and lie between the ends."""
+    histogram = Histogram.of(exact(values))
+    assert (histogram.min_us, histogram.max_us) == (min(values), max(values))
+    assert (histogram.sum_us, histogram.count) == (sum(values), len(values))
+    found = [histogram.percentile(share) or 0 for share in (0, 0.5, 0.9, 0.99, 1)]
+    assert found == sorted(found)
+    assert min(values) <= found[0]
+    assert found[-1] == max(values)
+
+
+@given(samples, samples)
+def test_merging_is_exact(left: list[int], right: list[int]) -> None:
+    """Two histograms added are the histogram of all samples: no percentile is ever averaged."""
+    merged = Histogram.of(exact(left))
+    merged.add(Histogram.of(exact(right)))
+    assert merged == Histogram.of(exact(left + right))
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), times_us, st.booleans()), max_size=100), st.integers(1, 5))
+def test_however_often_the_books_are_closed_nothing_is_lost(
+    written: list[tuple[str, int, bool]], every: int
+) -> None:
+    """Windows cut anywhere, sent as messages and posted in any process add up to the same totals."""
+    once, often = Ledger(), Ledger()
+    for ledger, step in ((once, len(written) + 1), (often, every)):
+        books = Books()
+        for i, (name, us, ok) in enumerate(written):
+            page = books.page(name)
+            if ok:
+                page.done(us)
+            else:
+                page.fail("reset", reached=True)
+                page.censor()
+            if i % step == 0:
+                post(ledger, books, i)
+        post(ledger, books, len(written))
+    assert {n: once.total(n) for n in "ab"} == {n: often.total(n) for n in "ab"}
+    assert once.total("a").sent + once.total("b").sent == sum(1 if ok else 2 for _, _, ok in written)
+
+
+def post(ledger: Ledger, books: Books, second: int) -> None:
+    if window := books.close(second):
+        ledger.post(msgspec.convert(msgspec.to_builtins(window), Window))  # as it travels to the master
+
+
+def test_a_page_outlives_the_closing_of_the_books() -> None:
+    """Users keep their page: what they write after a closing is in the next window."""
+    books = Books()
+    page = books.page("message")
+    page.done(5)
+    assert books.close(0) is not None
+    page.done(7)
+    window = books.close(1)
+    assert window is not None
+    assert window.entries["message"].ok.counts == {7: 1}
+    assert books.close(2) is None
+
+
+@given(st.lists(st.integers(0, 20_000), min_size=1, max_size=50), st.integers(0, 3))
+def test_the_timeline_is_bounded_and_keeps_every_count(seconds: list[int], extra: int) -> None:
+    """A long run is told in wider windows, not in more of them."""
+    ledger = Ledger()
+    all_seconds = [*seconds, *range(extra * TIMELINE_WINDOWS_MAX)]
+    for second in all_seconds:
+        ledger.post(Window(second, "measure", {"message": Entry(Histogram.of({100: 1}))}))
+    assert len(ledger.timeline) <= TIMELINE_WINDOWS_MAX
+    assert sum(entries["message"].ok.count for entries in ledger.timeline.values()) == len(all_seconds)
+    assert all(second % ledger.window_s == 0 for second in ledger.timeline)
+    assert ledger.total("message").ok.count == len(all_seconds)
+
+
+def test_kinds_of_failure_are_bounded() -> None:
+    """A server that finds a new word for each failure fills a counter, not the memory."""
+    books = Books()
+    page = books.page("message")
+    for i in range(3 * ERRORS_MAX):
+        page.fail(f"kind {i}", reached=False)
+    window = books.close(0)
+    assert window is not None
+    entry = window.entries["message"]
+    assert entry.failed == 3 * ERRORS_MAX
+    assert len(entry.errors) <= ERRORS_MAX + 1
+    assert entry.unconfirmed == 0
+
+
+@pytest.mark.parametrize("share", [0.5, 0.99, 1.0])
+def test_nothing_has_no_percentile(share: float) -> None:
+    """None, and not 0: no samples is never a good result."""
+    assert percentile_us({}, share) is None
+    assert Histogram().percentile(share) is None

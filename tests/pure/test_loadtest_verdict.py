@@ -1,0 +1,144 @@
+"""Thresholds and verdicts: what is refused before a run, and what a run may claim."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtest.thresholds import parse_threshold
+from loadtest.verdict import EXIT_CODES, judge
+
+
+def request(ok: int = 1000, failed: int = 0, p99: int | None = 900) -> dict[str, Any]:
+    return {
+        "ok": ok,
+        "failed": failed,
+        "censored": 0,
+        "dropped": 0,
+        "rate_achieved": ok / 10,
+        "response_us": {"p50": 100, "p99": p99, "max": 2000, "mean": 120.0} if ok else None,
+        "errors": {"reset by the server": failed} if failed else {},
+    }
+
+
+def run(**changes: Any) -> dict[str, Any]:
+    """A run in which all went well, but for `changes`."""
+    document = {
+        "interrupted": False,
+        "requests": {"connect": request(50), "message": request()},
+        "connections": {"asked": 50, "made": 50},
+        "server": {"cpu_cores": 0.5, "pss_bytes_max": 50 << 20, "queue_depth_max": 0, "ended": None},
+        "generator": {
+            "processes_lost": [],
+            "exceptions": [],
+            "cores_max": 0.3,
+            "lag_us": {"p99": 1200, "max": 9000},
+        },
+        "reconciled": {"ok": True, "difference": {"connections": 0, "messages": 0}},
+    }
+    return document | changes
+
+
+def verdict(document: dict[str, Any], *expressions: str) -> tuple[str, list[str]]:
+    judged = judge(document, [parse_threshold(text, "greeting") for text in expressions], "greeting")
+    return judged.verdict, judged.reasons
+
+
+UNRECONCILED = {
+    "ok": False,
+    "client": {"connections": 50, "messages": 1000},
+    "server": {"connections": 50, "messages": 1003},
+    "difference": {"connections": 0, "messages": 3},
+}
+GENERATOR = run()["generator"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expressions", "expected", "reason"),
+    [
+        ({}, ["errors=0", "message.p99<1ms"], "pass", ""),
+        ({}, ["message.p99<0.5ms"], "fail", "message.p99 was 900 µs, asked was <0.5ms"),
+        ({}, ["server.pss.max<10MiB"], "fail", "server.pss.max was 50.0 MiB"),
+        ({"requests": {"message": request(990, 10)}}, ["errors<0.1%"], "fail", "errors was 1.000%"),
+        ({"connections": {"asked": 50, "made": 12}}, [], "fail", "38 of 50 connections were never greeted"),
+        ({"requests": {"message": request(0)}}, ["errors=0"], "invalid", "nothing to judge"),
+        ({"requests": {}}, [], "invalid", "nothing to judge"),
+        ({"interrupted": True}, [], "invalid", "interrupted"),
+        ({"server": None}, ["server.pss.max<10MiB"], "invalid", "was not measured"),
+        ({"requests": {"message": request(50)}}, ["message.p99<1s"], "invalid", "too few samples"),
+        ({"reconciled": UNRECONCILED}, [], "invalid", "the server counted 1003 messages, we 1000: +3"),
+        ({"generator": GENERATOR | {"cores_max": 0.97}}, [], "invalid", "the generator was saturated (97%"),
+        ({"generator": GENERATOR | {"processes_lost": ["w1"]}}, [], "invalid", "lost a process: w1"),
+        ({"generator": GENERATOR | {"exceptions": ["1 x oops"]}}, [], "invalid", "1 x oops"),
+        ({"server": run()["server"] | {"ended": "process 7 is gone"}}, [], "invalid", "process 7 is gone"),
+    ],
+)
+def test_verdicts(changes: dict[str, Any], expressions: list[str], expected: str, reason: str) -> None:
+    """Each way to fail and to be invalid has its verdict and says why."""
+    found, reasons = verdict(run(**changes), *expressions)
+    assert (expected, bool(reason)) == (found, bool(reasons))
+    assert reason in "; ".join(reasons)
+
+
+@given(
+    st.sampled_from([{"interrupted": True}, {"requests": {}}, {"reconciled": UNRECONCILED}]),
+    st.lists(st.sampled_from(["errors=0", "message.p99<1us", "server.cpu<9", "dropped=0"])),
+)
+def test_what_may_not_be_believed_neither_passes_nor_fails(
+    changes: dict[str, Any], expressions: list[str]
+) -> None:
+    """Invalid is stronger than any threshold, held or not."""
+    assert verdict(run(**changes), *expressions)[0] == "invalid"
+
+
+def test_exhausted_ports_are_the_generators_fault() -> None:
+    """The server is not blamed for what it never saw."""
+    row = request(900, 100) | {"errors": {"OSError 99: Cannot assign requested address": 100}}
+    found, reasons = verdict(run(requests={"message": request(), "connect": row}), "errors=0")
+    assert found == "invalid"
+    assert "local ports ran out" in reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "metric", "limit"),
+    [
+        ("message.p99<5ms", "message.p99", 5000),
+        ("connect.p99_9 <= 20 ms", "connect.p99_9", 20_000),
+        ("errors<0.1%", "errors", 0.001),
+        ("errors=0", "errors", 0),
+        ("server.pss_per_connection<400KiB", "server.pss_per_connection", 400 * 1024),
+        ("queue.depth.max<10", "queue.depth.max", 10),
+        ("message.rate>=500/s", "message.rate", 500),
+        ("lag.p99<1ms", "lag.p99", 1000),
+    ],
+)
+def test_thresholds_are_read(text: str, metric: str, limit: float) -> None:
+    """In the units that people write, into microseconds, bytes and shares."""
+    threshold = parse_threshold(text, "greeting")
+    assert metric == threshold.metric
+    assert limit == pytest.approx(threshold.limit)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("message.p99", "write METRIC<VALUE"),
+        ("message.p98<5ms", "there is no metric 'message.p98'"),
+        ("greeting.p99<5ms", "there is no metric 'greeting.p99'"),
+        ("message.p99<5", "no unit ''; allowed are 'us'"),
+        ("errors<5ms", "no unit 'ms'"),
+        ("message.p99<<5ms", "write METRIC<VALUE"),
+        ("", "write METRIC<VALUE"),
+    ],
+)
+def test_bad_thresholds_are_refused(text: str, says: str) -> None:
+    """Before anything runs, naming what is allowed."""
+    with pytest.raises(ValueError, match=re.escape(says)):
+        parse_threshold(text, "greeting")
+
+
+def test_each_verdict_has_its_exit_code() -> None:
+    """They are a contract: scripts branch on them."""
+    assert EXIT_CODES == {"pass": 0, "fail": 3, "invalid": 4}

@@ -1,0 +1,93 @@
+"""Runs of `python -m loadtest` and of Locust for tests, and what they left behind."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.support.repository import ROOT
+
+RUN_TIMEOUT_S = 90
+
+
+class Finished(NamedTuple):
+    exit_code: int
+    out: str
+    err: str
+
+    @property
+    def last_line(self) -> str:
+        return self.err.strip().splitlines()[-1] if self.err.strip() else ""
+
+
+def loadtest(*args: str) -> Finished:
+    """`python -m loadtest ARGS`, to its end."""
+    return _finish([sys.executable, "-m", "loadtest", *args])
+
+
+def locust(*args: str) -> Finished:
+    """`locust -f loadtest/tcp_user.py ARGS`, headless, to its end."""
+    command = [sys.executable, "-m", "locust", "-f", "loadtest/tcp_user.py", "--headless", "--only-summary"]
+    return _finish([*command, *args])
+
+
+def document(folder: Path) -> dict[str, Any]:
+    """The run.json of a folder of results."""
+    found: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    return found
+
+
+class Fake(NamedTuple):
+    """A running fake greeting server."""
+
+    host: str
+    process: subprocess.Popen[str]
+    counts_path: str
+
+    def counts(self) -> dict[str, int]:
+        """End it; what it counted."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(20)
+        with open(self.counts_path) as file:
+            counts: dict[str, int] = json.load(file)
+        return counts
+
+
+@contextmanager
+def fake_server(framing: str, *faults: str) -> Iterator[Fake]:
+    """A fake greeting server on a free port, ended at the latest when the body is."""
+    with tempfile.TemporaryDirectory() as folder:
+        counts_path = os.path.join(folder, "counts.json")
+        command = [
+            sys.executable,
+            "-m",
+            "tests.support.fake_greeting_server",
+            "0",
+            framing,
+            counts_path,
+            *faults,
+        ]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                assert process.stdout is not None
+                match = re.fullmatch(r"listening on (\S+)\n", process.stdout.readline())
+                assert match, "the fake server did not start"
+                yield Fake(f"tcp://{match[1]}", process, counts_path)
+            finally:
+                process.kill()
+
+
+def _finish(command: list[str]) -> Finished:
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
