@@ -34,7 +34,7 @@ def rewrite(path: Path = PAGE) -> None:
 def _default(name: str) -> str:
     value = default_of(name)
     if value in (None, ""):
-        return "–"
+        return "not set"
     if isinstance(value, tuple):
         return ", ".join(f"`{part}`" for part in value)
     unit = TABLE[name].unit
