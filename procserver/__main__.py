@@ -40,7 +40,8 @@ def main() -> None:
         click.echo(f"procserver: {error}", err=True)
         code = EXIT_USAGE if isinstance(error, ConfigError) else EXIT_RUNTIME
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is None where it was closed before we were started
+            sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone: nothing is left to say to it
     sys.exit(code or 0)

@@ -146,6 +146,15 @@ def _exists(child: Child) -> bool:
     return True
 
 
+def occupy_standard_fds() -> None:
+    """Open /dev/null where stdin, stdout or stderr is closed: else the first listener would become what is printed to."""
+    fd = os.open(os.devnull, os.O_RDWR)
+    while fd <= 2:
+        os.set_inheritable(fd, True)
+        fd = os.dup(fd)
+    os.close(fd)
+
+
 def become_subreaper() -> None:
     """Workers are forked by a middle process that leaves: this makes us, not init, their new parent."""
     libc = ctypes.CDLL(None, use_errno=True)

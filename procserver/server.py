@@ -22,6 +22,7 @@ from procserver.controlclient import default_path, make_private_folder, runtime_
 from procserver.errors import ConfigError, StartError
 from procserver.listeners import Listeners
 from procserver.plan import BUILTIN_HANDLER
+from procserver.procs import occupy_standard_fds
 from procserver.settings import Settings
 from procserver.supervisor import Supervisor
 
@@ -48,6 +49,7 @@ class Server:
     def run(self) -> int:
         """Serve until stopped; returns the exit code. ConfigError and StartError before anything was served."""
         settings = self.settings
+        occupy_standard_fds()
         pidfile = _lock_pidfile(settings.pidfile) if settings.pidfile else -1
         listeners = Listeners.open(settings.bind, settings.backlog, os.environ)
         try:

@@ -169,7 +169,10 @@ class Template:
         leave(code)
 
     def _next(self) -> bytes:
-        packet, fds, _, _ = socket.recv_fds(self.command, MESSAGE_BYTES_MAX, LISTENERS_MAX)
+        try:
+            packet, fds, _, _ = socket.recv_fds(self.command, MESSAGE_BYTES_MAX, LISTENERS_MAX)
+        except ConnectionResetError:
+            return b""  # the supervisor is gone, and has left something of ours unread
         if fds:
             self.listeners = [socket.socket(fileno=fd) for fd in fds]
             self.worker = Worker(
