@@ -21,6 +21,11 @@ from procserver.errors import ConfigError, ProcserverError
 __all__ = ["main"]
 
 DEFAULT_THRESHOLD = "errors=0"
+EXAMPLES = """\b
+Examples:
+  python -m loadtest run --serve "" --connections 100
+  python -m loadtest run --host tcp://127.0.0.1:9999 --user connect --threshold "connect.p99<20ms"
+"""
 
 
 class Duration(click.ParamType[float]):
@@ -40,7 +45,7 @@ def main() -> None:
     """Put a load on a TCP service and say what may be believed of the answer."""
 
 
-@main.command()
+@main.command(epilog=EXAMPLES)
 @click.option(
     "--serve", metavar="ARGS", help='Start a procserver for the run: --serve "--workers 8 --delay 0.01".'
 )
@@ -92,11 +97,7 @@ def main() -> None:
 @click.option("--results", metavar="DIR", help="A new or empty folder.  [default: results/DATE-TIME]")
 @click.option("--json", "as_json", is_flag=True, help="Print run.json instead of the summary.")
 def run(**options: Any) -> None:
-    r"""Make one closed-loop run and leave a folder of results with a report.
-
-    \b
-    python -m loadtest run --serve "" --connections 100 --duration 20s
-    python -m loadtest run --host tcp://127.0.0.1:9999 --user connect --threshold "connect.p99<20ms"
+    """Make one closed-loop run and leave a folder of results with a report.
 
     Exit code: 0 pass, 3 a threshold failed, 4 the run is invalid, 2 usage, 1 the run could not be made.
     """

@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.support.loadtest_runs import fake_server, locust
 from tests.support.repository import ROOT
+from tests.support.scripted_server import ScriptedServer
 from tests.support.wait import wait_until
 
 LOAD = ("-u", "10", "-r", "10", "--pacing", "20ms")
@@ -79,6 +80,49 @@ def test_the_web_ui_listens_on_loopback_and_shows_microseconds() -> None:
         finally:
             process.terminate()
             process.communicate(timeout=20)
+
+
+OWN_USER = """
+from locust import task
+
+from loadtest.users import TcpUser
+
+
+class PingUser(TcpUser):
+    banner = b"ready\\r\\n"
+
+    @task
+    def ping(self):
+        for _ in self.turns():
+            if not self.connected() or not self.exchange("ping", b"PING\\r\\n", b"+PONG\\r\\n"):
+                return
+            with self.request("time"):
+                self.send(b"TIME\\r\\n")
+                assert int(self.receive(b"\\r\\n")) > 0
+"""
+
+
+def test_a_protocol_of_ones_own_takes_a_few_lines(tmp_path: Path) -> None:
+    """The base class connects, hears a banner, exchanges known answers and receives unknown ones."""
+    asked = {b"PING": 0, b"TIME": 0}
+
+    def serve(conn: socket.socket) -> None:
+        conn.sendall(b"ready\r\n")
+        with conn.makefile("rb") as lines:
+            for line in lines:
+                asked[line.strip()] += 1
+                conn.sendall(b"+PONG\r\n" if line.startswith(b"PING") else b"1234567890\r\n")
+
+    (tmp_path / "own.py").write_text(OWN_USER)
+    account = tmp_path / "account.json"
+    with ScriptedServer(serve) as server:
+        args = ("-f", str(tmp_path / "own.py"), "--host", f"tcp://{server.address}", "-u", "1")
+        done = locust(*args, "--pacing", "10ms", "--measure", "1s", "--account", str(account))
+    assert done.exit_code == 0, done
+    measured = json.loads(account.read_text())["ledger"]["phases"]["measure"]
+    found = {name: sum(measured[name]["ok"]["counts"].values()) for name in ("ping", "time")}
+    assert found == {"ping": asked[b"PING"], "time": asked[b"TIME"]}
+    assert found["ping"] > 10
 
 
 def message_row(url: str) -> dict[str, Any] | None:

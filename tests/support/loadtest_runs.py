@@ -32,9 +32,9 @@ def loadtest(*args: str) -> Finished:
 
 
 def locust(*args: str) -> Finished:
-    """`locust -f loadtest/tcp_user.py ARGS`, headless, to its end."""
-    command = [sys.executable, "-m", "locust", "-f", "loadtest/tcp_user.py", "--headless", "--only-summary"]
-    return _finish([*command, *args])
+    """`locust -f loadtest/tcp_user.py ARGS`, headless, to its end; another `-f` in ARGS takes its place."""
+    file = () if "-f" in args else ("-f", "loadtest/tcp_user.py")
+    return _finish([sys.executable, "-m", "locust", *file, "--headless", "--only-summary", *args])
 
 
 def document(folder: Path) -> dict[str, Any]:
