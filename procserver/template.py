@@ -40,7 +40,7 @@ from procserver.layout import H_DRAIN, STARTING, STATE
 from procserver.plan import Plan
 from procserver.scoreboard import Scoreboard
 from procserver.signals import notices
-from procserver.worker import Worker, leave
+from procserver.worker import Worker, leave, write_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Template:
             self.tell(f"failed {type(error).__name__}: {error}"[:2000])
             return EXIT_UNUSABLE
         rehearse(self.plan)
+        write_out()
         self.tell(f"ready {len(os.listdir('/proc/self/task'))}")
         gc.collect()
         gc.disable()

@@ -275,9 +275,14 @@ def call(handler: object, name: str, *arguments: object) -> None:
 
 def leave(code: int) -> NoReturn:
     """End this process, with what was printed written out and nothing of the parent's run."""
+    write_out()
+    os._exit(code)
+
+
+def write_out() -> None:
+    """Write out what was printed: before an exit, and before a fork would copy what still stands in the buffers."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError, AttributeError):
             pass  # closed, or on a full disk: nobody is left to be told
-    os._exit(code)
