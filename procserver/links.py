@@ -29,7 +29,11 @@ class Shared(NamedTuple):
 
 
 class Link:
-    """One template. `deadline` is when it must have said ready; None once it has."""
+    """One template. `deadline` is when it must have said ready, or, once it has `ended`, its last words.
+
+    A middle process may outlive its template by a few forks, and tells of them on the same socket: an
+    end is complete only `at_eof`. A slot given away before would have two workers.
+    """
 
     def __init__(self, procs: Procs, plan: Plan, shared: Shared, now: float) -> None:
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -38,6 +42,8 @@ class Link:
         self.deadline: float | None = now + plan.boot_timeout
         self.failure = ""
         self.released = False
+        self.at_eof = False
+        self.ended: m.TemplateExited | None = None
         try:
             fds = {"command": theirs.fileno()} | shared._asdict()
             spec: dict[str, object] = {"plan": plan.as_dict(), "fds": fds}
@@ -49,19 +55,25 @@ class Link:
             theirs.close()
 
     def hear(self) -> list[m.Event]:
-        """Everything that it has said; empty when nothing, or when it is gone (its pidfd tells that)."""
+        """Everything that it has said since the last call."""
         events: list[m.Event] = []
         while True:
             try:
                 packet = self.sock.recv(MESSAGE_BYTES_MAX)
-            except OSError:
+            except BlockingIOError:
                 return events
+            except OSError:
+                packet = b""  # reset: it has left something of ours unread
             if not packet:
+                self.at_eof = True
                 return events
             events += self._parse(packet.decode("utf-8", "replace"))
 
     def hand_over(self, listeners: list[socket.socket]) -> None:
-        socket.send_fds(self.sock, [b"listeners"], [sock.fileno() for sock in listeners])
+        try:
+            socket.send_fds(self.sock, [b"listeners"], [sock.fileno() for sock in listeners])
+        except OSError:
+            pass  # it is gone already, as its pidfd will tell
 
     def fork(self, slots: tuple[int, ...]) -> bool:
         """Order workers; False if it cannot take the order (gone, or it does not read)."""

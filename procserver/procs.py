@@ -84,6 +84,8 @@ class Procs:
 
     def send(self, child: Child, number: int) -> bool:
         """Signal a child, once it is proved to be one; False if it is gone, or not (yet) ours."""
+        if self.by_pidfd.get(child.pidfd) is not child:
+            return False  # reaped: its pidfd is closed, the number perhaps another's
         try:
             os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             signal.pidfd_send_signal(child.pidfd, number)
@@ -147,7 +149,7 @@ def _exists(child: Child) -> bool:
 
 
 def occupy_standard_fds() -> None:
-    """Open /dev/null where stdin, stdout or stderr is closed: else the first listener would become what is printed to."""
+    """Open /dev/null where stdin, stdout or stderr is closed: else what is printed would go into our first socket."""
     fd = os.open(os.devnull, os.O_RDWR)
     while fd <= 2:
         os.set_inheritable(fd, True)

@@ -123,9 +123,18 @@ class Supervisor:
             self.journal.report("warning", "signal_without_meaning", signal=signal.Signals(number).name)
 
     def _hear_templates(self) -> None:
-        for link in self.links.values():
+        for link in list(self.links.values()):
             for event in link.hear():
                 self._on_template(link, event)
+            if link.at_eof and link.ended is not None:
+                self._part_with(link, link.ended)
+            elif link.at_eof:
+                self.procs.send(link.child, signal.SIGKILL)  # it cannot be told anything any more
+
+    def _part_with(self, link: Link, ended: m.TemplateExited) -> None:
+        del self.links[link.generation]
+        link.close()
+        self._tell(ended)
 
     def _on_template(self, link: Link, event: m.Event) -> None:
         if isinstance(event, m.TemplateReady):
@@ -143,15 +152,20 @@ class Supervisor:
         self._tell(event)
 
     def _check_templates(self, now: float) -> None:
-        for link in self.links.values():
-            if link.deadline is not None and now >= link.deadline:
+        for link in list(self.links.values()):
+            if link.deadline is None or now < link.deadline:
+                continue
+            if link.ended is not None:
+                self._part_with(link, link.ended)
+            else:
                 link.deadline, link.failure = None, "not ready within boot_timeout"
                 self.procs.send(link.child, signal.SIGKILL)
 
     def _bury_all(self) -> None:
         """SIGCHLD coalesces, and as a subreaper we also inherit strangers: what handlers left behind."""
-        self._hear_templates()  # a pid that is not known may be in a message that we have not read
         for pid in self.procs.ended():
+            if pid not in self.procs.by_pid:
+                self._hear_templates()  # it may be in a message that we have not read
             child = self.procs.by_pid.get(pid)
             if child is None:
                 os.waitpid(pid, os.WNOHANG)
@@ -163,13 +177,14 @@ class Supervisor:
         if child.role == "worker":
             self._bury_worker(child, death)
         elif child.role == "template":
-            link = self.links.pop(child.number)
-            for event in link.hear():
+            link = self.links[child.number]
+            for event in link.hear():  # it may have said why
                 self._on_template(link, event)
-            link.close()
             reason = link.failure or (death.reason if death else "gone")
             unusable = death is not None and death.code == 2
-            self._tell(m.TemplateExited(child.number, reason, unusable=unusable))
+            link.ended = m.TemplateExited(child.number, reason, unusable=unusable)
+            link.deadline = monotonic() + LEAVE_S
+            self._hear_templates()
         else:
             self.journal.observer_died(monotonic(), death.reason if death else "gone")
 
