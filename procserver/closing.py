@@ -24,6 +24,7 @@ from procserver.layout import (
     DEADLINE_MASK,
     STAGE,
 )
+from procserver.signals import notices
 
 DISCARD_BYTES_MAX = 1 << 20
 RECHECK_MS = 50
@@ -33,7 +34,7 @@ _INFO_BYTES = 136  # up to and including tcpi_bytes_received
 
 def politely(handle: socket.SocketType, slot: memoryview, limit_ns: int, *, at_eof: bool) -> None:
     """End the conversation on `handle`; the caller closes the descriptor. Never raises."""
-    if at_eof:
+    if at_eof and not notices.forked:
         return  # the peer has ended and nothing can be unread: close sends what is left, then FIN
     slot[STAGE] = (monotonic_ns() + limit_ns) & DEADLINE_MASK | CLOSING
     try:

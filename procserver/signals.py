@@ -41,15 +41,18 @@ LOOK_AGAIN = int(signal.SIGUSR1)  # to a worker: try the listeners once more
 
 
 class Notices:
-    """What signals have told this worker. Written by its handlers only, but for `conversation`."""
+    """What signals have told this worker. Written by its handlers only, but for `conversation` and `forked`.
 
-    __slots__ = ("conversation", "slot", "stop")
+    `forked`: its handler has forked, so that somebody else may hold the conversation's descriptor.
+    """
+
+    __slots__ = ("conversation", "forked", "slot", "stop")
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        self.stop = False
+        self.stop = self.forked = False
         self.slot: memoryview | None = None
         self.conversation: socket.SocketType | None = None
 
@@ -85,6 +88,11 @@ def _on_look_again(_number: int, _frame: FrameType | None) -> None:
     """Nothing to note: the wakeup pipe has ended the wait already."""
 
 
+def _on_fork() -> None:
+    if notices.slot is not None:  # in a worker, not where the workers themselves are forked
+        notices.forked = True
+
+
 def prepare_template() -> None:
     """Install, before any fork, what workers inherit: a handler set in a child would unshare pages."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2):
@@ -93,6 +101,7 @@ def prepare_template() -> None:
     signal.signal(LOOK_AGAIN, _on_look_again)
     for handled in (STOP, LOOK_AGAIN):
         signal.siginterrupt(handled, False)
+    os.register_at_fork(after_in_parent=_on_fork)
 
 
 def prepare_foreground() -> None:
