@@ -1,0 +1,126 @@
+"""How many workers there are: growth without waiting, slow shrinking, and what happens at the limit."""
+
+from typing import Any
+
+from tests.support.server import RunningServer
+
+
+def test_sixty_four_held_connections_are_all_greeted_at_once() -> None:
+    """The default pool has four spares: growth keeps ahead of connections that stay."""
+    with RunningServer() as server:
+        guests = [server.connect() for _ in range(64)]
+        for guest in guests:
+            guest.welcome()
+        pool = server.status()["pool"]
+        assert pool["busy"] == 64
+        assert pool["workers"] >= 64
+        for guest in guests:
+            guest.leave()
+
+
+def test_the_257th_waits_in_the_queue_until_one_leaves() -> None:
+    """The default limit is 256: nobody is lost, nobody is refused, and the full pool is told of once."""
+    with RunningServer() as server:
+        server.announce("saturated")
+        guests = [server.connect() for _ in range(256)]
+        for guest in guests:
+            guest.welcome()
+        assert server.status()["pool"]["busy"] == 256
+        late = server.connect()
+        full = server.wait_for_status(lambda s: s["queue"]["depth"] == 1, "the 257th is queued")
+        assert full["pool"]["workers"] == full["pool"]["max_workers"] == 256
+        server.wait_for_event("saturated")
+        guests.pop().leave()
+        late.welcome()
+        late.leave()
+        for guest in guests:
+            guest.leave()
+        assert len(server.events("saturated")) == 1
+        found = server.wait_for_status(lambda s: s["pool"]["busy"] == 0, "all have left")
+        assert found["pool"]["busy_max"] == 256
+        assert found["pool"]["saturated_s"] > 0
+        assert found["queue"]["depth_max"] >= 1
+
+
+def test_the_pool_shrinks_slowly_to_max_spare() -> None:
+    """And never at the cost of a busy worker."""
+    with RunningServer("--min-spare", "2", "--max-spare", "4") as server:
+        guests = [server.guest() for _ in range(10)]
+        steady = guests.pop(0)
+        for guest in guests:
+            guest.leave()
+        before = server.status()["pool"]["workers"]
+        found = server.wait_for_status(lambda s: s["pool"]["idle"] <= 4, "the pool has shrunk")
+        assert before > 8
+        assert found["pool"]["idle"] >= 2
+        steady.greet(b"still here")
+        steady.leave()
+
+
+def test_a_static_pool_has_its_size_and_no_other() -> None:
+    with RunningServer("--workers", "3") as server:
+        server.wait_for_status(lambda s: s["pool"]["idle"] == 3, "all are ready")
+        guests = [server.guest() for _ in range(3)]
+        late = server.connect()
+        server.announce("saturated")
+        found = server.wait_for_status(lambda s: s["queue"]["depth"] == 1, "the fourth is queued")
+        assert found["pool"]["workers"] == 3
+        server.wait_for_event("saturated")
+        for guest in guests:
+            guest.leave()
+        late.welcome().leave()
+
+
+def test_one_worker_is_enough_to_serve_everybody_in_turn() -> None:
+    with RunningServer("--workers", "1") as server:
+        server.wait_for_status(lambda s: s["pool"]["idle"] == 1, "it is ready")
+        before = pids(server.status())
+        for i in range(50):
+            guest = server.guest()
+            guest.greet(b"%d" % i)
+            guest.leave()
+        assert pids(server.status()) == before
+
+
+def test_a_quiet_server_never_stalls_when_a_worker_is_told_to_leave() -> None:
+    """One client against one TERM, with no other traffic that could wake anybody: always served.
+
+    The wake-up for the client may go to the very worker that is leaving; it has to pass it on.
+    """
+    with RunningServer("--workers", "2") as server:
+        chosen = 0
+        for _ in range(40):
+            found = server.wait_for_status(
+                lambda s: s["pool"]["idle"] == 2 and chosen not in pids(s), "the last one is replaced"
+            )
+            chosen = pids(found)[0]
+            server.tell_to_leave(chosen)
+            with server.guest() as guest:
+                guest.half_close()
+                guest.hear_the_end()
+
+
+def test_retirement_under_load_loses_nobody() -> None:
+    """A worker is told to leave every few conversations: each is served whole, or ends between two messages."""
+    banner, answers = b"Welcome!\n", b"Hello,a\nHello,b\n"
+    drained = 0
+    with RunningServer("--workers", "4", framing="line") as server:
+        server.wait_for_status(lambda s: s["pool"]["idle"] == 4, "all are ready")
+        for i in range(300):
+            with server.connect() as guest:
+                guest.say(b"a\nb\nexit\n", messages=3)
+                if i % 4 == 0:
+                    crew = pids(server.status())
+                    server.tell_to_leave(crew[i // 4 % len(crew)])
+                came = b"".join(iter(lambda: guest.sock.recv(4096), b""))
+            assert came in (banner, banner + answers)
+            if came == banner:
+                drained += 1
+                server.tally.messages -= 3
+        assert drained <= 75
+        server.tally.expect("closed", 300 - drained)
+        server.tally.expect("drained", drained)
+
+
+def pids(status: dict[str, Any]) -> list[int]:
+    return [worker["pid"] for worker in status["workers"]]
