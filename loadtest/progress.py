@@ -13,6 +13,7 @@ __all__ = ["Progress", "summary"]
 
 CLEAR_LINE = "\r\x1b[K"
 TIMES = ("p50", "p90", "p99", "max")
+OTHERS_SHARE_TOLD = 0.15  # of the host's CPUs: enough to be seen in a 99th percentile
 HEADLINES = {"pass": "PASS", "fail": "FAIL", "invalid": "INVALID"}
 
 
@@ -86,10 +87,13 @@ def _server(document: dict[str, Any]) -> list[str]:
     )
     if server["workers_busy_max"] is not None:
         line += f"; at most {server['workers_busy_max']} workers busy, {server['queue_depth_max']} connections queued"
-    cost = document["sampler_cost"]
-    return [line] + (
-        [f"watching it cost {cost['core_share']:.1%} of a core"] if cost and cost["core_share"] else []
-    )
+    cost, others = document["sampler_cost"], document["host"]["others_cores"] or 0.0
+    lines = [line]
+    if cost and cost["core_share"]:
+        lines.append(f"watching it cost {cost['core_share']:.1%} of a core")
+    if others > OTHERS_SHARE_TOLD * document["host"]["cpus"]:
+        lines.append(f"other programs used {others:.1f} of {document['host']['cpus']} cores meanwhile")
+    return lines
 
 
 def _agreement(document: dict[str, Any]) -> list[str]:

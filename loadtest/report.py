@@ -242,7 +242,7 @@ def _thresholds(document: dict[str, Any]) -> str:
 
 def _details(document: dict[str, Any]) -> str:
     generator, cost, host = document["generator"], document["sampler_cost"], document["host"]
-    lag = generator["lag_us"] or {}
+    lag, others = generator["lag_us"] or {}, host["others_cores"]
     busiest = "-" if generator["cores_max"] is None else f"{generator['cores_max']:.0%} of a core"
     facts = [
         ("generator processes", f"{generator['processes']} at work, the busiest at {busiest}"),
@@ -254,6 +254,7 @@ def _details(document: dict[str, Any]) -> str:
             "watching the server cost",
             f"{cost['core_share']:.1%} of a core" if cost else "nothing: it was not followed",
         ),
+        ("all other programs used", "-" if others is None else f"{others:.2f} of {host['cpus']} cores"),
         ("host", f"{host['cpus']} CPUs, {host['machine']}, Linux {host['kernel']}"),
         ("versions", f"Python {host['python']}, Locust {host['locust']}"),
     ]

@@ -20,6 +20,7 @@ __all__ = [
     "FORMAT",
     "LAG",
     "histograms",
+    "others_cores",
     "reconcile",
     "request_rows",
     "requests",
@@ -150,6 +151,16 @@ def server_side(
         "tallies": {"before": before["totals"], "after": after["totals"]} if before and after else None,
         "ended": end["reason"] if end else None,
     }
+
+
+def others_cores(points: Sequence[Point], account: Account) -> float | None:
+    """Cores that neither the server nor the generator used while it was measured: whose they were, no one knows."""
+    spent = [
+        p.host_cores - p.cpu_cores - (p.generator_cores or 0.0)
+        for p in points
+        if p.host_cores is not None and p.cpu_cores is not None and _measured(p, account)
+    ]
+    return round(max(0.0, sum(spent) / len(spent)), 4) if spent else None
 
 
 def sampler_cost(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:

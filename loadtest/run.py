@@ -189,7 +189,7 @@ def _document(
         "interrupted": observed["interrupted"],
         "settings": msgspec.to_builtins(settings)
         | {"host": service.host, "server": (before or {}).get("supervisor")},
-        "host": host_facts(),
+        "host": host_facts() | {"others_cores": results.others_cores(points, account)},
         "commit": commit(),
         "requests": results.requests(account, settings.user),
         "connections": {"asked": settings.connections, "made": min(made, settings.connections)},

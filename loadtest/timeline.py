@@ -22,6 +22,7 @@ class Point(msgspec.Struct):
 
     t_s: float
     cpu_cores: float | None = None
+    generator_cores: float | None = None
     generator_cores_max: float | None = None  # of its busiest process
     host_cores: float | None = None
     processes: int | None = None
@@ -49,6 +50,7 @@ def points(samples: Sequence[dict[str, Any]], started: float) -> list[Point]:
             span_s = tick["t"] - base["t"]
             point.cpu_cores = (tick["server"]["cpu_s"] - base["server"]["cpu_s"]) / span_s
             point.host_cores = (tick["host"]["busy_s"] - base["host"]["busy_s"]) / span_s
+            point.generator_cores = _spent(base.get("generator"), tick.get("generator"), span_s)
             point.generator_cores_max = _busiest(base.get("generator"), tick.get("generator"), span_s)
         if detail := tick.get("detail"):
             point.pss_bytes, point.uss_bytes, point.fds = (
@@ -119,6 +121,10 @@ def _by_window(found: Iterable[Point], account: Account, window_s: int) -> dict[
                 column = f"server.{field}" if not field.startswith(("generator", "host")) else field
                 row[column] = value if value is not None else row.get(column)
     return table
+
+
+def _spent(base: dict[str, Any] | None, tick: dict[str, Any] | None, span_s: float) -> float | None:
+    return (tick["cpu_s"] - base["cpu_s"]) / span_s if base and tick else None
 
 
 def _busiest(base: dict[str, Any] | None, tick: dict[str, Any] | None, span_s: float) -> float | None:
