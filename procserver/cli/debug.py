@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from procserver import handlers, signals
 from procserver.errors import ConfigError
@@ -29,6 +30,7 @@ handlers.load(plan.Plan(handler=sys.argv[1]))
 
 def serve_in_foreground(handler: str, settings: Settings) -> int:
     """One process, one connection after another, the terminal attached: pdb works, nothing is supervised."""
+    settings = msgspec.structs.replace(settings, access_log=settings.access_log or "-")
     listeners = Listeners.open(settings.bind, settings.backlog, os.environ)
     listeners.configure(settings.idle_timeout)
     plan = settings.plan(handler)
@@ -44,7 +46,7 @@ def serve_in_foreground(handler: str, settings: Settings) -> int:
         records_fd=writer,
     )
     worker.observer, worker.records_reader = (
-        Observer(settings.log_format, "debug", settings.access_log or "-"),
+        Observer(settings.log_format, "debug", settings.access_log),
         reader,
     )
     signals.prepare_foreground()
