@@ -33,10 +33,20 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "procserver", *arguments]
 
 
-def run_to_end(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+def run_to_end(
+    *arguments: str, cwd: Path = ROOT, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """A command that ends by itself."""
-    options = {"capture_output": True, "cwd": ROOT, "stdin": subprocess.DEVNULL} | options
-    return subprocess.run(command(*arguments), text=True, timeout=PATIENCE_S, check=False, **options)
+    return subprocess.run(
+        command(*arguments),
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
 
 
 class RunningServer:
@@ -179,7 +189,7 @@ class RunningServer:
 
     def worker_of(self, guest: Guest) -> int:
         """The pid of the worker that serves this guest."""
-        return next(w["pid"] for w in self.workers("busy") if w["peer"] == guest.name)
+        return {w["peer"]: int(w["pid"]) for w in self.workers("busy")}[guest.name]
 
     def tell_to_leave(self, pid: int) -> None:
         """TERM to a worker, as an operator may send it; one that has left meanwhile needs none."""
@@ -228,7 +238,9 @@ class RunningServer:
 
     def wait_for_stage(self, stage: str) -> None:
         """Some conversation is in this stage."""
-        self.wait_for_status(lambda s: stage in {w["stage"] for w in s["workers"]}, f"one is in stage {stage}")
+        self.wait_for_status(
+            lambda s: stage in {w["stage"] for w in s["workers"]}, f"one is in stage {stage}"
+        )
 
     def records(self) -> list[dict[str, Any]]:
         """The access log so far."""
@@ -259,6 +271,9 @@ class RunningServer:
             f"{count} times {name} in the log",
         )
 
+    def wait_for_log(self, text: str) -> None:
+        wait_until(lambda: text in self.log_text(), f"{text!r} in the log")
+
     def check_log(self) -> None:
         events = self.events()
         if self.last_line:
@@ -270,7 +285,8 @@ class RunningServer:
 
 def open_connections(status: dict[str, Any]) -> int:
     """How many conversations are going on."""
-    return int(status["totals"]["connections"]) - sum(status["totals"]["outcomes"].values())
+    accepted, outcomes = int(status["totals"]["connections"]), status["totals"]["outcomes"]
+    return accepted - sum(int(count) for count in outcomes.values())
 
 
 def _whole_lines(text: str) -> list[str]:

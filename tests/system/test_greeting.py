@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.server import RunningServer, run_to_end
-from tests.support.wait import PATIENCE_S
+from tests.support.wait import PATIENCE_S, wait_until
 
 # As published with the tutorial, unchanged.
 PUBLISHED_CLIENT = """
@@ -178,9 +178,12 @@ def test_every_address_is_served(raw: RunningServer) -> None:
         with raw.guest(address) as guest:
             guest.greet(b"X")
             guest.leave()
-    by_v6 = [record for record in raw.records() if record["local"] == raw.addresses[1]]
-    assert by_v6
-    assert all(record["peer"].startswith("[::1]:") for record in by_v6)
+
+    def by_v6() -> list[str]:
+        return [record["peer"] for record in raw.records() if record["local"] == raw.addresses[1]]
+
+    peers = wait_until(by_v6, "the record is written")
+    assert all(peer.startswith("[::1]:") for peer in peers)
 
 
 def test_a_host_name_is_served_on_each_of_its_addresses() -> None:

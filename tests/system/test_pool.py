@@ -91,7 +91,8 @@ def test_a_quiet_server_never_stalls_when_a_worker_is_told_to_leave() -> None:
         chosen = 0
         for _ in range(40):
             found = server.wait_for_status(
-                lambda s: s["pool"]["idle"] == 2 and chosen not in pids(s), "the last one is replaced"
+                lambda s, gone=chosen: s["pool"]["idle"] == 2 and gone not in pids(s),
+                "the last one is replaced",
             )
             chosen = pids(found)[0]
             server.tell_to_leave(chosen)

@@ -63,9 +63,12 @@ def test_access_logs_are_reopened_on_request() -> None:
         old = server.access_log.with_suffix(".1")
         server.access_log.rename(old)
         os.kill(server.pid, signal.SIGUSR1)
-        wait_until(
-            lambda: bool(server.guest().leave()) or server.access_log.exists(), "the file is there again"
-        )
+
+        def reopened() -> bool:
+            server.guest().leave()
+            return server.access_log.exists()
+
+        wait_until(reopened, "the file is there again")
         server.wait_for_status(lambda s: s["pool"]["busy"] == 0, "all have left")
         wait_until(
             lambda: count_lines(old) + len(server.records()) == server.tally.connections, "all are written"
