@@ -22,7 +22,7 @@ test: $(VENV)/.ok-dev ## run the tests
 check: $(VENV)/.ok-dev ## lint, formatting, types, and the layers of the code
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
-	$(BIN)/mypy $(foreach folder,$(CODE),$(if $(wildcard $(folder)/*.py),$(folder)))
+	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports --no-logo
 
 loadtest: $(VENV)/.ok-loadtest ## start a server, load it with Locust, leave a folder of results
