@@ -126,7 +126,7 @@ class TcpUser(User):
             target = self.target()
             self.overdue, self.deadline_ns = False, start + self.timeout_ns
             self.sock = socket.socket(target.family, socket.SOCK_STREAM)
-            self.sock.connect(target.address)
+            shake_hands(self.sock, target)
             reached = True
             self.handshakes.done((_now_ns() - start + 500) // 1000)
             if self.banner:
@@ -257,6 +257,20 @@ class _Request:
             self.page.censor()
         self.user.close()
         return failed
+
+
+def shake_hands(sock: socket.socket, target: Target) -> None:
+    """Connect, and give way to other users only if it must be waited for: on loopback it is done in one call."""
+    sock.setblocking(False)
+    try:
+        sock.connect(target.address)
+    except BlockingIOError:
+        pass
+    sock.setblocking(True)
+    try:
+        sock.getpeername()
+    except OSError:  # not yet, or refused: gevent waits, and says which
+        sock.connect(target.address)
 
 
 def describe(error: BaseException, *, overdue: bool = False) -> str:
