@@ -1,12 +1,10 @@
 """What one greeting costs the generator: `ConnectUser` against the same user in Locust's plainest form.
 
 Both run in turns against the same server, so that a change of the machine's mood strikes both; what is printed is
-the ratio of CPU time per greeting, pair by pair. Generator and server are kept on CPUs of their own where there are
-two: else each wakes the other up on the CPU that it runs on, and pays for the switch.
+the ratio of CPU time per greeting, pair by pair.
 """
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -64,15 +62,9 @@ class served:
         from loadtest import service
 
         self.server = service.started(["--workers", str(WORKERS)], "raw", "/dev/null")
-        self.cpus = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, self.cpus - {max(self.cpus)} or self.cpus)  # inherited by the server
-        try:
-            return self.server.__enter__().host
-        finally:
-            os.sched_setaffinity(0, {max(self.cpus)})  # and this by each generator
+        return self.server.__enter__().host
 
     def __exit__(self, *error: object) -> None:
-        os.sched_setaffinity(0, self.cpus)
         self.server.__exit__(None, None, None)
 
 
