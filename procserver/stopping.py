@@ -72,8 +72,9 @@ class Stopping:
             if now >= self.ends and now - entry.told_at >= (0 if not entry.killed else CUT_AGAIN_S):
                 entry.told_at, entry.killed = now, entry.killed or "stop"
                 commands.append(m.Kill(entry.slot, entry.killed))
-            elif entry.life is not Life.LEAVING or (
-                not entry.sight.stop_seen and now - entry.told_at >= RETIRE_AGAIN_S
+            elif not entry.killed and (
+                entry.life is not Life.LEAVING
+                or (not entry.sight.stop_seen and now - entry.told_at >= RETIRE_AGAIN_S)
             ):
                 entry.life, entry.told_at = Life.LEAVING, now
                 commands.append(m.Retire(entry.slot))
