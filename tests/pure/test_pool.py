@@ -1,0 +1,388 @@
+"""The pool's policy: single decisions as tables, and everything that may happen in any order."""
+
+import dataclasses
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from procserver import messages as m
+from procserver.pool import BURST, FIRST_TRIES, SHRINK_AFTER_S, TICK_S, Sizes
+from tests.support.pool_world import World
+
+SMALL = Sizes(min_spare=2, max_spare=4, max_workers=8)
+
+
+def ready_world(sizes: Sizes = SMALL) -> World:
+    world = World(sizes)
+    world.template_is_ready()
+    world.settle(3)
+    return world
+
+
+def forked(commands: list[m.Command]) -> int:
+    return sum(len(command.slots) for command in commands if isinstance(command, m.Fork))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "busy", "queue", "expected"),
+    [
+        (SMALL, 0, 0, 0),  # two idle are enough
+        (SMALL, 1, 0, 1),
+        (SMALL, 2, 0, 2),
+        (SMALL, 0, 3, 3),  # who waits will take the spares: more are needed
+        (SMALL, 2, 50, 6),  # no further than max_workers
+        (dataclasses.replace(SMALL, max_workers=2), 2, 50, 0),
+        (Sizes(workers=3), 3, 50, 0),  # static: no growth
+    ],
+)
+def test_how_many_are_asked_for(sizes: Sizes, busy: int, queue: int, expected: int) -> None:
+    world = ready_world(sizes)
+    for slot in world.these("idle")[:busy]:
+        world.workers[slot].life = "busy"
+    world.queue = queue
+    assert forked(world.count()) == expected
+    assert forked(world.count()) == 0, "who was asked for counts as spare"
+
+
+def test_a_burst_is_bounded() -> None:
+    world = ready_world(Sizes(min_spare=2, max_spare=4, max_workers=10_000))
+    world.queue = 5000
+    assert [forked(world.count()) for _ in range(4)] == [BURST, BURST, 0, 0], "two are under way at most"
+    for slot in world.these("asked")[:BURST]:
+        world.is_born(slot)
+        world.is_ready(slot)
+    assert [forked(world.count()) for _ in range(2)] == [BURST, 0]
+
+
+def test_a_dead_worker_is_replaced_at_once() -> None:
+    world = ready_world(Sizes(workers=3))
+    world.now += 60
+    world.count()
+    world.exits(0, clean=False)
+    assert forked(world.count()) == 1
+    assert [report.level for report in world.reported("worker_died")] == ["warning"]
+
+
+def test_a_worker_that_was_told_to_leave_from_outside_is_no_failure() -> None:
+    world = ready_world(Sizes(workers=3))
+    world.exits(0, clean=True)
+    assert forked(world.count()) == 1
+    assert not world.reported("worker_failed")
+    assert not world.reported("worker_died")
+
+
+def test_deaths_at_birth_hold_back_the_next_fork_longer_and_longer() -> None:
+    """The published schedule: 0.1 s, doubled each time, up to a minute, each up to a quarter longer."""
+    world = ready_world(Sizes(workers=1))
+    world.exits(0, clean=False)
+    world.count()
+    waits: list[float] = []
+    for _ in range(12):
+        (slot,) = world.these("asked")
+        world.is_born(slot)
+        world.exits(slot, clean=False)
+        report = world.reported("worker_failed")[-1]
+        waits.append(float(str(report.facts["again_in_s"])))
+        assert forked(world.count()) == 0
+        assert world.pool.wake_in(world.now) <= TICK_S
+        world.now += waits[-1]
+        assert forked(world.count()) == 1
+    assert waits == [round(min(60.0, 0.1 * 2**i) * 1.125, 3) for i in range(12)]
+    assert world.left is None
+    assert world.pool.stopping is None, "once somebody was ready, deaths do not end the service"
+
+
+def test_before_anybody_was_ready_a_few_deaths_end_the_service() -> None:
+    world = World(Sizes(workers=1))
+    world.template_is_ready()
+    world.count()
+    for _ in range(FIRST_TRIES):
+        (slot,) = world.these("asked")
+        world.is_born(slot)
+        world.exits(slot, clean=False)
+        world.now += 2.0
+        world.count()
+    assert world.left is not None
+    assert world.left.code == 1
+    assert "no worker became ready in 5 tries" in world.left.reason
+    assert world.announced == 0
+
+
+def test_a_handler_that_cannot_be_loaded_ends_the_service_at_once_with_2() -> None:
+    world = World(SMALL)
+    world.template_dies(unusable=True)
+    world.count()
+    assert world.left == m.Leave(2, "died")
+
+
+def test_once_announced_a_template_that_cannot_load_is_tried_again() -> None:
+    world = ready_world()
+    world.template_dies(unusable=True)
+    assert world.left is None
+    world.settle(3)
+    assert world.template == "ready"
+    assert world.generation == 2
+
+
+def test_a_template_that_never_comes_up_ends_the_service_with_1() -> None:
+    world = World(SMALL)
+    for _ in range(FIRST_TRIES):
+        assert world.left is None
+        world.template_dies()
+        for _ in range(4):
+            if world.left is None:
+                world.count()
+                world.now += TICK_S
+    assert world.left == m.Leave(1, "died")
+
+
+def test_a_failed_fork_is_backed_off_and_its_slots_are_free_again() -> None:
+    world = ready_world(Sizes(workers=3))
+    world.now += 60
+    world.count()
+    world.exits(0, clean=False)
+    world.count()
+    del world.workers[0]
+    world.tell(m.SpawnFailed((0,), "Resource temporarily unavailable"))
+    assert forked(world.count()) == 0
+    world.now += 0.2
+    assert forked(world.count()) == 1
+
+
+def test_the_announcement_comes_with_the_first_worker_and_once() -> None:
+    world = World(SMALL)
+    world.count()
+    assert world.announced == 0
+    world.template_is_ready()
+    world.settle(5)
+    assert world.announced == 1
+
+
+def test_shrinking_waits_and_then_goes_one_by_one() -> None:
+    world = ready_world()
+    world.queue = 6
+    world.count()
+    world.queue = 0
+    world.obey()
+    world.obey()
+    assert len(world.these("idle")) == 8
+    began = world.now
+    told: list[tuple[float, int]] = []
+    while len(world.these("idle")) > SMALL.max_spare:
+        told += [(world.now - began, c.slot) for c in world.count() if isinstance(c, m.Retire)]
+        world.obey()
+        world.now += 0.5
+        assert world.now < began + 60
+    assert told[0][0] >= SHRINK_AFTER_S
+    newest_first = sorted((slot for _, slot in told), reverse=True)
+    assert newest_first[0] == 7, "those that registered last are the ones that idle most"
+
+
+def test_a_lost_signal_is_sent_again_until_it_was_seen() -> None:
+    world = ready_world(Sizes(workers=2))
+    world.tell(m.StopRequested(m.Stop.GRACEFUL, "stopped"))
+    assert [c for c in world.count() if isinstance(c, m.Retire)] == [m.Retire(0), m.Retire(1)]
+    world.workers[1].sees = True
+    world.now += 0.05
+    assert not [c for c in world.count() if isinstance(c, m.Retire)]
+    world.now += 0.06
+    assert [c for c in world.count() if isinstance(c, m.Retire)] == [m.Retire(0)]
+    assert world.pool.wake_in(world.now) == pytest.approx(0.1)
+
+
+def test_a_stuck_handler_is_killed_once() -> None:
+    world = ready_world(Sizes(workers=2))
+    slot = world.these("idle")[0]
+    world.workers[slot].life, world.workers[slot].overdue = "busy", True
+    assert m.Kill(slot, "handler_timeout") in world.count()
+    assert world.pool.killed_for(slot) == "handler_timeout"
+    assert not [c for c in world.count() if isinstance(c, m.Kill)]
+
+
+def test_after_a_pause_of_our_own_nobody_is_judged_until_they_could_run() -> None:
+    world = ready_world(Sizes(workers=2))
+    slot = world.these("idle")[0]
+    world.now += 30.0
+    world.workers[slot].life, world.workers[slot].overdue = "busy", True
+    assert not [c for c in world.count() if isinstance(c, m.Kill)]
+    world.now += 1.0
+    assert not [c for c in world.count() if isinstance(c, m.Kill)]
+    world.now += 2.0
+    assert m.Kill(slot, "handler_timeout") in world.count()
+
+
+def test_a_template_that_does_not_answer_is_killed_with_what_it_was_asked_for() -> None:
+    world = World(Sizes(workers=2))
+    world.template_is_ready()
+    world.count()
+    for _ in range(11):
+        world.now += 1.0
+        world.count()
+    assert world.template in ("gone", "starting")
+    assert not world.these("asked")
+
+
+def test_one_idle_worker_is_poked_after_a_death_while_somebody_waits() -> None:
+    world = ready_world(Sizes(workers=3))
+    assert not [c for c in world.count() if isinstance(c, m.Poke)]
+    world.exits(2, clean=False)
+    world.queue = 1
+    first = min(world.these("idle"), key=lambda slot: world.workers[slot].registered_ns)
+    assert [c for c in world.count() if isinstance(c, m.Poke)] == [m.Poke(first)]
+    assert [c for c in world.count() if isinstance(c, m.Poke)], "again, as long as somebody waits"
+    world.queue = 0
+    world.count()
+    world.queue = 1
+    assert not [c for c in world.count() if isinstance(c, m.Poke)]
+
+
+def test_saturation_is_told_once_per_episode_and_its_time_added_up() -> None:
+    world = ready_world(Sizes(workers=1))
+    for _ in range(2):
+        world.workers[0].life, world.queue = "busy", 5
+        for _ in range(4):
+            world.count()
+            world.now += 1.0
+        world.workers[0].life, world.queue = "idle", 0
+        world.count()
+    assert len(world.reported("saturated")) == len(world.reported("saturation_over")) == 2
+    assert world.pool.saturated_s == pytest.approx(8.0)
+    assert world.pool.busy_max == 1
+
+
+SIZES = st.one_of(
+    st.builds(lambda n: Sizes(workers=n, graceful_s=5.0), st.integers(1, 6)),
+    st.builds(
+        lambda spare, more, cap, delay: Sizes(
+            min_spare=min(spare, cap), max_spare=min(spare, cap) + more, max_workers=cap, drain_delay_s=delay
+        ),
+        st.integers(1, 4),
+        st.integers(0, 3),
+        st.integers(1, 10),
+        st.sampled_from([0.0, 2.0]),
+    ),
+)
+
+
+class AnythingMayHappen(RuleBasedStateMachine):
+    """Any events in any order; `World` objects to any order that may never be given."""
+
+    @initialize(sizes=SIZES)
+    def begin(self, sizes: Sizes) -> None:
+        self.world = World(sizes)
+        self.strength = 0
+
+    def going(self) -> bool:
+        return self.world.left is None
+
+    @precondition(lambda self: not self.going())
+    @rule()
+    def it_is_over(self) -> None:
+        assert not self.world.workers
+
+    def pick(self, data: st.DataObject, *lives: str) -> int | None:
+        slots = [slot for slot, worker in self.world.workers.items() if worker.life in lives]
+        return data.draw(st.sampled_from(slots)) if slots else None
+
+    @precondition(going)
+    @rule(seconds=st.sampled_from([0.0, 0.01, 0.3, 1.0, 4.0, 20.0]), queue=st.sampled_from([0, 0, 1, 5]))
+    def time_passes(self, seconds: float, queue: int) -> None:
+        self.world.now += seconds
+        self.world.queue = queue
+        self.world.count()
+
+    @precondition(going)
+    @rule()
+    def all_is_obeyed(self) -> None:
+        self.world.obey()
+
+    @precondition(lambda self: self.going() and self.world.template == "starting")
+    @rule(well=st.booleans())
+    def the_template_comes_up_or_not(self, well: bool) -> None:
+        if well:
+            self.world.template_is_ready()
+        else:
+            self.world.template_dies()
+
+    @precondition(lambda self: self.going() and self.world.template == "ready")
+    @rule()
+    def the_template_dies(self) -> None:
+        self.world.template_dies()
+
+    @precondition(going)
+    @rule(data=st.data(), event=st.sampled_from(["born", "ready", "takes", "done", "sees", "dies", "stuck"]))
+    def something_happens_to_a_worker(self, data: st.DataObject, event: str) -> None:
+        world = self.world
+        lives = {"born": "asked", "ready": "starting", "takes": "idle", "done": "busy", "stuck": "busy"}
+        slot = self.pick(data, lives.get(event, "idle"), *(("busy", "starting") if event == "dies" else ()))
+        if slot is None:
+            return
+        worker = world.workers[slot]
+        match event:
+            case "born":
+                world.is_born(slot)
+            case "ready":
+                world.is_ready(slot)
+            case "takes":
+                worker.life, worker.served = "busy", worker.served + 1
+            case "done":
+                worker.life, worker.overdue = "idle", False
+            case "stuck":
+                worker.overdue = True
+            case "sees":
+                worker.sees = worker.told
+            case "dies":
+                world.exits(slot, clean=False)
+
+    @precondition(going)
+    @rule(data=st.data())
+    def a_fork_fails(self, data: st.DataObject) -> None:
+        if (slot := self.pick(data, "asked")) is not None:
+            del self.world.workers[slot]
+            self.world.tell(m.SpawnFailed((slot,), "Cannot allocate memory"))
+
+    @precondition(going)
+    @rule(mode=st.sampled_from(m.Stop))
+    def a_stop_is_requested(self, mode: m.Stop) -> None:
+        self.world.tell(m.StopRequested(mode, "asked to"))
+
+    @invariant()
+    def the_books_agree(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        world, pool = self.world, self.world.pool
+        assert {entry.slot for entry in pool.crew} == set(world.workers), "the crew is who there is"
+        if world.sizes.workers is None:
+            assert len(world.workers) <= world.sizes.max_workers
+        assert world.frozen <= 1
+        assert world.announced <= 1
+        assert 0 <= pool.wake_in(world.now) <= TICK_S
+        if pool.stopping is not None:
+            assert pool.stopping.mode >= self.strength, "a stop never grows weaker"
+            self.strength = pool.stopping.mode
+
+    def teardown(self) -> None:
+        """When nothing more happens, all comes to rest: within the bounds, or at the end."""
+        if not hasattr(self, "world") or self.world.left is not None:
+            return
+        world = self.world
+        world.queue = 0
+        stopping = world.pool.stopping is not None
+        for worker in world.workers.values():
+            worker.life = "idle" if worker.life == "busy" else worker.life
+            worker.overdue = False
+        world.settle(200)
+        if stopping or world.pool.stopping is not None:
+            assert world.left is not None, "a stop ends"
+            return
+        idle, sizes = len(world.these("idle")), world.sizes
+        if sizes.workers is not None:
+            assert idle == sizes.workers
+        else:
+            assert min(sizes.min_spare, sizes.max_workers) <= idle <= sizes.max_spare
+
+
+TestAnythingMayHappen = AnythingMayHappen.TestCase
+TestAnythingMayHappen.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
