@@ -33,6 +33,7 @@ import select
 import signal
 import socket
 import sys
+from os import close, fork, read
 
 from procserver import handlers, records, signals
 from procserver.greeting import Greeting
@@ -135,39 +136,41 @@ class Template:
 
         What it does before the loop its children need not do, and share. The
         loop does nothing but fork: a page that is written between two forks
-        is copied, and the old one becomes the last worker's alone.
+        is copied, and the old one becomes the last worker's alone. And what a
+        worker does until it waits stands here, in local names: a method and
+        attributes for it cost each worker 50 KiB.
         """
         rename(b"procserver-w")
-        os.close(self.presence_reader)
+        close(self.presence_reader)
         gc.freeze()  # it also sets the counts back: else a child's first allocation may start a collection
         gc.enable()
         pids: list[int] = []
         error_number = 0
-        try:
-            for number, slot in zip(numbers, slots, strict=True):
-                pid = os.fork()
-                if pid == 0:
-                    self._become_worker(number, slot, barrier)
-                pids.append(pid)
-        except OSError as error:
-            error_number = error.errno or 0
+        reader, writer = barrier
+        command, run = self.command_fd, self.worker.run
+        for number, slot in zip(numbers, slots, strict=True):
+            try:
+                pid = fork()
+            except OSError as error:
+                error_number = error.errno or 0
+                break
+            if pid == 0:
+                code = EXIT_BROKEN
+                try:
+                    close(writer)
+                    close(command)
+                    read(reader, 1)
+                    close(reader)
+                    code = run(number, slot)
+                except BaseException as error:  # noqa: BLE001  # nothing may leave through the template's code
+                    records.write(self.records_fd, records.failure("worker_failed", error, worker=number))
+                leave(code)
+            pids.append(pid)
         if pids:
             self.tell("spawned " + " ".join(f"{n}:{pid}" for n, pid in zip(numbers, pids, strict=False)))
         if failed := numbers[len(pids) :]:
             self.tell(f"unforked {error_number} " + " ".join(map(str, failed)))
         os._exit(0)
-
-    def _become_worker(self, number: int, slot: memoryview, barrier: tuple[int, int]) -> NoReturn:
-        code = EXIT_BROKEN
-        try:
-            os.close(barrier[1])
-            os.close(self.command_fd)
-            os.read(barrier[0], 1)
-            os.close(barrier[0])
-            code = self.worker.run(number, slot)
-        except BaseException as error:  # noqa: BLE001  # nothing may leave through the template's code
-            records.write(self.records_fd, records.failure("worker_failed", error, worker=number))
-        leave(code)
 
     def _next(self) -> bytes:
         try:
