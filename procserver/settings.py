@@ -127,12 +127,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 _HINTS = get_type_hints(Settings, include_extras=True)
 TABLE: dict[str, Setting] = {name: hint.__metadata__[0] for name, hint in _HINTS.items()}
+_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Settings)}
 TYPES: dict[str, Any] = {name: get_args(hint)[0] for name, hint in _HINTS.items()}
 
 
 def default_of(name: str) -> Any:
     """The value of a setting that nobody has set."""
-    return next(field.default for field in msgspec.structs.fields(Settings) if field.name == name)
+    return _DEFAULTS[name]
 
 
 def choices_of(name: str) -> tuple[str, ...]:
