@@ -89,12 +89,14 @@ def one_too_many(result: Result, server: Server, guests: list[Guest]) -> None:
         result.judge("greeted although all workers are busy", float(early), 0)
         for i, guest in enumerate(guests):
             guest.greet(b"guest-%d" % i)
-        guests.pop().leave("exit")
+        with guests.pop() as first:
+            first.leave("exit")
         late.welcome()
         late.greet(b"late")
         late.leave("eof")
         for guest in guests:
             guest.leave("exit")
+            guest.close()
 
 
 def account(result: Result, server: Server) -> None:

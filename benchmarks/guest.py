@@ -27,14 +27,13 @@ class Guest:
         self._expect(answer_to(name, self.framing))
 
     def leave(self, end: str = "eof") -> None:
-        """End, by `exit` or by EOF, and wait until the server has ended too."""
+        """End, by `exit` or by EOF, and wait until the server has ended too. Our socket stays open."""
         if end == "exit":
             self._say(b"exit")
         else:
             self.socket.shutdown(socket.SHUT_WR)
         if rest := self.socket.recv(100):
             raise BenchmarkError(f"expected the end of the conversation, came {rest!r}")
-        self.socket.close()
 
     def close(self) -> None:
         self.socket.close()

@@ -70,6 +70,7 @@ def everybody_serves(server: Server) -> None:
         guest.greet(b"Michael")
     for guest in guests:
         guest.leave("exit")
+        guest.close()
     server.await_idle(WORKERS)
 
 

@@ -42,6 +42,9 @@ class Case(NamedTuple):
         return counts + Counter(shutdown=1, getsockopt=1) if self.end == "exit" else counts
 
 
+Load = Callable[[Server, Case, int], list[Guest]]
+
+
 def main(short: bool) -> Result:
     result = Result(
         "system calls of the workers, per connection with n messages",
@@ -69,14 +72,15 @@ def _measure(
     result: Result,
     server: Server,
     load: str,
-    converse: Callable[[Server, Case, int], None],
+    converse: Load,
     case: Case,
     *,
     allowance: float | None,
 ) -> None:
     """One row; judged if there is an allowance beyond the least."""
     server.await_idle(1)
-    converse(server, case, FEW)  # what only a first connection does
+    # What only a first connection does.
+    _close_when_asleep(converse(server, case, FEW), server.worker_pids())
     server.await_idle(1)
     few, many = (traced(server, converse, case, count) for count in (FEW, MANY))
     many.subtract(few)
@@ -91,34 +95,44 @@ def _measure(
         result.judge(what, total, least.total() + allowance, f"beyond the least: {extra}")
 
 
-def converse_queued(server: Server, case: Case, count: int) -> None:
+def converse_queued(server: Server, case: Case, count: int) -> list[Guest]:
     """While a first guest keeps the only worker, all others queue up; then each is served at once after the last."""
-    with Guest(server.port, case.framing) as first:
-        first.welcome()
-        guests = [Guest(server.port, case.framing) for _ in range(count)]
-        first.leave()
+    first = Guest(server.port, case.framing)
+    first.welcome()
+    guests = [Guest(server.port, case.framing) for _ in range(count)]
+    first.leave()
     for guest in guests:
         _converse(guest, case)
+    return [first, *guests]
 
 
-def converse_quietly(server: Server, case: Case, count: int) -> None:
-    pids = server.worker_pids()
+def converse_quietly(server: Server, case: Case, count: int) -> list[Guest]:
+    pids, guests = server.worker_pids(), []
     for _ in range(count):
         _await_sleep(pids)
-        _converse(Guest(server.port, case.framing), case)
+        guests.append(Guest(server.port, case.framing))
+        _converse(guests[-1], case)
+    return guests
 
 
 def _converse(guest: Guest, case: Case) -> None:
-    with guest:
-        guest.welcome()
-        for _ in range(case.messages):
-            guest.greet(b"Michael")
-        guest.leave(case.end)
+    guest.welcome()
+    for _ in range(case.messages):
+        guest.greet(b"Michael")
+    guest.leave(case.end)
 
 
-def traced(
-    server: Server, converse: Callable[[Server, Case, int], None], case: Case, count: int
-) -> Counter[str]:
+def _close_when_asleep(guests: list[Guest], pids: list[int]) -> None:
+    """A guest that closes at our end may have its FIN cross our question whether anything is unread.
+
+    That costs two calls more, seldom: TCP_INFO tells the state of a moment before the counters'.
+    """
+    _await_sleep(pids)
+    for guest in guests:
+        guest.close()
+
+
+def traced(server: Server, converse: Load, case: Case, count: int) -> Counter[str]:
     """All system calls of all workers from the attaching of strace to its end, by name."""
     pids = server.worker_pids()
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
@@ -133,8 +147,7 @@ def traced(
                 if line is None or b" attached" not in line:
                     raise BenchmarkError(f"strace cannot attach to our own server: {(line or b'').decode()}")
             _await_sleep(pids)
-            converse(server, case, count)
-            _await_sleep(pids)
+            _close_when_asleep(converse(server, case, count), pids)
         finally:
             stop(tracer, STOP_TIMEOUT_S)
             reader.close()
