@@ -119,6 +119,8 @@ class Control:
             return self.answer(command)
         except ValueError as error:
             return {"error": str(error)}
+        except RecursionError:
+            return {"error": "the request is nested too deeply"}
 
     def _write(self, client: Client) -> None:
         client.answer = client.answer[client.sock.send(client.answer) :]
