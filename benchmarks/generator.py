@@ -32,7 +32,7 @@ class Cost(NamedTuple):
 
 def main(short: bool) -> dict[str, object]:
     """Alternating runs against one server; the median ratio, its range, and whether it keeps the bound."""
-    pairs, seconds = (3, 3) if short else (6, 5)
+    pairs, seconds = (5, 2) if short else (10, 3)
     ratios = []
     with served() as host:
         for i in range(pairs):

@@ -167,7 +167,10 @@ class Books:
         self.phase = "measure"
 
     def page(self, name: str) -> Page:
-        return self.pages.setdefault(name, Page())
+        page = self.pages.get(name)
+        if page is None:
+            page = self.pages[name] = Page()
+        return page
 
     def close(self, second: int) -> Window | None:
         """Rule off: what was written since the last time, and clean pages; None if nothing was."""
