@@ -1,0 +1,217 @@
+"""From a record to a line: what a peer or a handler says can forge no line and drive no terminal."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from procserver import layout, records
+from procserver.connection import Connection
+from procserver.observer import Observer
+from procserver.plan import Plan
+from procserver.records import RECORD_BYTES_MAX, address_text, connection_id
+from procserver.scoreboard import Scoreboard
+from procserver.wire import Terms
+
+FORGERIES = ("\n2026-01-01 ERROR fake line", "\x1b[2J\x1b]0;title\x07", "\r\x00\x7f\u202e\ufeff", "\udcff")
+
+
+def decoded(record: bytes) -> dict[str, Any]:
+    facts = json.loads(record)
+    assert isinstance(facts, dict)
+    return facts
+
+
+def rendered(record: bytes, *, log_format: str = "text", level: str = "debug", access_log: str = "-") -> str:
+    observer = Observer(log_format, level, access_log)
+    observer._open_access_log()
+    return "".join(text for _, text in observer.render(decoded(record)))
+
+
+def raised(text: str) -> Exception:
+    try:
+        raise ValueError(text)
+    except ValueError as error:
+        return error
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_text_that_came_from_outside_is_escaped(forgery: str) -> None:
+    for record in (
+        records.event("info", "something_happened", peer=forgery),
+        records.failure("handler_failed", raised(forgery), peer=forgery),
+        records.event("error", "bye", reason=forgery, exit_code=1, last=True),
+    ):
+        text = rendered(record)
+        assert all(line.isprintable() for line in text.splitlines()), ascii(text)
+        assert text.count("\n") == len(text.splitlines()), "no line end but our own"
+        assert "ERROR fake line" not in [line[11:] for line in text.splitlines()]
+
+
+@given(st.text(max_size=200))
+def test_any_fact_stays_on_one_line(text: str) -> None:
+    line = rendered(records.event("info", "something_happened", said=text))
+    assert line.endswith("\n")
+    assert line[:-1].isprintable()
+
+
+@given(st.text(max_size=5000), st.integers(1, 60))
+def test_a_failure_s_record_fits_into_one_atomic_write(text: str, depth: int) -> None:
+    def descend(left: int) -> None:
+        if left:
+            descend(left - 1)
+        raise RuntimeError(text)
+
+    with pytest.raises(RuntimeError) as caught:
+        descend(depth)
+    record = records.failure("handler_failed", caught.value, peer="127.0.0.1:1")
+    assert len(record) <= RECORD_BYTES_MAX
+    facts = decoded(record)
+    assert facts["error"] == "RuntimeError"
+    assert facts["frames"][-1][2] == "descend", "the place where it was raised is kept"
+
+
+def test_an_exception_that_cannot_be_told_is_still_told_of() -> None:
+    class Mute(Exception):  # not for anybody's catching
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    facts = decoded(records.failure("handler_failed", Mute()))
+    assert (facts["error"], facts["text"]) == ("Mute", "(its text could not be made)")
+
+
+def test_a_traceback_has_its_source_lines_and_none_of_ours() -> None:
+    text = rendered(records.failure("handler_failed", raised("why"), peer="p"))
+    assert "raise ValueError(text)" in text
+    assert "ValueError: why" in text
+    assert "worker.py" not in text
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"), [("debug", "diwe"), ("info", "iwe"), ("warning", "we"), ("error", "e")]
+)
+def test_levels(level: str, shown: str) -> None:
+    lines = [
+        rendered(records.event(name, "happened"), level=level)
+        for name in ("debug", "info", "warning", "error")
+    ]
+    assert "".join(name[0] for name, line in zip("diwe", lines, strict=True) if line) == shown
+    assert rendered(records.event("info", "bye", reason="r", exit_code=0, last=True), level="error")
+
+
+@pytest.fixture
+def board() -> Iterator[Scoreboard]:
+    board = Scoreboard.scratch()
+    slot = board.slot(0)
+    slot[layout.GENERATION], slot[layout.CONNECTIONS] = 3, 9
+    slot[layout.STARTED_NS] = 1_700_000_000 * 10**9
+    slot[layout.MESSAGES], slot[layout.MESSAGES_BEFORE] = 7, 5
+    slot[layout.BYTES_IN], slot[layout.BYTES_OUT] = 20, 30
+    slot[layout.BYTES_IN_BEFORE], slot[layout.BYTES_OUT_BEFORE] = 10, 10
+    board.text(0)[:4] = b"::1\0"
+    slot[layout.PEER_PORT] = 5555
+    yield board
+    os.close(board.fd)
+
+
+def closed_record(board: Scoreboard) -> bytes:
+    return records.closed(
+        board,
+        0,
+        local="[::1]:9",
+        outcome="closed",
+        usage=(1500, 500, 1, 2, 3, 4),
+        max_rss_kb=99,
+        ended=1_700_000_001.5,
+    )
+
+
+def test_the_access_record_has_every_fact_of_one_connection(board: Scoreboard) -> None:
+    assert decoded(closed_record(board)) == {
+        "kind": "closed", "id": "3-0-9", "peer": "[::1]:5555", "local": "[::1]:9", "started": 1_700_000_000.0,
+        "duration_s": 1.5, "outcome": "closed", "messages": 2, "bytes_in": 10, "bytes_out": 20,
+        "cpu_user_ms": 1.5, "cpu_system_ms": 0.5, "max_rss_kb": 99, "minor_faults": 1, "major_faults": 2,
+        "voluntary_switches": 3, "involuntary_switches": 4, "worker": 0, "generation": 3,
+    }  # fmt: skip
+
+
+def test_people_see_who_came_and_what_it_cost(board: Scoreboard) -> None:
+    text = rendered(closed_record(board))
+    assert "[::1]:5555 closed after 1.50 s: 2 messages, 10 B in, 20 B out, 2.0 ms CPU\n" in text
+    ours, theirs = socket.socketpair()
+    conn = Connection(ours, board.slot(0), Terms(Plan(), -1), peer="127.0.0.1:1", started=1.0)
+    assert rendered(records.opened(conn, 4)).endswith(" 127.0.0.1:1 connected to worker 4\n")
+    theirs.close()
+    ours.close()
+    assert rendered(closed_record(board), access_log="") == ""
+    assert decoded(rendered(closed_record(board), log_format="json").encode())["outcome"] == "closed"
+
+
+def test_records_are_written_out_in_order_and_a_split_one_is_joined(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    log = tmp_path / "access.log"
+    observer = Observer("json", "info", str(log))
+    first, second = (b'{"kind":"closed","id":"%d"}\n' % i for i in (1, 2))
+    for piece in (first + second[:10], second[10:]):
+        os.write(writer, piece)
+        assert observer.take(reader)
+    assert [json.loads(line)["id"] for line in log.read_text().splitlines()] == ["1", "2"]
+    log.rename(tmp_path / "old.log")
+    observer.reopen()
+    os.write(writer, b'{"kind":"closed","id":"3"}\n')
+    observer.take(reader)
+    assert json.loads(log.read_text())["id"] == "3"
+    os.close(writer)
+    assert not observer.take(reader)
+    os.close(reader)
+
+
+def test_an_access_log_that_cannot_be_opened_is_said_so_and_nothing_else_stops(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    observer = Observer("text", "info", str(tmp_path / "no" / "folder" / "access.log"))
+    reader, writer = os.pipe()
+    os.write(writer, records.event("info", "something_happened"))
+    observer.take(reader)
+    out = capfd.readouterr().err
+    assert "access log not opened" in out
+    assert "something happened" in out
+    for fd in (reader, writer):
+        os.close(fd)
+
+
+def test_a_full_or_closed_pipe_drops_the_record_and_says_so() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    taken = 0
+    while records.write(writer, b"x" * 4096):
+        taken += 1
+    assert taken > 0
+    os.close(reader)
+    assert not records.write(writer, b"x")
+    os.close(writer)
+    assert not records.write(writer, b"x")
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        (("127.0.0.1", 9), "127.0.0.1:9"),
+        (("::1", 9, 0, 0), "[::1]:9"),
+        ("/run/x.sock", "/run/x.sock"),
+        (b"\0abstract", "\0abstract"),
+        ("", ""),
+    ],
+)
+def test_addresses_as_text(address: object, text: str) -> None:
+    assert address_text(address) == text
+
+
+def test_ids_are_unique_within_a_service_s_life(board: Scoreboard) -> None:
+    assert connection_id(board.slot(0), 0) == "3-0-9"
