@@ -3,7 +3,16 @@
     python -m loadtest run --serve ""          start a server, load it, leave a folder of results
     locust -f loadtest/tcp_user.py             the same users under Locust's own command line and web UI
 
-The rooms, from the top: `__main__` and `commands` (the command line), `run` (one run, end to end), `report` and
-`charts` (the page), `verdict` and `timeline` (pure: what the numbers mean), `service`, `generator` and `tracker`
-(the processes of a run), `tcp_user`, `users` and `bookkeeping` (inside Locust), `books` (pure: counts and histograms).
+The rooms, from the top:
+
+    commands, progress    the command line, and what it says
+    run                   one run, end to end
+    report, charts        the page
+    verdict, thresholds   may it be believed, and is it good enough        pure
+    results, timeline     the accounts of both sides, joined               pure
+    service, generator    the processes of a run, by `processes`
+    tracker               follows the server's processes; one of its own
+    tcp_user, users, tcp  what runs inside Locust, on `deadlines`, `bookkeeping`, `precision`, `options`
+    books                 counts and histograms                            pure
+    settings, target, units
 """
