@@ -1,11 +1,13 @@
 """The polite close: the last reply is never cut off.
 
 A plain `close` with unread input sends RST, and RST destroys what the peer
-has not read yet: a 1 MB reply was cut to 24 KB. So: SHUT_WR, then one
-question to the kernel. TCP_INFO answers both halves of it, whether anything
-is unread (bytes received against bytes read) and whether anything of ours is
-unacknowledged. In the common case neither is, and we close at once; else we
-discard input until the peer ends, within bounds of time and bytes.
+has not read yet: a 1 MB reply was cut to 24 KB. So we ask the kernel one
+question first. TCP_INFO answers both halves of it, whether anything is unread
+(bytes received against bytes read) and whether anything of ours is
+unacknowledged. In the common case neither is, and we close at once; else
+SHUT_WR, which makes the peer's kernel acknowledge without delay, the question
+again, and if need be we discard input until the peer ends, within bounds of
+time and bytes.
 """
 
 from __future__ import annotations
@@ -38,6 +40,10 @@ def politely(handle: socket.SocketType, slot: memoryview, limit_ns: int, *, at_e
         return  # the peer has ended and nothing can be unread: close sends what is left, then FIN
     slot[STAGE] = (monotonic_ns() + limit_ns) & DEADLINE_MASK | CLOSING
     try:
+        # Asked before the peer knows of the end: a FIN that answers ours may cross the question, and is then taken
+        # for an unread byte, for TCP_INFO tells the state of a moment before the counters'.
+        if not notices.forked and _settled(handle, slot):
+            return
         handle.shutdown(socket.SHUT_WR)
         if not _settled(handle, slot):
             _discard(handle, slot, monotonic_ns() + limit_ns)
