@@ -160,6 +160,8 @@ def test_nc(raw: RunningServer) -> None:
             nc.stdin.write(said)
             nc.stdin.flush()
             assert nc.stdout.read(len(heard)) == heard
+        nc.stdin.close()  # it waits for both ends: ours, and the server's
+        assert nc.stdout.read() == b""
         assert nc.wait(PATIENCE_S) == 0
     raw.tally.messages += 2
 
