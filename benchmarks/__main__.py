@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 from benchmarks import burst, generator, memory, quiet, syscalls, throughput
 from benchmarks.results import Bound, Result
+from benchmarks.servers import BenchmarkError
+from procserver.errors import ProcserverError
 
 __all__ = ["BENCHMARKS", "main"]
 
@@ -51,7 +53,11 @@ def main(arguments: list[str]) -> int:
     for name in options.names or BENCHMARKS:
         # Benchmarks may tell of their progress; with --json, stdout is for the one document.
         with contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout):
-            results[name] = result = BENCHMARKS[name](options.short)
+            try:
+                results[name] = result = BENCHMARKS[name](options.short)
+            except (BenchmarkError, ProcserverError) as error:
+                print(f"benchmarks: {name}: {error}", file=sys.stderr)
+                return 1
             print(f"{name}: {result}\n", flush=True)
     if options.json:
         print(json.dumps({name: result.as_dict() for name, result in results.items()}, indent=2))

@@ -21,7 +21,7 @@ class Bound:
 
 @dataclass
 class Result:
-    """`skipped` tells what is missing where nothing could be measured."""
+    """`skipped` tells what is missing where nothing could be measured; that is no failure where nothing is judged."""
 
     name: str
     columns: Sequence[str] = ()
@@ -29,10 +29,11 @@ class Result:
     bounds: list[Bound] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     skipped: str = ""
+    judges: bool = True
 
     @property
     def ok(self) -> bool:
-        return not self.skipped and all(bound.ok for bound in self.bounds)
+        return not (self.skipped and self.judges) and all(bound.ok for bound in self.bounds)
 
     def add(self, *row: str | float) -> None:
         self.rows.append([round(value, 3) if isinstance(value, float) else value for value in row])
