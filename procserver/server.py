@@ -68,7 +68,7 @@ class Server:
 def name_of(handler: Any) -> str:
     """The name by which the template will import it; ConfigError for what has none."""
     module, qualname = getattr(handler, "__module__", None), getattr(handler, "__qualname__", "")
-    if not module or "<" in qualname:
+    if not module or not qualname or "<" in qualname:
         raise ConfigError(
             f"handler={handler!r}: it has no name that another process could import it by; "
             "a handler is a function or class at the top of a module (not a lambda, closure or instance)"
