@@ -1,0 +1,112 @@
+"""From a name to a handler: functions, classes, objects, scripts; and names that lead nowhere."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from procserver import Server
+from procserver.errors import ConfigError
+from procserver.greeting import Greeting
+from procserver.handlers import load
+from procserver.plan import BUILTIN_HANDLER, Plan
+from procserver.server import name_of
+
+SOURCE = """
+def function(conn): return "function"
+
+class Class:
+    def handle(self, conn): return "method"
+    class Inner:
+        def handle(self, conn): return "inner"
+
+class Wants:
+    def __init__(self, delay): self.delay = delay
+    @classmethod
+    def from_plan(cls, plan): return cls(plan.delay)
+    def handle(self, conn): return self.delay
+
+made = Class()
+number = 3
+
+class Empty:
+    pass
+
+if __name__ == "__main__":
+    raise SystemExit("a script is imported, not run")
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in ("some_handlers", "procserver_script"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "some_handlers.py"
+    path.write_text(SOURCE)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("qualname", "answer"),
+    [
+        ("function", "function"),
+        ("Class", "method"),
+        ("Class.Inner", "inner"),
+        ("Wants", 1.5),
+        ("made", "method"),
+    ],
+)
+@pytest.mark.parametrize("by", ["module", "script"])
+def test_what_may_be_a_handler(script: Path, by: str, qualname: str, answer: object) -> None:
+    name = "some_handlers" if by == "module" else str(script)
+    handler = load(Plan(handler=f"{name}:{qualname}", delay=1.5))
+    assert handler.handle(None) == answer  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("some_handlers", "expected MODULE:CALLABLE"),
+        (":function", "expected MODULE:CALLABLE"),
+        ("some_handlers:", "expected MODULE:CALLABLE"),
+        ("some_handlers:missing", "some_handlers has no 'missing'"),
+        ("some_handlers:Class.missing", "some_handlers has no 'Class.missing'"),
+        ("some_handlers:number", "int is not callable"),
+        ("some_handlers:Empty", "no method handle"),
+        ("no_such_script.py:handle", "no script 'no_such_script.py'"),
+    ],
+)
+def test_what_may_not(script: Path, name: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        load(Plan(handler=name))
+
+
+def test_the_greeting_takes_its_options_from_the_plan() -> None:
+    handler = load(Plan(handler=BUILTIN_HANDLER, framing="line", delay=0.5))
+    assert isinstance(handler, Greeting)
+    assert (handler.framing, handler.delay) == ("line", 0.5)
+
+
+def a_handler(conn: object) -> None:
+    """At the top of a module: it has a name that another process can import."""
+
+
+def test_a_handler_travels_by_name() -> None:
+    assert name_of(a_handler) == f"{__name__}:a_handler"
+    assert Server(a_handler).handler == f"{__name__}:a_handler"
+    assert Server("x:y").handler == "x:y"
+
+
+@pytest.mark.parametrize("handler", [lambda _conn: None, Greeting()])
+def test_what_has_no_name_cannot_travel(handler: object) -> None:
+    with pytest.raises(ConfigError, match="no name that another process could import it by"):
+        name_of(handler)
+
+
+def test_a_closure_cannot_travel() -> None:
+    def inner(_conn: object) -> None: ...
+
+    with pytest.raises(ConfigError, match="not a lambda, closure or instance"):
+        name_of(inner)
