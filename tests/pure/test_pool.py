@@ -180,6 +180,24 @@ def test_shrinking_waits_and_then_goes_one_by_one() -> None:
     assert newest_first[0] == 7, "those that registered last are the ones that idle most"
 
 
+def test_a_busy_worker_is_not_told_to_leave_in_order_to_shrink() -> None:
+    """Not even the one that registered last, and would be the first to go were it idle."""
+    world = ready_world()
+    world.queue = 6
+    world.count()
+    world.queue = 0
+    world.obey()
+    world.obey()
+    for slot in (3, 6, 7):
+        world.workers[slot].life = "busy"
+    told = []
+    for _ in range(20):
+        told += [command.slot for command in world.count() if isinstance(command, m.Retire)]
+        world.now += 1.0
+    assert told[0] == 5
+    assert set(told).isdisjoint({3, 6, 7})
+
+
 def test_a_lost_signal_is_sent_again_until_it_was_seen() -> None:
     world = ready_world(Sizes(workers=2))
     world.tell(m.StopRequested(m.Stop.GRACEFUL, "stopped"))

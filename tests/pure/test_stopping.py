@@ -63,6 +63,14 @@ def test_a_second_request(first: m.Stop, second: m.Stop, after_s: float, mode: m
     assert stop.mode == mode
 
 
+def test_a_second_request_does_not_wait_for_the_first_one_s_delay() -> None:
+    stop = stopping(delay=60.0)
+    assert stop.accepting(T0 + 2.0)
+    stop.request(request(), T0 + 2.0)
+    assert not stop.accepting(T0 + 2.0)
+    assert stop.ends == T0 + 2.0 + QUICK_S
+
+
 @given(st.lists(st.tuples(st.sampled_from(m.Stop), st.floats(0, 3)), max_size=8), st.floats(0, 5))
 def test_a_stop_never_grows_weaker_or_later(requests: list[tuple[m.Stop, float]], delay: float) -> None:
     stop, now = stopping(delay=delay), T0
