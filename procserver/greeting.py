@@ -8,7 +8,7 @@ exit              closes
 from __future__ import annotations
 
 from procserver.errors import IncompleteMessage, MessageTooLong
-from procserver.protocols.greeting import BANNER, TOO_LONG, answers
+from procserver.protocols.greeting import BANNER, TOO_LONG, answers, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ class Greeting:
             raise
         except IncompleteMessage:
             return  # an unterminated rest is no message
+
+    def refuse(self, conn: Connection, reason: str) -> None:
+        """Instead of the banner, when nobody can be served."""
+        conn.send(refusal(reason))
 
     def answer(self, conn: Connection, messages: list[bytes]) -> bool:
         """Answer; whether it was the farewell."""

@@ -9,7 +9,12 @@ SLOT_WORDS = 64
 SLOT_BYTES = SLOT_WORDS * 8
 
 # Header words, all written by the supervisor.
-H_MAGIC, H_VERSION, H_SLOTS, H_DRAIN, H_TICK_NS = range(5)
+H_MAGIC, H_VERSION, H_SLOTS, H_DRAIN, H_TICK_NS, H_STOPPING = range(6)
+
+# H_DRAIN: at a stop, workers accept until the queue is empty, and serve or refuse whom they find there.
+# STOP_SEEN: which of the two meanings of TERM has been understood.
+SEEN_RETIRE, SEEN_STOP = 1, 2
+NO_DRAIN, DRAIN_SERVE, DRAIN_REFUSE = range(3)
 
 # Slot words written by the supervisor.
 PID, GENERATION, ARMED = range(3)
@@ -19,7 +24,8 @@ CONNECTIONS, MESSAGES, BYTES_IN, BYTES_OUT, RECORDS_DROPPED = range(13, 18)
 OUTCOMES = 18  # thirteen words, see OUTCOME_NAMES
 STARTED_NS, MESSAGES_BEFORE, BYTES_IN_BEFORE, BYTES_OUT_BEFORE = range(32, 36)
 USAGE_BEFORE = 36  # six words, see USAGE_NAMES
-LISTENER, PEER_PORT = range(44, 46)
+LISTENER, PEER_PORT, RECORD_DUE = range(44, 47)
+# RECORD_DUE: the outcome's word of a connection that is booked but whose access record may not be out yet.
 PEER = 48  # eight words: the peer's address as text, NUL-padded
 PEER_BYTES = 64
 

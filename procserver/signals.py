@@ -17,7 +17,7 @@ import signal
 import socket
 
 # `signal`'s own turns every number into an enum, and unshares 70 KiB by it.
-from _signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask  # type: ignore[import-not-found]
+from _signal import SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, pthread_sigmask  # type: ignore[import-not-found]
 
 from procserver import layout
 
@@ -36,23 +36,33 @@ SUPERVISOR_SIGNALS = (
     signal.SIGCHLD,
 )
 BLOCKED = tuple(map(int, SUPERVISOR_SIGNALS))  # around fork; let in by a worker that is ready for them
+SHOW_STACK = int(
+    signal.SIGUSR2
+)  # to a worker: write the Python stack to the pipe that the template registered
 STOP = int(signal.SIGTERM)
 LOOK_AGAIN = int(signal.SIGUSR1)  # to a worker: try the listeners once more
 
 
-class Notices:
-    """What signals have told this worker. Written by its handlers only, but for `conversation` and `forked`.
+LAST_WORD_MS = 100  # of a draining conversation: a message that was under way is answered, then it ends
 
-    `forked`: its handler has forked, so that somebody else may hold the conversation's descriptor.
+
+class Notices:
+    """What signals have told this worker. Its handlers write `stop` and `draining`, the worker the rest.
+
+    `stop`: leave after this connection. `draining`: the whole service stops,
+    so the conversation itself should end after its current message. `forked`:
+    its handler has forked, so that somebody else may hold the conversation's
+    descriptor.
     """
 
-    __slots__ = ("conversation", "forked", "slot", "stop")
+    __slots__ = ("conversation", "draining", "forked", "header", "slot", "stop")
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        self.stop = self.forked = False
+        self.stop = self.draining = self.forked = False
+        self.header: memoryview | None = None
         self.slot: memoryview | None = None
         self.conversation: socket.SocketType | None = None
 
@@ -62,18 +72,22 @@ notices = Notices()
 
 def _on_stop(_number: int, _frame: FrameType | None) -> None:
     notices.stop = True
-    slot = notices.slot
-    if slot is None:
+    slot, header = notices.slot, notices.header
+    if slot is None or header is None:
         return
-    slot[layout.STOP_SEEN] = 1
+    slot[layout.STOP_SEEN] = layout.SEEN_RETIRE
+    if not header[layout.H_STOPPING]:
+        return  # retired: its conversation may take the time it needs
+    slot[layout.STOP_SEEN] = layout.SEEN_STOP
+    notices.draining = True
     if slot[layout.STAGE] & layout.STAGE_MASK == layout.BETWEEN_MESSAGES and notices.conversation is not None:
         hurry(notices.conversation)
 
 
 def hurry(conversation: socket.SocketType) -> None:
-    """Make a blocked `recv` on this socket return at once, now and from now on."""
+    """Make a blocked `recv` on this socket return soon: what the peer has under way still arrives."""
     try:
-        conversation.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(0.000_001))
+        conversation.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _LAST_WORD)
     except OSError:
         pass  # the connection is gone already: there is nothing left to wait for
 
@@ -82,6 +96,9 @@ def timeval(seconds: float) -> bytes:
     """A `struct timeval` of native 64-bit words; 0 means no timeout."""
     whole = int(seconds)
     return whole.to_bytes(8, "little") + int((seconds - whole) * 1e6).to_bytes(8, "little")
+
+
+_LAST_WORD = timeval(LAST_WORD_MS / 1000)
 
 
 def _on_look_again(_number: int, _frame: FrameType | None) -> None:
@@ -95,7 +112,7 @@ def _on_fork() -> None:
 
 def prepare_template() -> None:
     """Install, before any fork, what workers inherit: a handler set in a child would unshare pages."""
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2):
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(STOP, _on_stop)
     signal.signal(LOOK_AGAIN, _on_look_again)
@@ -109,6 +126,16 @@ def prepare_foreground() -> None:
     for stop in (STOP, signal.SIGINT):
         signal.signal(stop, _on_stop)
     signal.signal(LOOK_AGAIN, _on_look_again)
+
+
+def hold() -> None:
+    """Before `exec`: the mask survives it, the handlers do not."""
+    pthread_sigmask(SIG_BLOCK, BLOCKED)
+
+
+def let_in() -> None:
+    """The handlers are installed; what was held back comes now."""
+    pthread_sigmask(SIG_UNBLOCK, BLOCKED)
 
 
 class blocked:

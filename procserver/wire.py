@@ -36,7 +36,7 @@ from procserver.layout import (
     IN_WRITE,
     STAGE,
 )
-from procserver.signals import notices, timeval
+from procserver.signals import LAST_WORD_MS, notices, timeval
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,13 +159,13 @@ class Wire:
         try:
             if begun_ns or self._life_ends_ns != NEVER:
                 self._await_segment(begun_ns)
-            elif notices.stop:
+            elif notices.draining:
                 # Looked at after the stage was stored: a TERM from here on finds the
                 # stage and shortens the receive timeout, one from before is seen here.
                 return self._receive_last(size)
             data = self._handle.recv(size)
         except BlockingIOError:
-            if notices.stop and not begun_ns:
+            if notices.draining and not begun_ns:
                 self.drained = True
                 return b""
             raise IdleTimeout("no message within idle_timeout") from None
@@ -179,15 +179,14 @@ class Wire:
         return data
 
     def _receive_last(self, size: int) -> bytes:
-        """While draining: what the peer had sent before is answered once more, then the conversation ends."""
+        """While draining: a message that was under way is still answered, then the conversation ends."""
         data = b""
         if not self._last_look:
             self._last_look = True
-            try:
+            ends_ns = monotonic_ns() + LAST_WORD_MS * 1_000_000
+            if _poll(self._fd, select.POLLIN, ends_ns):
                 data = self._handle.recv(size, socket.MSG_DONTWAIT)
                 self.at_eof = not data
-            except BlockingIOError:
-                pass
         self._slot[STAGE] = (monotonic_ns() + self._terms.handler_ns) & DEADLINE_MASK | IN_HANDLER
         self._slot[BYTES_IN] += len(data)
         self.drained = not data and not self.at_eof
@@ -205,7 +204,7 @@ class Wire:
             ends_ns, error = self._life_ends_ns, ConnectionTimeout("connection_timeout")
         self._slot[STAGE] = ends_ns & DEADLINE_MASK | stage
         if not _poll(self._fd, select.POLLIN, ends_ns, may_drain=not begun_ns):
-            if notices.stop and not begun_ns:
+            if notices.draining and not begun_ns:
                 raise BlockingIOError
             raise error
 
@@ -246,7 +245,7 @@ def _poll(fd: int, event: int, ends_ns: int, *, may_drain: bool = False) -> bool
     poller.register(fd, event)
     while (now_ns := monotonic_ns()) < ends_ns:
         # `poll` restarts itself after a signal: where a stop may end the wait, it is looked for at least this often.
-        if may_drain and notices.stop:
+        if may_drain and notices.draining:
             return False
         wait_ms = remaining_ms(ends_ns, now_ns)
         if poller.poll(min(wait_ms, DRAIN_LOOK_MS) if may_drain else wait_ms):

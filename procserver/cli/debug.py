@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from procserver import handlers, signals
+from procserver import handlers, layout, signals
 from procserver.errors import ConfigError
 from procserver.listeners import Listeners
 from procserver.observer import Observer
@@ -49,6 +49,8 @@ def serve_in_foreground(handler: str, settings: Settings) -> int:
         Observer(settings.log_format, "debug", settings.access_log),
         reader,
     )
+    board.words[layout.H_STOPPING] = 1  # the one stop there is means the whole service
+    signals.notices.header = board.words
     signals.prepare_foreground()
     click.echo(f"listening on {', '.join(listeners.names)} (debug: one connection at a time)", err=True)
     try:

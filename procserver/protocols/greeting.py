@@ -24,6 +24,11 @@ def answers(messages: list[bytes], framing: str) -> tuple[bytes, bool]:
     return b"Hello," + b"\nHello,".join(messages) + b"\n", goodbye
 
 
+def refusal(reason: str) -> bytes:
+    """What a peer is told who is not served; an ASCII reason without line ends."""
+    return b"Error," + reason.encode("ascii", "replace") + b"\n"
+
+
 def is_farewell(message: bytes, framing: str) -> bool:
     """Whether a message asks for the end; in raw framing one trailing CRLF or LF is ignored, as `nc` sends it."""
     if framing == "raw" and message.endswith(b"\n"):

@@ -13,7 +13,17 @@ import pytest
 
 from procserver import signals
 from procserver.errors import ConnectionTimeout, DeadlineExceeded, IdleTimeout, MessageTimeout, WriteTimeout
-from procserver.layout import BETWEEN_MESSAGES, IN_HANDLER, IN_MESSAGE, IN_WRITE, STAGE, STAGE_MASK
+from procserver.layout import (
+    BETWEEN_MESSAGES,
+    H_STOPPING,
+    IN_HANDLER,
+    IN_MESSAGE,
+    IN_WRITE,
+    STAGE,
+    STAGE_MASK,
+    STOP_SEEN,
+)
+from procserver.scoreboard import Scoreboard
 from procserver.signals import notices
 from tests.support.conversation import Conversation, conversation
 from tests.support.wait import wait_until
@@ -35,6 +45,13 @@ def expect_after(error: type[DeadlineExceeded], seconds: float, action: Any, *ar
     with pytest.raises(error):
         action(*arguments)
     assert time.monotonic() - began >= seconds * 0.99
+
+
+def stopping_header() -> memoryview:
+    """The scoreboard's, of a service that stops: a worker that is merely to leave ends no conversation."""
+    header = Scoreboard.scratch().words
+    header[H_STOPPING] = 1
+    return header
 
 
 def stage(talk: Conversation) -> int:
@@ -189,13 +206,14 @@ def told_to_leave(
     talk: Conversation, *, when: int, then: Callable[[], object] = lambda: None
 ) -> Iterator[None]:
     """A real TERM, to this thread, once the connection is in that stage: only a signal ends a wait in the kernel."""
-    notices.slot, notices.conversation = talk.slot, talk.conn._handle
+    notices.slot, notices.conversation, notices.header = talk.slot, talk.conn._handle, stopping_header()
     before = signal.signal(signals.STOP, signals._on_stop)
     signal.siginterrupt(signals.STOP, False)
     us, over = threading.get_ident(), threading.Event()
 
     def told_again() -> bool:
-        signal.pthread_kill(us, signals.STOP)
+        if not talk.word(STOP_SEEN):  # each signal restarts the kernel's timeout: not longer than needed
+            signal.pthread_kill(us, signals.STOP)
         return over.is_set()
 
     def tell() -> None:
@@ -235,7 +253,7 @@ def test_a_message_that_was_begun_may_be_finished() -> None:
 
 def test_what_had_been_sent_before_is_read_once_more() -> None:
     with conversation() as talk:
-        notices.stop = True
+        notices.stop = notices.draining = True
         talk.peer.sendall(b"one\ntwo\n")
         assert list(talk.conn.lines()) == [b"one", b"two"]
         assert talk.conn.drained
@@ -245,7 +263,7 @@ def test_what_had_been_sent_before_is_read_once_more() -> None:
 
 def test_a_peer_that_ended_by_itself_was_not_drained() -> None:
     with conversation() as talk:
-        notices.stop = True
+        notices.stop = notices.draining = True
         talk.peer.shutdown(socket.SHUT_WR)
         assert talk.conn.recv() == b""
         assert talk.conn.at_eof
