@@ -6,7 +6,7 @@ The supervisor starts it by `exec`, with its own session, and talks to it over
 a SEQPACKET socket (one message, one packet):
 
     template -> supervisor   ready THREADS | failed TEXT
-    supervisor -> template   listeners (with the descriptors) | fork SLOT... | release
+    supervisor -> template   listeners (with the descriptors) | fork SLOT... | release | dismiss
     middle -> supervisor     spawned SLOT:PID... | unforked ERRNO SLOT...
 
 Listeners come only after the handler is imported: a hung import holds no
@@ -26,18 +26,20 @@ would unshare pages.
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import json
 import os
+import resource
 import select
 import signal
 import socket
 import sys
 from os import close, fork, read
 
-from procserver import handlers, records, signals
+from procserver import handlers, packing, records, signals
 from procserver.greeting import Greeting
-from procserver.layout import H_DRAIN, STARTING, STATE
+from procserver.layout import H_DRAIN, H_STOPPING, STARTING, STATE
 from procserver.plan import Plan
 from procserver.scoreboard import Scoreboard
 from procserver.signals import notices
@@ -67,7 +69,7 @@ def main(text: str) -> NoReturn:
 
 class Template:
     def __init__(
-        self, plan: Plan, *, command: int, board: int, bell: int, records: int, lifeline: int
+        self, plan: Plan, *, command: int, board: int, bell: int, records: int, lifeline: int, stacks: int
     ) -> None:
         self.plan = plan
         self.command = socket.socket(fileno=command)
@@ -76,6 +78,10 @@ class Template:
         self.bell = bell
         self.records_fd = records
         self.lifeline = lifeline
+        faulthandler.register(signal.SIGUSR2, file=stacks, all_threads=False)
+        resource.setrlimit(
+            resource.RLIMIT_CORE, (0, 0)
+        )  # a worker is aborted for its stack, not for its memory
         self.listeners: list[socket.socket] = []
         # Workers keep the writing end: when we have let go of ours, EOF tells that they are all gone.
         self.presence_reader, self.presence_writer = os.pipe()
@@ -101,6 +107,8 @@ class Template:
                 self.fork_batch([int(word) for word in words])
             elif verb == "release":
                 self._release()
+            elif verb == "dismiss":
+                return 0
         self._outlive_supervisor()
         return 0
 
@@ -179,6 +187,7 @@ class Template:
             return b""  # the supervisor is gone, and has left something of ours unread
         if fds:
             self.listeners = [socket.socket(fileno=fd) for fd in fds]
+            notices.header = self.board.words
             self.worker = Worker(
                 self.board,
                 self.listeners,
@@ -188,6 +197,7 @@ class Template:
                 records_fd=self.records_fd,
                 lifeline=self.lifeline,
             )
+            self.fillers = packing.fill_holes()
             gc.freeze()
         return packet
 
@@ -199,6 +209,7 @@ class Template:
     def _outlive_supervisor(self) -> None:
         """Nobody is left to restart anything: let conversations end, within bounds."""
         self._release()
+        self.board.words[H_STOPPING] = 1  # the supervisor's word, whose heir we are
         os.close(self.presence_writer)
         os.killpg(0, signals.STOP)
         poller = select.poll()

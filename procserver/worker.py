@@ -50,6 +50,7 @@ from procserver.layout import (
     H_TICK_NS,
     IDLE,
     LEAVING,
+    RECORD_DUE,
     REGISTERED_NS,
     SINCE_NS,
     STAGE,
@@ -88,7 +89,7 @@ PEERS_FAULTS = tuple(OUTCOME_OF)
 
 
 class Worker:
-    """Everything that one worker knows. `handler` has `handle(conn)`, and perhaps `setup`, `goodbye`, `teardown`.
+    """Everything that one worker knows. `handler` has `handle(conn)`, perhaps `setup`, `goodbye`, `refuse`, `teardown`.
 
     It is made in the template and only takes its slot in the child: what a
     child allocates and initialises, it pays for alone.
@@ -187,9 +188,13 @@ class Worker:
         outcome = self._converse(conn)
         conn.close()
         notices.conversation = None
-        if self.plan.access_records:
-            self._emit(self._access_record(which, outcome))
+        # Booked first: who is killed in between leaves the record to the supervisor, and the observer
+        # drops it if it was out already. The other way round a connection could have two outcomes.
+        slot[RECORD_DUE] = outcome
         slot[outcome] += 1
+        if self.plan.access_records:
+            self._emit_access_record(which, outcome)
+        slot[RECORD_DUE] = 0
         slot[STAGE] = 0
         slot[SINCE_NS] = monotonic_ns()
         slot[STATE] = IDLE
@@ -201,6 +206,8 @@ class Worker:
 
     def _converse(self, conn: Connection) -> int:
         """Run the handler; returns the outcome's word. A handler's exception ends its connection, never the pool."""
+        if self.board.words[H_DRAIN] == layout.DRAIN_REFUSE:
+            return self._refuse(conn)
         try:
             self.handle(conn)
             if conn.drained:
@@ -217,6 +224,16 @@ class Worker:
         if conn.drained:
             return layout.DRAINED
         return layout.EOF if conn.at_eof else layout.CLOSED
+
+    def _refuse(self, conn: Connection) -> int:
+        """In the protocol's words, if it has any for this."""
+        try:
+            call(self.handler, "refuse", conn, "the service is stopping")
+        except PEERS_FAULTS:
+            pass  # the peer did not wait for it
+        except Exception as error:  # noqa: BLE001  # it costs one connection
+            self._report(conn, error)
+        return layout.REFUSED
 
     def _report(self, conn: Connection, error: BaseException) -> None:
         self._emit(records.failure("handler_failed", error, worker=self.number, id=conn.id, peer=conn.peer))
@@ -237,7 +254,7 @@ class Worker:
             # TCP connections inherit it from the listener, UNIX ones do not.
             handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, self.terms.idle_timeval)
 
-    def _access_record(self, which: int, outcome: int) -> bytes:
+    def _emit_access_record(self, which: int, outcome: int) -> None:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         now = usage_words(usage)
         before = self.slot[USAGE_BEFORE : USAGE_BEFORE + len(now)].tolist()
@@ -250,8 +267,8 @@ class Worker:
             max_rss_kb=usage.ru_maxrss,
             ended=time(),
         )
+        self._emit(record)
         self._note_usage(now)
-        return record
 
     def _note_usage(self, words: tuple[int, ...]) -> None:
         """The baseline from which the next connection's cost is counted, also by the supervisor if we die."""

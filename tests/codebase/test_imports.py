@@ -11,7 +11,20 @@ from tests.support.repository import ROOT
 # modules. A name more is memory in every worker: it comes here only with its reason.
 LEAN = {
     *("os", "genericpath", "posixpath", "stat", "abc", "codecs", "io"),  # any Python program has these
-    *("errno", "fcntl", "gc", "itertools", "math", "mmap", "resource", "select", "struct", "termios", "time"),
+    *(
+        "errno",
+        "faulthandler",
+        "fcntl",
+        "gc",
+        "itertools",
+        "math",
+        "mmap",
+        "resource",
+        "select",
+        "struct",
+        "termios",
+        "time",
+    ),
     *("signal", "socket", "array", "selectors"),  # what it is about
     *(
         "enum",
