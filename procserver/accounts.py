@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from time import monotonic_ns, time
 from typing import TYPE_CHECKING
 
@@ -44,16 +45,28 @@ class Accounts:
         self.armed = slots
 
     def sights(self, slots: Iterable[int]) -> dict[int, Sight]:
-        """What each slot shows now. Four strided reads for all of them: a read per word costs five times as much."""
+        """What each slot shows now. Five strided reads for all of them: a read per word costs five times as much."""
         board, now_ns = self.board, monotonic_ns()
         states = board.column(layout.STATE)
         stages = board.column(layout.STAGE)
         registered = board.column(layout.REGISTERED_NS)
         seen = board.column(layout.STOP_SEEN)
+        served = board.column(layout.CONNECTIONS)
         return {
-            slot: Sight(states[slot], registered[slot], seen[slot] != 0, _overdue(stages[slot], now_ns))
+            slot: Sight(
+                states[slot], registered[slot], seen[slot], _overdue(stages[slot], now_ns), served[slot]
+            )
             for slot in slots
         }
+
+    def weigh(self, pid: int) -> int:
+        """A process's proportional share of memory, in bytes; 0 if it cannot be read (any more)."""
+        try:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_bytes()
+        except OSError:
+            return 0
+        kib = next((line.split()[1] for line in text.splitlines() if line.startswith(b"Pss:")), b"0")
+        return int(kib) << 10
 
     def settle(
         self, slot: int, death: Death | None, killed_for: str, journal: Journal
@@ -62,12 +75,15 @@ class Accounts:
         words = self.board.slot(slot)
         was_ready = words[layout.STATE] in (layout.IDLE, layout.BUSY, layout.LEAVING)
         cut = open_connections(words)
+        outcome = words[layout.RECORD_DUE] - OUTCOMES  # it was booked; its record may be out, or not
+        name = OUTCOME_NAMES[outcome] if 0 <= outcome < len(OUTCOME_NAMES) else ""
         if cut:
             stuck = killed_for == "handler_timeout"
-            if journal.wants_access and death is not None:
-                name = "handler_timeout" if stuck else f"killed:{death.signal_name}"
-                journal.write(self._last_record(slot, death, name))
+            name = "handler_timeout" if stuck or death is None else f"killed:{death.signal_name}"
             words[layout.HANDLER_TIMEOUT if stuck else layout.KILLED] += cut
+        if name and journal.wants_access and death is not None:
+            journal.write(self._last_record(slot, death, name))
+        words[layout.RECORD_DUE] = 0
         words[layout.PID] = words[layout.ARMED] = 0
         self.armed -= {slot}
         words[layout.STATE], words[layout.STAGE] = layout.FREE, 0  # its writer is dead

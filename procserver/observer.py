@@ -48,6 +48,8 @@ class Observer:
         self.access_log = access_log
         self.access_fd = -1
         self.lost = 0
+        self.last_ids: dict[int, str] = {}  # by slot, hence bounded
+        self.calm = Calm()
         self.rest = b""
         self.reopen_due = True
 
@@ -82,6 +84,10 @@ class Observer:
         kind = record.pop("kind")
         if kind == "line":
             return [(2, record["text"] + "\n")]
+        if kind == "closed" and self.last_ids.get(record["worker"]) == record["id"]:
+            return []  # a worker that was killed had written its last record itself
+        if kind == "closed":
+            self.last_ids[record["worker"]] = record["id"]
         if kind in ("opened", "closed"):
             if self.access_fd < 0:
                 return []
@@ -90,7 +96,8 @@ class Observer:
             return [(self.access_fd, json.dumps(record) + "\n")]
         if LEVELS[record["level"]] < self.level and not record.get("last"):
             return []
-        record.pop("last", None)
+        if not record.pop("last", False) and not self.calm.passes(record, record["at"]):
+            return []
         if self.as_json:
             return [(2, json.dumps(record) + "\n")]
         return [(2, _event_text(record))]
@@ -130,6 +137,32 @@ class Observer:
                 return
 
 
+class Calm:
+    """At most PER_SECOND lines a second for an event; then one that says how many were held back.
+
+    A storm (no descriptors, no memory, a crash loop) must not fill the disk, nor hide what else happens.
+    """
+
+    PER_SECOND = 5
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, tuple[int, int]] = {}
+        self.held: dict[str, int] = {}
+
+    def passes(self, record: dict[str, Any], at: float) -> bool:
+        """Whether to write this one; adds `suppressed` to the first that is written after some were not."""
+        name, second = record["event"], int(at)
+        last, count = self.seconds.get(name, (second, 0))
+        count = count + 1 if last == second else 1
+        self.seconds[name] = (second, count)
+        if count > self.PER_SECOND:
+            self.held[name] = self.held.get(name, 0) + 1
+            return False
+        if held := self.held.pop(name, 0):
+            record["suppressed"] = held
+        return True
+
+
 def _wait_writable(fd: int) -> None:
     import select
 
@@ -157,10 +190,12 @@ def _event_text(record: dict[str, Any]) -> str:
     if name == "bye":
         return f"{_clock(at)} {_SHORT[level]} {_clean(record['reason'])} (exit code {record['exit_code']})\n"
     frames, error, text = record.pop("frames", None), record.pop("error", None), record.pop("text", None)
+    stack = record.pop("stack", [])
     facts = " ".join(f"{key}={_fact(value)}" for key, value in record.items())
     if frames is None and error is not None:
         facts += f" error={_fact(error)}"
     line = f"{_clock(at)} {_SHORT[level]} {name.replace('_', ' ')}{' ' if facts else ''}{facts}\n"
+    line += "".join(f"    {_clean(frame)}\n" for frame in stack)
     return line if frames is None else line + _traceback(frames, error or "", text or "")
 
 

@@ -157,14 +157,14 @@ def test_records_are_written_out_in_order_and_a_split_one_is_joined(tmp_path: Pa
     reader, writer = os.pipe()
     log = tmp_path / "access.log"
     observer = Observer("json", "info", str(log))
-    first, second = (b'{"kind":"closed","id":"%d"}\n' % i for i in (1, 2))
+    first, second = (b'{"kind":"closed","id":"%d","worker":0}\n' % i for i in (1, 2))
     for piece in (first + second[:10], second[10:]):
         os.write(writer, piece)
         assert observer.take(reader)
     assert [json.loads(line)["id"] for line in log.read_text().splitlines()] == ["1", "2"]
     log.rename(tmp_path / "old.log")
     observer.reopen()
-    os.write(writer, b'{"kind":"closed","id":"3"}\n')
+    os.write(writer, b'{"kind":"closed","id":"3","worker":0}\n')
     observer.take(reader)
     assert json.loads(log.read_text())["id"] == "3"
     os.close(writer)
