@@ -13,10 +13,15 @@ class Backoff:
         self.until = 0.0
 
     def failed(self, now: float, chance: float) -> float:
-        """Note a failure; `chance` is in [0, 1). Returns the wait in seconds."""
+        """Note a failure; `chance` is in [0, 1). Returns the wait in seconds.
+
+        A failure during the wait belongs to the try that has failed already: a batch that fails together is one step.
+        """
+        if self.holds(now):
+            return self.until - now
         wait_s = min(self.cap_s, self.first_s * 2.0 ** min(self.failures, 30)) * (1 + chance / 4)
         self.failures += 1
-        self.until = max(self.until, now + wait_s)
+        self.until = now + wait_s
         return wait_s
 
     def succeeded(self) -> None:

@@ -30,7 +30,11 @@ class Life(Enum):
 
 @dataclass(slots=True)
 class Entry:
-    """One worker. `since`: when this part of its life began; `told_at`: when it was last told to leave."""
+    """One worker. `since`: when this part of its life began; `told_at`: when it was last told to leave.
+
+    `worn` is why it is to be replaced; `must_go_at` when it is ended if it has
+    not left; `quota` the connections after which it is worn, 0 for none.
+    """
 
     slot: int
     generation: int
@@ -39,7 +43,13 @@ class Entry:
     pid: int = 0
     told_at: float = 0.0
     killed: str = ""
+    killed_at: float = 0.0
     was_ready: bool = False
+    worn: str = ""
+    must_go_at: float | None = None
+    quota: int = 0
+    born: float = 0.0
+    served_before: int = 0
     sight: Sight = NOTHING_SEEN
 
     @property
@@ -49,6 +59,15 @@ class Entry:
     @property
     def busy(self) -> bool:
         return self.was_ready and self.sight.state == BUSY
+
+    @property
+    def fresh(self) -> bool:
+        """Ready, and to stay."""
+        return self.life is Life.READY and not self.worn
+
+    @property
+    def served(self) -> int:
+        return self.sight.served - self.served_before
 
     @property
     def coming(self) -> bool:
@@ -71,12 +90,18 @@ class Crew:
     def get(self, slot: int) -> Entry | None:
         return self.entries.get(slot)
 
-    def ask(self, count: int, generation: int, now: float) -> tuple[int, ...]:
+    def ask(self, count: int, generation: int, now: float, quota: Callable[[], int]) -> tuple[int, ...]:
         """Reserve the lowest free slots for workers about to be forked; fewer if fewer are free."""
         slots = tuple(heapq.heappop(self._free) for _ in range(min(count, len(self._free))))
         for slot in slots:
-            self.entries[slot] = Entry(slot, generation, now)
+            self.entries[slot] = Entry(slot, generation, now, born=now, quota=quota())
         return slots
+
+    def adopt(self, entry: Entry) -> None:
+        """One that is there already, in its own slot."""
+        self._free.remove(entry.slot)
+        heapq.heapify(self._free)
+        self.entries[entry.slot] = entry
 
     def remove(self, slot: int) -> Entry | None:
         entry = self.entries.pop(slot, None)
@@ -91,6 +116,8 @@ class Crew:
             entry = self.entries.get(slot)
             if entry is None or entry.life is Life.ASKED:
                 continue  # until its pid is known a slot may still show its last owner
+            if entry.sight is NOTHING_SEEN:
+                entry.served_before = sight.served
             entry.sight = sight
             if sight.state in (IDLE, BUSY) and not entry.was_ready:
                 entry.was_ready = True

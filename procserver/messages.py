@@ -9,6 +9,34 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """`workers` not None is a static pool, else an elastic one within the other three. Times in seconds, 0 is off."""
+
+    workers: int | None = None
+    min_spare: int = 4
+    max_spare: int = 16
+    max_workers: int = 256
+    boot_s: float = 10.0
+    graceful_s: float = 30.0
+    drain_delay_s: float = 0.0
+    reload_s: float = 0.0
+    quota: int = 0
+    quota_jitter: int = 0
+    age_s: float = 0.0
+    memory_bytes: int = 0
+
+    @property
+    def cap(self) -> int:
+        return self.max_workers if self.workers is None else self.workers
+
+    @property
+    def surge(self) -> int:
+        """How many more may live while workers are being replaced: a tenth, at least one."""
+        return max(1, self.cap // 10)
+
+
 # Events
 
 
@@ -80,13 +108,46 @@ class StopRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class ReloadRequested:
+    """Bring in a new generation; `sizes` take effect when it has proved itself."""
+
+    sizes: Sizes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleRequested:
+    """Another size of the pool, over the settings' and over reloads; None goes back to theirs."""
+
+    workers: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecycleRequested:
+    """Replace every worker of today, successors first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A worker's proportional share of memory was read."""
+
+    slot: int
+    pss_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sight:
-    """One worker as its slot shows it; `overdue` is that its handler's deadline has passed."""
+    """One worker as its slot shows it.
+
+    `stop_seen`: 0, or which of the layout's SEEN_ meanings of a stop signal it
+    has understood; `overdue`: its handler's deadline has passed.
+    """
 
     state: int
     registered_ns: int = 0
-    stop_seen: bool = False
+    stop_seen: int = 0
     overdue: bool = False
+    served: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +158,20 @@ class Counted:
     queue_depth: int = 0
 
 
-Event = TemplateReady | TemplateExited | Spawned | SpawnFailed | Gibberish | Exited | StopRequested | Counted
+Event = (
+    TemplateReady
+    | TemplateExited
+    | Spawned
+    | SpawnFailed
+    | Gibberish
+    | Exited
+    | StopRequested
+    | ReloadRequested
+    | ScaleRequested
+    | RecycleRequested
+    | Weighed
+    | Counted
+)
 
 # Commands
 
@@ -128,7 +202,54 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class KillTemplate:
+    """It does not answer."""
+
+    generation: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DismissTemplate:
+    """None of its workers is left, or it never had any: let it go in peace."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The new generation's first worker is ready: from now on its settings hold."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What operators wait for has come to its end: "reload" or "recycle", and with which generation."""
+
+    what: str
+    generation: int
+    ok: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interrogate:
+    """Log the worker's Python stack before it is ended."""
+
+    slot: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """SIGABRT, which code stuck in one C call does not hold up as it does a Python handler."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """From now on workers tell whoever still waits in the queue why not, and close."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +299,19 @@ class Leave:
 Command = (
     StartTemplate
     | KillTemplate
+    | DismissTemplate
+    | Commit
+    | Settled
     | Fork
     | Retire
+    | Interrogate
+    | Abort
     | Kill
     | Arm
     | Poke
     | Announce
     | Freeze
+    | Refuse
     | Release
     | Report
     | Leave

@@ -1,87 +1,66 @@
-"""The pool's policy: how many workers, and which one goes. Pure.
+"""The pool's policy: what is done about what happens. Pure.
 
 `handle(event, now)` takes what happened and returns what to do; the supervisor
 only carries out. Nothing here knows of processes, sockets or clocks.
 
-Theory of operation
--------------------
-Growth does not wait for a tick. The `min_spare` idle workers that registered
-last are armed: a wake-up goes to the one that registered first, so an armed
-one turns busy only when the spares run out, and then it rings. A worker that
-is asked for or starting counts as idle, else a burst would be answered by a
-swarm. Shrinking is slow: idle workers above `max_spare` leave only when that
-has lasted a while, one more with each tick. A busy worker is never told to
-leave in order to shrink.
+    crew         who is in which slot          sizing       how many, who replaces whom
+    generations  reload, and its failure       health       who is stuck, late or asleep
+    stopping     how it ends                   backoff      how long to wait after failures
 
 A worker that dies is replaced at once; one that dies before it was ready, or
 at once after, holds back the next fork for exponentially longer. Before the
 first worker was ever ready a few such deaths end the service; afterwards none
-ever does. How it ends otherwise is `stopping`'s.
+ever does.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from procserver import messages as m
 from procserver.backoff import Backoff
-from procserver.crew import Crew, Entry, Life
-from procserver.stopping import RETIRE_AGAIN_S, Stopping
+from procserver.crew import Crew, Life
+from procserver.generations import Generations
+from procserver.health import Health
+from procserver.saturation import Saturation
+from procserver.sizing import Sizing
+from procserver.stopping import Stopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BURST = 64  # asked for at a time: what one middle process forks
-TICK_S = 1.0
-SHRINK_AFTER_S = 3.0
+    from procserver.crew import Entry
+
 INFANT_S = 1.0  # who dies younger without having served has failed to start
 FIRST_TRIES = 5
-SLEPT_S = 3.0  # a gap between our own counts: it was we who were stopped, not the workers
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """`workers` not None is a static pool, else an elastic one within the other three. Times in seconds."""
-
-    workers: int | None = None
-    min_spare: int = 4
-    max_spare: int = 16
-    max_workers: int = 256
-    boot_s: float = 10.0
-    graceful_s: float = 30.0
-    drain_delay_s: float = 0.0
-
-    @property
-    def cap(self) -> int:
-        return self.max_workers if self.workers is None else self.workers
 
 
 class Pool:
-    """`slots`: how many the scoreboard has; `chance`: a number in [0, 1), for backoff's jitter."""
+    """`slots`: how many the scoreboard has; `chance`: a number in [0, 1), for jitter."""
 
-    def __init__(self, sizes: Sizes, slots: int, chance: Callable[[], float]) -> None:
-        self.sizes = sizes
+    def __init__(self, sizes: m.Sizes, slots: int, chance: Callable[[], float]) -> None:
+        self.base = sizes
+        self.scaled: int | None = None
         self.chance = chance
         self.crew = Crew(slots)
-        self.generation = 0
-        self.template_ready = False
-        self.template_due: float | None = None
+        self.sizing = Sizing(sizes, chance)
+        self.generations = Generations()
+        self.health = Health()
         self.births = Backoff()
-        self.announced = False
-        self.armed: frozenset[int] = frozenset()
-        self.counted_at = 0.0
-        self.lenient_until = 0.0
-        self.excess_since: float | None = None
-        self.shrunk_at = 0.0
-        self.death_unseen = False
+        self.template_due: float | None = None
         self.stopping: Stopping | None = None
-        self.busy_max = 0
-        self.saturated_since: float | None = None
-        self.saturated_s = 0.0
+        self.announced = False
+        self.recycling = False
+        self.held = False  # before an upgrade nothing new is begun
+        self.saturation = Saturation()
+
+    @property
+    def sizes(self) -> m.Sizes:
+        return self.sizing.sizes
 
     def handle(self, event: m.Event, now: float) -> list[m.Command]:
-        """What to do about it. The caller counts again after it has carried out an Arm."""
+        """What to do about it. The caller counts again after it has carried out an Arm or a Commit."""
         match event:
             case m.Counted():
                 return self._counted(event, now)
@@ -92,11 +71,19 @@ class Pool:
             case m.SpawnFailed():
                 return self._spawn_failed(event, now)
             case m.TemplateReady():
-                return self._template_ready(event)
-            case m.Gibberish():
-                return [m.Report("error", "template_not_understood", {"said": event.text})]
+                return self._template_ready(event, now)
             case m.TemplateExited():
                 return self._template_exited(event, now)
+            case m.Gibberish():
+                return [m.Report("error", "template_not_understood", {"said": event.text})]
+            case m.Weighed():
+                return self._weighed(event)
+            case m.ReloadRequested():
+                return self._reload_requested(event)
+            case m.ScaleRequested():
+                return self._scale(event)
+            case m.RecycleRequested():
+                return self._recycle()
             case m.StopRequested():
                 return self._stop_requested(event, now)
 
@@ -112,48 +99,49 @@ class Pool:
 
     def wake_in(self, now: float) -> float:
         """Seconds until the pool wants to count again, should nothing happen before."""
-        at = now + TICK_S
+        at = min(self.sizing.wake_at(now), self.health.wake_at(self.crew, now))
         if self.births.holds(now):
             at = min(at, self.births.until)
         if self.template_due is not None:
             at = min(at, self.template_due)
         if self.stopping is not None:
             at = min(at, self.stopping.wake_at(now))
-        if any(entry.life is Life.LEAVING and not entry.sight.stop_seen for entry in self.crew):
-            at = min(at, now + RETIRE_AGAIN_S)
         return max(0.0, at - now)
 
-    # What happened
+    # The workers
 
     def _counted(self, event: m.Counted, now: float) -> list[m.Command]:
-        if self.counted_at and now - self.counted_at > SLEPT_S:
-            self.lenient_until = now + SLEPT_S
-        self.counted_at = now
+        self.health.counted(now)
         commands: list[m.Command] = []
         if self.crew.learn(event.sights, now):
             self.births.succeeded()
             if not self.announced:
                 self.announced = True
                 commands.append(m.Announce())
-        if now >= self.lenient_until:
-            commands += self._judge(now)
+        commands += self.health.judge(self.crew, self.sizes.boot_s, now)
         if self.stopping is not None and not self.stopping.accepting(now):
-            return commands + self.stopping.drive(self.crew, now)
-        commands += self._retire_again(now)
-        commands += self._poke(event.queue_depth)
-        commands += self._note_saturation(event.queue_depth, now)
-        if self.template_due is not None and now >= self.template_due:
-            self.template_due = None
-            commands.append(m.StartTemplate(self.generation + 1))
-        commands += self._grow(event.queue_depth, now)
-        commands += self._shrink(now)
-        return commands + self._arm()
+            return commands + self.stopping.drive(self.crew, event.queue_depth, now, self._fork_one)
+        commands += self.health.retire_again(self.crew, now)
+        commands += self.health.poke(self.crew, event.queue_depth, now)
+        commands += self.saturation.note(self.crew, self.sizes.cap, event.queue_depth, now)
+        commands += self._replace_template(now)
+        looked = self.generations.look(self.crew, now)
+        commands += looked
+        if any(isinstance(command, m.Commit) for command in looked):
+            return commands  # who is to leave is decided by the new sizes: the caller counts again
+        self.sizing.find_worn(self.crew, now)
+        if self.generations.ready and not self.births.holds(now) and not self.held:
+            commands += self.sizing.grow(self.crew, self.generations.current, event.queue_depth, now)
+        commands += self.sizing.replace(self.crew, now)
+        commands += self.sizing.shrink(self.crew, now)
+        return commands + self._end_of_recycling() + self.sizing.arm(self.crew)
 
     def _spawned(self, event: m.Spawned, now: float) -> list[m.Command]:
         entry = self.crew.get(event.slot)
         if entry is None or entry.life is not Life.ASKED:
             return [m.Report("error", "unexpected_spawn", {"slot": event.slot, "pid": event.pid})]
         entry.pid, entry.life, entry.since = event.pid, Life.STARTING, now
+        entry.killed = ""  # its template was given up, but had forked it
         return []
 
     def _spawn_failed(self, event: m.SpawnFailed, now: float) -> list[m.Command]:
@@ -167,7 +155,7 @@ class Pool:
         entry = self.crew.remove(event.slot)
         if entry is None:
             return []
-        self.death_unseen = True
+        self.health.death_unseen = True
         if self.stopping is not None:
             self.stopping.cut += event.cut
         facts: dict[str, object] = {
@@ -178,152 +166,148 @@ class Pool:
         infant = not (entry.was_ready or event.was_ready) or (
             now - entry.since < INFANT_S and not event.served and not event.clean
         )
-        if infant and entry.life is not Life.LEAVING and not entry.killed.startswith("stop"):
-            wait_s = self.births.failed(now, self.chance())
-            commands: list[m.Command] = [
-                m.Report("error", "worker_failed", facts | {"again_in_s": round(wait_s, 3)})
-            ]
-            if not self.announced and self.births.failures >= FIRST_TRIES and self.stopping is None:
-                why = f"no worker became ready in {FIRST_TRIES} tries; the last: {facts['reason']}"
-                commands += self._stop_requested(m.StopRequested(m.Stop.NOW, why, code=1), now)
-            return commands
+        told = entry.life is Life.LEAVING and entry.killed != "boot_timeout"
+        if infant and not told and not entry.killed.startswith("stop"):
+            return self._failed_birth(facts, now, canary=entry.generation != self.generations.current)
         if event.clean:
             return [m.Report("debug", "worker_left", facts)]
         return [m.Report("warning", "worker_died", facts | {"cut": event.cut})]
 
-    def _template_ready(self, event: m.TemplateReady) -> list[m.Command]:
-        self.generation, self.template_ready, self.template_due = event.generation, True, None
-        if event.threads <= 1:
+    def _failed_birth(self, facts: dict[str, object], now: float, *, canary: bool) -> list[m.Command]:
+        if canary:
+            return [m.Report("error", "worker_failed", facts)]  # the attempt fails, the pool goes on
+        wait_s = self.births.failed(now, self.chance())
+        commands: list[m.Command] = [
+            m.Report("error", "worker_failed", facts | {"again_in_s": round(wait_s, 3)})
+        ]
+        if not self.announced and self.births.failures >= FIRST_TRIES and self.stopping is None:
+            why = f"no worker became ready in {FIRST_TRIES} tries; the last: {facts['reason']}"
+            commands += self._stop_requested(m.StopRequested(m.Stop.NOW, why, code=1), now)
+        return commands
+
+    def _weighed(self, event: m.Weighed) -> list[m.Command]:
+        entry, limit = self.crew.get(event.slot), self.sizes.memory_bytes
+        if entry is None or not limit or event.pss_bytes <= limit or not entry.fresh:
             return []
+        entry.worn = "memory"
+        return [m.Report("info", "worker_too_big", {"worker": event.slot, "pss_bytes": event.pss_bytes})]
+
+    def _fork_one(self, now: float) -> list[m.Command]:
+        if not self.generations.ready:
+            return []
+        slots = self.crew.ask(1, self.generations.current, now, self.sizing.quota)
+        return [m.Fork(self.generations.current, slots)] if slots else []
+
+    # The templates
+
+    def _template_ready(self, event: m.TemplateReady, now: float) -> list[m.Command]:
+        commands = self.generations.loaded(event.generation, self.crew, now, self.sizing.quota)
+        if event.threads <= 1:
+            return commands
+        facts: dict[str, object] = {"threads": event.threads, "risk": "fork copies held locks"}
+        return [*commands, m.Report("warning", "template_has_threads", facts)]
+
+    def _template_exited(self, event: m.TemplateExited, now: float) -> list[m.Command]:
+        was_current = event.generation == self.generations.current
+        commands = self.generations.lost(event, self.crew)
+        attempt = self.generations.attempt
+        if self.stopping is not None:
+            return commands
+        if not self.announced and was_current and (event.unusable or self.births.failures + 1 >= FIRST_TRIES):
+            code = 2 if event.unusable else 1
+            return [
+                *commands,
+                *self._stop_requested(m.StopRequested(m.Stop.NOW, event.reason, code=code), now),
+            ]
+        if self.generations.current in self.generations.living or (attempt is not None and not was_current):
+            return commands
+        wait_s = self.births.failed(now, self.chance())
+        self.template_due = now + wait_s
+        facts: dict[str, object] = {"generation": event.generation, "reason": event.reason}
+        return [*commands, m.Report("error", "template_died", facts | {"again_in_s": round(wait_s, 3)})]
+
+    def _replace_template(self, now: float) -> list[m.Command]:
+        """When it is due: the first of all simply again, a later one through the same gate as a reload."""
+        if self.template_due is None or now < self.template_due:
+            return []
+        self.template_due = None
+        if not self.announced:
+            return self.generations.again()
+        if self.generations.attempt is not None:
+            return []  # it replaces it too; should it fail, its own end brings us back
+        return self.generations.request(m.ReloadRequested(self.base, "the template died"))
+
+    # Operators
+
+    def commit(self, sizes: m.Sizes) -> None:
+        """The new generation's sizes hold; what `scale` set stays over them."""
+        self.base = sizes
+        self.sizing.sizes = self._scaled(sizes)
+        self.sizing.hold(self.crew)
+
+    def _scaled(self, sizes: m.Sizes) -> m.Sizes:
+        if self.scaled is None:
+            return sizes
+        if sizes.workers is not None:
+            return replace(sizes, workers=self.scaled)
+        return replace(sizes, max_workers=self.scaled, min_spare=min(sizes.min_spare, self.scaled))
+
+    def inherit(self, entries: list[Entry], *, current: int, newest: int, scaled: int | None) -> None:
+        """Go on where a former supervisor's pool has stopped."""
+        for entry in entries:
+            self.crew.adopt(entry)
+        self.generations.inherit(current, newest, {entry.generation for entry in entries})
+        self.announced, self.scaled = True, scaled
+        self.sizing.sizes = self._scaled(self.base)
+
+    def quiet(self) -> bool:
+        """Whether nothing is half-done with a template: nobody asked for, nobody on trial."""
+        return self.generations.attempt is None and not any(entry.life is Life.ASKED for entry in self.crew)
+
+    def _reload_requested(self, event: m.ReloadRequested) -> list[m.Command]:
+        if self.stopping is not None:
+            return [
+                m.Settled("reload", self.generations.newest + 1, ok=False, reason="the service is stopping")
+            ]
+        self.template_due = None
+        return self.generations.request(event)
+
+    def _scale(self, event: m.ScaleRequested) -> list[m.Command]:
+        self.scaled = event.workers
+        self.sizing.sizes = self._scaled(self.base)
         return [
             m.Report(
-                "warning",
-                "template_has_threads",
-                {"threads": event.threads, "risk": "fork copies held locks"},
+                "info", "scaled", {"workers": "as configured" if event.workers is None else event.workers}
             )
         ]
 
-    def _template_exited(self, event: m.TemplateExited, now: float) -> list[m.Command]:
-        self.template_ready = False
-        for entry in [entry for entry in self.crew if entry.life is Life.ASKED]:
-            self.crew.remove(entry.slot)
+    def _recycle(self) -> list[m.Command]:
         if self.stopping is not None:
+            return [m.Settled("recycle", self.generations.newest, ok=False, reason="the service is stopping")]
+        self.recycling = True
+        self.sizing.hold(self.crew)
+        for entry in self.crew:
+            entry.worn = entry.worn or "recycled"
+        return [m.Report("info", "recycling", {"workers": len(self.crew)})]
+
+    def _end_of_recycling(self) -> list[m.Command]:
+        if not self.recycling or any(e.worn == "recycled" and e.life is not Life.LEAVING for e in self.crew):
             return []
-        if event.unusable and not self.announced:
-            return self._stop_requested(m.StopRequested(m.Stop.NOW, event.reason, code=2), now)
-        wait_s = self.births.failed(now, self.chance())
-        if not self.announced and self.births.failures >= FIRST_TRIES:
-            return self._stop_requested(m.StopRequested(m.Stop.NOW, event.reason, code=1), now)
-        self.generation = event.generation
-        self.template_due = now + wait_s
-        facts: dict[str, object] = {"generation": event.generation, "reason": event.reason}
-        return [m.Report("error", "template_died", facts | {"again_in_s": round(wait_s, 3)})]
+        self.recycling = False
+        talking = self.crew.count(lambda entry: entry.worn == "recycled" and entry.busy)
+        text = "every worker is new" + (f"; {talking} old ones finish their conversations" if talking else "")
+        return [m.Settled("recycle", self.generations.newest, ok=True, reason=text)]
 
     def _stop_requested(self, event: m.StopRequested, now: float) -> list[m.Command]:
         if self.stopping is not None:
             return self.stopping.request(event, now)
+        commands = self.generations.stop(self.crew)
+        if self.recycling:
+            self.recycling = False
+            commands.append(
+                m.Settled("recycle", self.generations.newest, ok=False, reason="the service is stopping")
+            )
         sizes = self.sizes
         self.stopping = Stopping(event, now, drain_delay_s=sizes.drain_delay_s, graceful_s=sizes.graceful_s)
-        return [m.Report("info", "stopping", {"mode": event.mode.name.lower(), "reason": event.reason})]
-
-    # What follows
-
-    def _judge(self, now: float) -> list[m.Command]:
-        """Who is stuck: in its handler past the published deadline, or on its way to being ready."""
-        commands: list[m.Command] = []
-        for entry in self.crew:
-            if entry.killed:
-                continue
-            if entry.busy and entry.sight.overdue:
-                entry.killed = "handler_timeout"
-            elif entry.coming and now - entry.since > self.sizes.boot_s:
-                entry.killed = "boot_timeout"
-            else:
-                continue
-            if entry.life is Life.ASKED:
-                # The template has not answered: with it, what it was asked for is given up.
-                return [*commands, m.KillTemplate("boot_timeout")]
-            commands.append(m.Kill(entry.slot, entry.killed))
-        return commands
-
-    def _retire(self, entry: Entry, now: float) -> m.Command:
-        entry.life, entry.told_at = Life.LEAVING, now
-        return m.Retire(entry.slot)
-
-    def _retire_again(self, now: float) -> list[m.Command]:
-        """A signal can be lost between a look at the flag and the wait: it is sent until the slot shows it."""
-        return [
-            self._retire(entry, now)
-            for entry in self.crew
-            if entry.life is Life.LEAVING
-            and not entry.sight.stop_seen
-            and now - entry.told_at >= RETIRE_AGAIN_S
-        ]
-
-    def _poke(self, queue_depth: int) -> list[m.Command]:
-        """After a death, a connection may wait that only the dead one was woken for."""
-        if not self.death_unseen:
-            return []
-        idle = self.crew.idle()
-        self.death_unseen = bool(queue_depth)
-        return [m.Poke(idle[0].slot)] if queue_depth and idle else []
-
-    def _grow(self, queue_depth: int, now: float) -> list[m.Command]:
-        if not self.template_ready or self.births.holds(now):
-            return []
-        coming = self.crew.count(lambda entry: entry.coming)
-        ready = self.crew.count(lambda entry: entry.life is Life.READY)
-        if self.sizes.workers is not None:
-            missing = self.sizes.workers - coming - ready
-        else:
-            spare = coming + len(self.crew.idle())
-            missing = min(self.sizes.min_spare + queue_depth - spare, self.sizes.max_workers - len(self.crew))
-        # Forks are cheap by the batch, in time and in memory that its workers share: a big demand is not met singly.
-        room = 2 * BURST - coming
-        if missing <= 0 or room < min(missing, BURST // 2):
-            return []
-        slots = self.crew.ask(min(missing, room, BURST), self.generation, now)
-        return [m.Fork(self.generation, slots)] if slots else []
-
-    def _shrink(self, now: float) -> list[m.Command]:
-        idle = self.crew.idle()
-        if self.sizes.workers is not None:
-            excess = (
-                self.crew.count(lambda entry: entry.coming or entry.life is Life.READY) - self.sizes.workers
-            )
-        else:
-            excess = len(idle) - self.sizes.max_spare
-        if excess <= 0:
-            self.excess_since = None
-            return []
-        if self.excess_since is None:
-            self.excess_since = now
-        lasted = now - self.excess_since - SHRINK_AFTER_S
-        if lasted < 0 or now - self.shrunk_at < TICK_S:
-            return []
-        self.shrunk_at = now
-        leavers = min(excess, 1 + int(lasted / TICK_S))
-        return [self._retire(entry, now) for entry in idle[-leavers:]]
-
-    def _arm(self) -> list[m.Command]:
-        """Nobody needs to ring where nothing can grow."""
-        full = self.sizes.workers is not None or len(self.crew) >= self.sizes.max_workers
-        wanted = frozenset() if full else frozenset(e.slot for e in self.crew.idle()[-self.sizes.min_spare :])
-        if wanted == self.armed:
-            return []
-        self.armed = wanted
-        return [m.Arm(wanted)]
-
-    def _note_saturation(self, queue_depth: int, now: float) -> list[m.Command]:
-        busy = self.crew.count(lambda entry: entry.busy)
-        self.busy_max = max(self.busy_max, busy)
-        saturated = busy >= self.sizes.cap and queue_depth > 0
-        if saturated and self.saturated_since is None:
-            self.saturated_since = now
-            return [m.Report("warning", "saturated", {"workers": busy, "queue_depth": queue_depth})]
-        if self.saturated_since is not None and busy < self.sizes.cap:
-            lasted = now - self.saturated_since
-            self.saturated_s += lasted
-            self.saturated_since = None
-            return [m.Report("info", "saturation_over", {"seconds": round(lasted, 3)})]
-        return []
+        facts: dict[str, object] = {"mode": event.mode.name.lower(), "reason": event.reason}
+        return [*commands, m.Report("info", "stopping", facts)]

@@ -15,6 +15,7 @@ import msgspec
 
 from procserver.addresses import parse_address
 from procserver.errors import ConfigError
+from procserver.messages import Sizes
 from procserver.plan import BUILTIN_HANDLER, Plan
 
 SECONDS_MAX = 30 * 24 * 3600.0
@@ -73,8 +74,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     handler_timeout: Annotated[
         float, _seconds("handler code that neither reads nor writes: then its worker is killed", zero="off")
     ] = 30.0
+    max_connections_per_worker: Annotated[
+        int,
+        Setting("a worker is replaced after this many connections, its successor first; 0 is off", 0, 10**9),
+    ] = 0
+    max_connections_per_worker_jitter: Annotated[
+        int,
+        Setting("up to this many more, drawn at its fork, so that workers do not leave together", 0, 10**9),
+    ] = 0
+    max_worker_age: Annotated[
+        float, _seconds("a worker is replaced at this age, its successor first", zero="off")
+    ] = 0.0
+    max_worker_memory: Annotated[
+        int,
+        Setting(
+            "a worker is replaced when its PSS is above this, its successor first; 0 is off", 0, 2**24, "MiB"
+        ),
+    ] = 0
     boot_timeout: Annotated[float, _seconds("from a process's start to its being ready", least=0.1)] = 10.0
     graceful_timeout: Annotated[float, _seconds("at a stop: how long conversations may finish")] = 30.0
+    reload_timeout: Annotated[
+        float, _seconds("how long old conversations may outlive a reload", zero="as long as they like")
+    ] = 0.0
     drain_delay: Annotated[float, _seconds("at a stop: how long to go on accepting first")] = 0.0
     framing: Annotated[
         Literal["raw", "line"],
@@ -109,6 +130,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def cap(self) -> int:
         """The most workers that may serve at a time."""
         return self.workers if self.workers is not None else self.max_workers
+
+    def sizes(self) -> Sizes:
+        """What the pool's policy needs to know of this."""
+        return Sizes(
+            workers=self.workers,
+            min_spare=self.min_spare,
+            max_spare=self.max_spare,
+            max_workers=self.max_workers,
+            boot_s=self.boot_timeout,
+            graceful_s=self.graceful_timeout,
+            drain_delay_s=self.drain_delay,
+            reload_s=self.reload_timeout,
+            quota=self.max_connections_per_worker,
+            quota_jitter=self.max_connections_per_worker_jitter,
+            age_s=self.max_worker_age,
+            memory_bytes=self.max_worker_memory << 20,
+        )
 
     def digest(self) -> str:
         """Equal for equal settings: whether two servers, or two moments of one, are set up alike."""

@@ -46,9 +46,8 @@ def service_state(pool: Pool) -> str:
     return "degraded" if pool.births.failures else "serving"
 
 
-def pool_facts(pool: Pool, now: float) -> dict[str, object]:
+def pool_facts(pool: Pool) -> dict[str, object]:
     crew = pool.crew
-    saturated_s = pool.saturated_s + (now - pool.saturated_since if pool.saturated_since is not None else 0.0)
     return {
         "workers": len(crew),
         "idle": len(crew.idle()),
@@ -56,8 +55,9 @@ def pool_facts(pool: Pool, now: float) -> dict[str, object]:
         "starting": crew.count(lambda entry: entry.coming),
         "draining": crew.count(lambda entry: entry.life is Life.LEAVING),
         "max_workers": pool.sizes.cap,
-        "busy_max": pool.busy_max,
-        "saturated_s": round(saturated_s, 3),
+        "busy_max": pool.saturation.busy_max,
+        "saturated_s": round(pool.saturation.total_s(), 3),
+        "scaled": pool.scaled,
     }
 
 

@@ -8,10 +8,14 @@ from procserver.backoff import Backoff
 from procserver.crew import Crew, Life
 from procserver.deadlines import NEVER, ns, remaining_ms
 from procserver.layout import BUSY, FREE, IDLE, IN_HANDLER, LEAVING, OUTCOME_NAMES
-from procserver.messages import Sight, Stop, StopRequested
-from procserver.pool import Pool, Sizes
+from procserver.messages import Sight, Sizes, Stop, StopRequested
+from procserver.pool import Pool
 from procserver.status import Totals, WorkerView, pool_facts, service_state, totals_facts, worker_facts
 from tests.support.pool_world import World
+
+
+def no_quota() -> int:
+    return 0
 
 
 @given(st.lists(st.one_of(st.integers(1, 5), st.integers(-20, -1)), max_size=40))
@@ -24,7 +28,7 @@ def test_slots_are_lowest_first_and_never_given_twice(steps: list[int]) -> None:
             held.discard(-step)
             continue
         free = sorted(set(range(12)) - held)
-        got = crew.ask(step, 1, 0.0)
+        got = crew.ask(step, 1, 0.0, no_quota)
         assert list(got) == free[:step]
         held.update(got)
         assert {entry.slot for entry in crew} == held
@@ -38,7 +42,7 @@ def test_what_a_slot_shows_is_believed_only_once_its_pid_is_known(
     state: int, ready: bool, busy: bool
 ) -> None:
     crew = Crew(1)
-    crew.ask(1, 1, 0.0)
+    crew.ask(1, 1, 0.0, no_quota)
     entry = crew.get(0)
     assert entry is not None
     assert crew.learn({0: Sight(state)}, 1.0) == 0
@@ -51,7 +55,7 @@ def test_what_a_slot_shows_is_believed_only_once_its_pid_is_known(
 
 def test_idle_workers_come_in_the_order_in_which_they_registered() -> None:
     crew = Crew(3)
-    crew.ask(3, 1, 0.0)
+    crew.ask(3, 1, 0.0, no_quota)
     for entry in crew:
         entry.life = Life.STARTING
     crew.learn({0: Sight(IDLE, 30), 1: Sight(IDLE, 10), 2: Sight(IDLE, 20)}, 1.0)
@@ -60,23 +64,26 @@ def test_idle_workers_come_in_the_order_in_which_they_registered() -> None:
 
 @given(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=50))
 def test_backoff_doubles_up_to_its_cap_and_no_more_than_a_quarter_beyond(chances: list[float]) -> None:
-    backoff = Backoff(first_s=0.5, cap_s=20.0)
+    backoff, now = Backoff(first_s=0.5, cap_s=20.0), 100.0
     for i, chance in enumerate(chances):
-        wait_s = backoff.failed(100.0, chance)
+        wait_s = backoff.failed(now, chance)
         plain = min(20.0, 0.5 * 2**i)
         assert plain <= wait_s <= plain * 1.25
-        assert backoff.holds(100.0 + wait_s * 0.99)
-    assert not backoff.holds(100.0 + 20.0 * 1.25)
+        assert backoff.holds(now + wait_s * 0.99)
+        now = backoff.until
+        assert not backoff.holds(now)
+    backoff.failed(now, 0.0)
     backoff.succeeded()
-    assert not backoff.holds(100.0)
-    assert backoff.failed(100.0, 0.0) == 0.5
+    assert not backoff.holds(now)
+    assert backoff.failed(now, 0.0) == 0.5
 
 
-def test_an_earlier_end_of_a_later_failure_does_not_shorten_the_wait() -> None:
-    backoff = Backoff(first_s=1.0, cap_s=1.0)
-    backoff.failed(100.0, 0.9)
+def test_a_batch_that_fails_together_is_one_step_of_the_backoff() -> None:
+    backoff = Backoff(first_s=0.5, cap_s=20.0)
     backoff.failed(100.0, 0.0)
-    assert backoff.holds(101.1)
+    assert [backoff.failed(100.25, 0.9) for _ in range(64)] == [0.25] * 64
+    assert not backoff.holds(100.5)
+    assert backoff.failed(100.5, 0.0) == 1.0
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0, NEVER), (0.0, NEVER), (1.5, 1_500_000_000), (1e-9, 1)])
@@ -117,17 +124,17 @@ def test_the_pool_s_facts_add_up() -> None:
     for slot in (0, 1):
         world.workers[slot].life = "busy"
     world.count()
-    facts = pool_facts(world.pool, world.now)
+    facts = pool_facts(world.pool)
     assert facts == {
         "workers": 5, "idle": 1, "busy": 2, "starting": 2, "draining": 0, "max_workers": 20, "busy_max": 2,
-        "saturated_s": 0.0,
+        "saturated_s": 0.0, "scaled": None,
     }  # fmt: skip
 
 
 def test_saturation_that_still_lasts_is_counted() -> None:
     pool = Pool(Sizes(workers=1), 4, lambda: 0.0)
-    pool.saturated_s, pool.saturated_since = 1.5, 10.0
-    assert pool_facts(pool, 12.0)["saturated_s"] == 3.5
+    pool.saturation.past_s, pool.saturation.since, pool.saturation.seen_at = 1.5, 10.0, 12.0
+    assert pool_facts(pool)["saturated_s"] == 3.5
 
 
 def test_totals_and_workers_as_plain_facts() -> None:

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from procserver import messages as m
 from procserver.crew import Crew, Life
-from procserver.layout import BUSY, IDLE
-from procserver.stopping import CUT_AGAIN_S, QUICK_S, RETIRE_AGAIN_S, STORM_S, Stopping
+from procserver.layout import BUSY, IDLE, SEEN_RETIRE, SEEN_STOP
+from procserver.stopping import CUT_AGAIN_S, QUICK_S, REFUSE_S, RETIRE_AGAIN_S, STORM_S, Stopping
 
 GRACEFUL, QUICK, NOW = m.Stop.GRACEFUL, m.Stop.QUICK, m.Stop.NOW
 T0 = 100.0
@@ -23,14 +23,21 @@ def stopping(
     return Stopping(request(mode, code), T0, drain_delay_s=delay, graceful_s=graceful)
 
 
-def crew_of(size: int) -> Crew:
-    crew = Crew(size)
-    for slot in crew.ask(size, 1, T0 - 10):
+def crew_of(size: int, room: int = 0) -> Crew:
+    crew = Crew(room or size)
+    for slot in crew.ask(size, 1, T0 - 10, lambda: 0):
         entry = crew.get(slot)
         assert entry is not None
         entry.life = Life.STARTING
     crew.learn({slot: m.Sight(IDLE, slot) for slot in range(size)}, T0 - 5)
     return crew
+
+
+def drive(stop: Stopping, crew: Crew, now: float, queue_depth: int = 0) -> list[m.Command]:
+    def fork_one(_at: float) -> list[m.Command]:
+        return [m.Fork(1, crew.ask(1, 1, now, lambda: 0))]
+
+    return stop.drive(crew, queue_depth, now, fork_one)
 
 
 @pytest.mark.parametrize(
@@ -83,21 +90,40 @@ def test_a_stop_never_grows_weaker_or_later(requests: list[tuple[m.Stop, float]]
 
 def test_first_it_freezes_then_all_are_told_to_leave() -> None:
     stop, crew = stopping(), crew_of(2)
-    assert stop.drive(crew, T0) == [m.Freeze(), m.Retire(0), m.Retire(1)]
-    assert stop.drive(crew, T0 + RETIRE_AGAIN_S / 2) == []
-    assert stop.drive(crew, T0 + RETIRE_AGAIN_S * 1.01) == [m.Retire(0), m.Retire(1)]
-    crew.learn({0: m.Sight(BUSY, 0, stop_seen=True)}, T0)
-    assert stop.drive(crew, T0 + RETIRE_AGAIN_S * 2.02) == [m.Retire(1)]
+    assert drive(stop, crew, T0) == [m.Freeze(), m.Retire(0), m.Retire(1)]
+    assert drive(stop, crew, T0 + RETIRE_AGAIN_S / 2) == []
+    assert drive(stop, crew, T0 + RETIRE_AGAIN_S * 1.01) == [m.Retire(0), m.Retire(1)]
+    crew.learn({0: m.Sight(BUSY, 0, stop_seen=SEEN_STOP), 1: m.Sight(BUSY, 1, stop_seen=SEEN_RETIRE)}, T0)
+    assert drive(stop, crew, T0 + RETIRE_AGAIN_S * 2.02) == [m.Retire(1)], (
+        "one thought that it alone was to go"
+    )
 
 
 def test_who_is_left_at_the_end_is_killed_and_killed_again() -> None:
     """SIGKILL cannot be lost, but the order to send it can come before the child is ours."""
     stop, crew = stopping(graceful=1.0), crew_of(1)
-    stop.drive(crew, T0)
-    assert not [c for c in stop.drive(crew, T0 + 0.99) if isinstance(c, m.Kill)]
-    assert stop.drive(crew, T0 + 1.0) == [m.Kill(0, "stop")]
-    assert stop.drive(crew, T0 + 1.0 + CUT_AGAIN_S / 2) == []
-    assert stop.drive(crew, T0 + 1.0 + CUT_AGAIN_S) == [m.Kill(0, "stop")]
+    drive(stop, crew, T0)
+    assert not [c for c in drive(stop, crew, T0 + 0.99) if isinstance(c, m.Kill)]
+    assert drive(stop, crew, T0 + 1.0) == [m.Kill(0, "stop")]
+    assert drive(stop, crew, T0 + 1.0 + CUT_AGAIN_S / 2) == []
+    assert drive(stop, crew, T0 + 1.0 + CUT_AGAIN_S) == [m.Kill(0, "stop")]
+
+
+def test_who_waits_in_the_queue_when_time_is_up_is_told_why_not() -> None:
+    """By a worker made for it, which is not killed with the others, but has an end of its own."""
+    stop, crew = stopping(graceful=1.0), crew_of(2, room=3)
+    drive(stop, crew, T0)
+    commands = drive(stop, crew, T0 + 1.0, queue_depth=3)
+    assert commands == [m.Refuse(), m.Fork(1, (2,)), m.Kill(0, "stop"), m.Kill(1, "stop")]
+    refuser = crew.get(2)
+    assert refuser is not None
+    refuser.life = Life.STARTING
+    assert m.Kill(2, "stop") not in drive(stop, crew, T0 + 1.1, queue_depth=3)
+    assert m.Kill(2, "stop") in drive(stop, crew, T0 + 1.0 + REFUSE_S, queue_depth=3)
+
+
+def test_a_quick_stop_refuses_at_once() -> None:
+    assert drive(stopping(QUICK), crew_of(1), T0)[:2] == [m.Freeze(), m.Refuse()]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +139,7 @@ def test_the_exit_code(code: int, cut: int, expected: int, said: str) -> None:
     """0 asked for and clean, 3 when a conversation was cut, else what the failure that ended it calls for."""
     stop = stopping(code=code)
     stop.cut = cut
-    commands = stop.drive(Crew(1), T0)
+    commands = drive(stop, Crew(1), T0)
     assert commands[:2] == [m.Freeze(), m.Release()]
     assert isinstance(commands[2], m.Leave)
     assert commands[2].code == expected

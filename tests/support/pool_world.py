@@ -1,45 +1,77 @@
-"""A world for the pool's policy: it carries out commands on made-up workers, and objects to what may never be."""
+"""A world for the pool's policy: it carries out orders on made-up workers, and objects to what may never be.
 
-from dataclasses import dataclass
+It knows nothing of the policy's insides but the sizes that hold; what it
+objects to stands in `carry_out`, order by order.
+"""
+
+from dataclasses import dataclass, field
 from typing import Literal
 
 from procserver import messages as m
-from procserver.layout import BUSY, IDLE, LEAVING, STARTING
-from procserver.pool import Pool, Sizes
+from procserver.generations import DRAINING_MAX
+from procserver.layout import BUSY, IDLE, LEAVING, SEEN_STOP, STARTING
+from procserver.messages import Sizes
+from procserver.pool import Pool
+from procserver.sizing import BURST, SHRINK_AFTER_S
 
 Life = Literal["asked", "starting", "idle", "busy"]
 STATES: dict[Life, int] = {"asked": 0, "starting": STARTING, "idle": IDLE, "busy": BUSY}
+SLOTS_LEAST = 64
+CALM_S = SHRINK_AFTER_S + 5.0
 
 
 @dataclass
 class Worker:
-    """`shown_busy` is what the pool has last seen; `told` and `killed` what it has ordered."""
+    """`shown` is what the pool has last seen of it; `told`, `asked_why` and `killed` what it has ordered."""
 
+    generation: int = 1
     life: Life = "asked"
+    shown: Life = "asked"
     registered_ns: int = 0
-    shown_busy: bool = False
-    overdue: bool = False
-    told: bool = False
-    sees: bool = False
-    killed: str = ""
-    served: int = 0
+    born: float = 0.0
     since: float = 0.0
+    served: int = 0
+    overdue: bool = False
+    sees: int = 0
+    recycled: bool = False
+    big: bool = False
+    told: bool = False
+    asked_why: bool = False
+    killed: str = ""
+
+    @property
+    def may_serve(self) -> bool:
+        """As far as the pool knows."""
+        return self.shown in ("idle", "busy") and not self.told
 
 
+@dataclass
 class World:
-    def __init__(self, sizes: Sizes) -> None:
-        self.sizes = sizes
-        self.pool = Pool(sizes, 2 * sizes.cap + 8, lambda: 0.5)
-        self.now = 1000.0
-        self.workers: dict[int, Worker] = {}
-        self.generation = 1
-        self.template: Literal["starting", "ready", "gone"] = "starting"
-        self.queue = 0
-        self.announced = 0
-        self.frozen = 0
-        self.reports: list[m.Report] = []
-        self.left: m.Leave | None = None
-        self.busy_when_told = 0
+    """`templates` are those that live; `waiting` are the operators not yet answered: what for, which generation."""
+
+    sizes: Sizes
+    now: float = 1000.0
+    queue: int = 0
+    current: int = 1
+    announced: int = 0
+    frozen: int = 0
+    refusing: int = 0
+    ready_before: int = 0
+    start_fails: bool = False
+    left: m.Leave | None = None
+    proposed: Sizes | None = None
+    workers: dict[int, Worker] = field(default_factory=dict)
+    templates: dict[int, Literal["loading", "ready", "leaving", "killed"]] = field(default_factory=dict)
+    sizes_of: dict[int, Sizes] = field(default_factory=dict)
+    committed_at: dict[int, float] = field(default_factory=dict)
+    served: dict[int, int] = field(default_factory=dict)
+    reports: list[m.Report] = field(default_factory=list)
+    settled: list[m.Settled] = field(default_factory=list)
+    waiting: list[tuple[str, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.pool = Pool(self.sizes, max(SLOTS_LEAST, 2 * self.sizes.cap + 8), lambda: 0.5)
+        self.carry_out(m.StartTemplate(1))
 
     # What may happen
 
@@ -52,7 +84,9 @@ class World:
 
     def count(self) -> list[m.Command]:
         for worker in self.workers.values():
-            worker.shown_busy = worker.life == "busy"
+            worker.shown = worker.life
+        if not any(self.worn(worker) and not worker.told for worker in self.workers.values()):
+            self.ready_before = 0
         return self.tell(m.Counted(self.sights(), self.queue))
 
     def sights(self) -> dict[int, m.Sight]:
@@ -62,36 +96,64 @@ class World:
                 worker.registered_ns,
                 worker.sees,
                 worker.overdue,
+                self.served.get(slot, 0),
             )
             for slot, worker in self.workers.items()
             if worker.life != "asked"
         }
 
-    def template_is_ready(self) -> None:
-        self.template = "ready"
-        self.tell(m.TemplateReady(self.generation))
+    def template_is_ready(self, generation: int = 0) -> None:
+        generation = generation or self.current
+        self.templates[generation] = "ready"
+        self.tell(m.TemplateReady(generation))
 
-    def template_dies(self, *, unusable: bool = False) -> None:
-        self.template = "gone"
-        self.workers = {slot: w for slot, w in self.workers.items() if w.life != "asked"}
-        self.tell(m.TemplateExited(self.generation, "died", unusable=unusable))
+    def template_dies(self, generation: int = 0, *, unusable: bool = False) -> None:
+        generation = generation or self.current
+        del self.templates[generation]
+        self.workers = {
+            slot: worker
+            for slot, worker in self.workers.items()
+            if worker.life != "asked" or worker.generation != generation
+        }
+        self.tell(m.TemplateExited(generation, "died", unusable=unusable))
 
     def is_born(self, slot: int) -> None:
-        self.workers[slot].life = "starting"
+        self.workers[slot].life, self.workers[slot].since = "starting", self.now
         self.tell(m.Spawned(slot, 100_000 + slot))
 
     def is_ready(self, slot: int) -> None:
         worker = self.workers[slot]
-        worker.life, worker.since = "idle", self.now
+        worker.life = "idle"
         worker.registered_ns = int(self.now * 1e9) + slot
+
+    def takes(self, slot: int) -> None:
+        """A connection, which it holds."""
+        self.workers[slot].life = "busy"
+        self.workers[slot].served += 1
+        self.served[slot] = self.served.get(slot, 0) + 1
+
+    def is_done(self, slot: int) -> None:
+        self.workers[slot].life, self.workers[slot].overdue = "idle", False
 
     def exits(self, slot: int, *, clean: bool) -> None:
         worker = self.workers.pop(slot)
         cut = int(worker.life == "busy")
         was_ready = worker.life in ("idle", "busy")
-        self.tell(
-            m.Exited(slot, "exit status 0" if clean else "SIGKILL", clean, worker.served, cut, was_ready)
-        )
+        reason = "exit status 0" if clean else "SIGKILL"
+        self.tell(m.Exited(slot, reason, clean, worker.served, cut, was_ready))
+
+    def reload(self, sizes: Sizes | None = None) -> None:
+        """As an operator, who waits for the end of it."""
+        self.proposed = sizes or self.sizes
+        self.waiting.append(("reload", self.pool.generations.newest + 1))
+        self.tell(m.ReloadRequested(self.proposed, "asked for"))
+
+    def recycle(self) -> None:
+        self.ready_before = max(self.ready_before, min(len(self.idle()), self.sizes.max_spare))
+        for worker in self.workers.values():
+            worker.recycled = True
+        self.waiting.append(("recycle", self.pool.generations.newest))
+        self.tell(m.RecycleRequested())
 
     def settle(self, ticks: int) -> None:
         """Everything that was ordered happens, and so many seconds pass."""
@@ -102,55 +164,72 @@ class World:
             self.count()
             self.now += 1.0
 
+    def rest(self) -> None:
+        """Until nothing happens any more, also after the longest wait that failures have led to."""
+        calm = 0
+        for _ in range(500):
+            before = len(self.reports), self.shape()
+            self.settle(1)
+            if self.left is not None:
+                return
+            calm = calm + 1 if before == (len(self.reports), self.shape()) else 0
+            if calm > CALM_S:
+                again = max(self.pool.births.until, self.pool.template_due or 0.0)
+                if again < self.now:
+                    return
+                self.now, calm = again, 0
+        raise AssertionError("it never comes to rest")
+
+    def shape(self) -> dict[int, tuple[int, str]]:
+        return {slot: (worker.generation, worker.life) for slot, worker in self.workers.items()}
+
     def obey(self) -> None:
         for slot, worker in list(self.workers.items()):
             if self.left is not None:
                 return
             if worker.killed:
                 self.exits(slot, clean=False)
-            elif worker.life == "asked" and self.template == "ready":
+            elif worker.life == "asked" and self.templates.get(worker.generation) in ("ready", "leaving"):
                 self.is_born(slot)
             elif worker.life == "starting":
                 self.is_ready(slot)
             elif worker.told and worker.life == "idle":
                 self.exits(slot, clean=True)
-        if self.template == "starting" and self.left is None:
-            self.template_is_ready()
+        for generation, life in list(self.templates.items()):
+            if self.left is not None:
+                return
+            if life == "loading":
+                self.template_is_ready(generation)
+            elif life != "ready":
+                self.template_dies(generation)
 
     # What may be ordered
 
     def carry_out(self, command: m.Command) -> None:
         assert self.left is None, "no orders after the end"
         match command:
-            case m.Fork(generation, slots):
-                assert self.template == "ready"
-                assert generation == self.generation
-                assert slots
-                assert not self.frozen, "no births during a stop"
-                for slot in slots:
-                    assert slot not in self.workers, "a slot has one worker"
-                    self.workers[slot] = Worker(since=self.now)
+            case m.Fork():
+                self.fork(command)
             case m.Retire(slot):
+                self.retire(slot)
+            case m.Interrogate(slot, reason):
                 worker = self.workers[slot]
-                assert worker.life != "asked"
-                if not worker.told and not self.frozen:
-                    assert not worker.shown_busy, "a busy worker is never told to leave in order to shrink"
-                worker.told = True
+                assert worker.overdue if reason == "handler_timeout" else self.is_late(worker)
+                worker.asked_why = True
+            case m.Abort(slot):
+                worker = self.workers[slot]
+                assert worker.asked_why
+                assert worker.told
+                assert worker.overdue or not self.may_have_a_guest(worker)
             case m.Kill(slot, reason):
-                worker = self.workers[slot]
-                if not self.frozen:
-                    assert reason in ("handler_timeout", "boot_timeout")
-                    late = self.now - worker.since > self.sizes.boot_s
-                    assert worker.overdue if reason == "handler_timeout" else late
-                worker.killed = reason
-            case m.KillTemplate():
-                self.template_dies()
-            case m.StartTemplate(generation):
-                assert self.template == "gone"
-                assert generation > self.generation, "each template has a generation of its own"
-                self.generation, self.template = generation, "starting"
+                self.kill(slot, reason)
+            case m.StartTemplate() | m.KillTemplate() | m.DismissTemplate() | m.Commit():
+                self.carry_out_on_template(command)
+            case m.Settled(what, generation):
+                self.settled.append(command)
+                self.waiting = [(w, g) for w, g in self.waiting if w != what or g > generation]
             case m.Poke(slot):
-                assert self.workers[slot].life in ("idle", "busy")
+                assert self.workers[slot].shown == "idle"
                 assert self.queue
             case m.Arm(slots):
                 assert slots <= self.workers.keys()
@@ -158,14 +237,138 @@ class World:
                 self.announced += 1
             case m.Freeze():
                 self.frozen += 1
+            case m.Refuse():
+                assert self.frozen
+                self.refusing += 1
             case m.Report():
                 self.reports.append(command)
             case m.Leave():
                 assert not self.workers, "nobody is left behind"
                 self.left = command
 
+    def fork(self, command: m.Fork) -> None:
+        generation, slots, sizes = command.generation, command.slots, self.pool.sizes
+        assert self.templates[generation] in ("ready", "killed")
+        assert 0 < len(slots) <= BURST
+        assert not self.workers.keys() & set(slots), "a slot has one worker"
+        on_trial = generation != self.current
+        if on_trial:
+            assert generation == max(self.templates), "only the newest is tried"
+            assert len(slots) == 1, "by one canary"
+            assert not any(worker.generation == generation for worker in self.workers.values())
+        if self.frozen:
+            assert self.refusing, "no births during a stop, but of one who refuses"
+            assert len(slots) == 1
+        for slot in slots:
+            self.workers[slot] = Worker(generation, born=self.now, since=self.now)
+        if not self.frozen:
+            replaces = on_trial or any(self.worn(worker) or worker.told for worker in self.workers.values())
+            most = sizes.cap + (sizes.surge if replaces else 0)
+            assert on_trial or len(self.workers) <= most
+
+    def retire(self, slot: int) -> None:
+        worker, sizes = self.workers[slot], self.pool.sizes
+        assert worker.life != "asked"
+        if not worker.told and not self.frozen and not worker.asked_why:
+            here = sum(each.may_serve or each.shown == "busy" for each in self.workers.values())
+            busy = sum(each.shown == "busy" for each in self.workers.values())
+            others = len(self.idle()) - 1
+            if not self.worn(worker):
+                assert worker.shown == "idle", "a busy worker is never told to leave in order to shrink"
+                if sizes.workers is None:
+                    assert others >= sizes.max_spare or len(self.workers) > sizes.cap
+            if sizes.workers is not None:
+                assert here > sizes.workers, "its successor is ready first"
+            elif worker.shown == "idle" and self.worn(worker):
+                due = min(max(sizes.min_spare, self.ready_before), max(0, sizes.cap - busy))
+                assert others >= due, "never fewer are ready than before, or than there should be"
+        worker.told = True
+
+    def kill(self, slot: int, reason: str) -> None:
+        worker = self.workers[slot]
+        if self.pool.stopping is not None and reason == "stop":
+            assert self.frozen
+        elif reason == "handler_timeout":
+            assert worker.asked_why
+            assert worker.overdue
+        elif reason == "boot_timeout":
+            assert worker.asked_why
+            assert not self.may_have_a_guest(worker), "it has come late, but it has come"
+        else:
+            assert reason == "reload_timeout"
+            assert worker.shown == "busy", "who has no conversation is told to leave"
+            later = sorted(g for g in self.committed_at if g > worker.generation)
+            bounds = [(g, self.sizes_of[g].reload_s) for g in later]
+            bounds += [(g, self.sizes_of[g].graceful_s) for g in later[DRAINING_MAX:]]
+            assert any(bound and self.now >= self.committed_at[g] + bound for g, bound in bounds)
+        worker.killed = reason
+
+    def carry_out_on_template(
+        self, command: m.StartTemplate | m.KillTemplate | m.DismissTemplate | m.Commit
+    ) -> None:
+        generation = command.generation
+        match command:
+            case m.StartTemplate():
+                assert generation not in self.templates
+                assert not self.announced or generation > max(self.sizes_of), (
+                    "each is a generation of its own"
+                )
+                self.sizes_of[generation], self.proposed = self.proposed or self.sizes, None
+                self.templates[generation] = "loading"
+                if self.start_fails:
+                    self.template_dies(generation)
+            case m.KillTemplate():
+                assert any(
+                    worker.life == "asked" and worker.generation == generation
+                    for worker in self.workers.values()
+                )
+                self.templates[generation] = "killed"
+            case m.DismissTemplate():
+                assert generation != self.current
+                its = [worker for worker in self.workers.values() if worker.generation == generation]
+                assert len(its) <= (generation not in self.committed_at), (
+                    "but for a canary that failed, it has nobody"
+                )
+                self.templates[generation] = "leaving"
+            case m.Commit():
+                assert generation > self.current
+                assert any(w.generation == generation and w.may_serve for w in self.workers.values())
+                ready = sum(worker.generation != generation for worker in self.idle())
+                self.current, self.committed_at[generation] = generation, self.now
+                self.sizes = self.sizes_of[generation]
+                self.pool.commit(self.sizes)
+                self.ready_before = min(ready, self.sizes.max_spare)
+
+    # What there is
+
+    def worn(self, worker: Worker) -> bool:
+        """Whether there is a reason to replace it."""
+        sizes = self.pool.sizes
+        return (
+            worker.generation != self.current
+            or worker.recycled
+            or (worker.big and bool(sizes.memory_bytes))
+            or bool(sizes.quota and worker.served >= sizes.quota)
+            or bool(sizes.age_s and self.now - worker.born >= sizes.age_s)
+        )
+
+    def is_late(self, worker: Worker) -> bool:
+        return worker.life == "starting" and self.now - worker.since > self.pool.sizes.boot_s
+
+    def may_have_a_guest(self, worker: Worker) -> bool:
+        """Whether it serves; one that was idle when it saw that it should leave does not any more."""
+        return worker.life == "busy" or (worker.life == "idle" and not worker.sees)
+
+    def idle(self) -> list[Worker]:
+        """Who is ready for the next connection, as far as the pool knows."""
+        return [worker for worker in self.workers.values() if worker.may_serve and worker.shown == "idle"]
+
     def reported(self, event: str) -> list[m.Report]:
         return [report for report in self.reports if report.event == event]
 
     def these(self, *lives: Life) -> list[int]:
         return [slot for slot, worker in self.workers.items() if worker.life in lives]
+
+    def all_know_of_the_stop(self) -> None:
+        for worker in self.workers.values():
+            worker.sees = SEEN_STOP
