@@ -10,7 +10,7 @@ import click
 from procserver import __version__
 from procserver.cli.fetch import fetch
 from procserver.cli.greet import greet
-from procserver.cli.operate import status
+from procserver.cli.operate import recycle, reload, scale, status, stop, upgrade
 from procserver.cli.serve import check, serve
 from procserver.errors import ConfigError, ProcserverError
 
@@ -23,7 +23,7 @@ def commands() -> None:
     """Run any TCP protocol with one process per connection."""
 
 
-for command in (serve, check, status, greet, fetch):
+for command in (serve, check, status, reload, recycle, scale, stop, upgrade, greet, fetch):
     commands.add_command(command)
 
 

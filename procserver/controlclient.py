@@ -13,9 +13,12 @@ import stat
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procserver.errors import ConfigError, ProcserverError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ANSWER_BYTES_MAX = 1 << 26
 SUN_PATH_MAX = 107
@@ -27,34 +30,60 @@ class ControlError(ProcserverError):
 
 
 def request(
-    path: str | os.PathLike[str], command: dict[str, object], timeout_s: float = 5.0
+    path: str | os.PathLike[str],
+    command: dict[str, object],
+    timeout_s: float = 5.0,
+    progress: Callable[[dict[str, Any]], None] = lambda _news: None,
 ) -> dict[str, Any]:
-    """Send one command and return the answer; ControlError when nobody answers in time, or it is refused."""
-    deadline = time.monotonic() + timeout_s
-    answer = bytearray()
+    """Send one command and return the answer; ControlError when nobody answers in time, or it is refused.
+
+    What takes time is answered when it is done; `progress` is told meanwhile,
+    and `timeout_s` is how long the server may be silent.
+    """
     try:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(timeout_s)
             sock.connect(os.fspath(path))
             sock.sendall(json.dumps(command).encode() + b"\n")
-            while not answer.endswith(b"\n"):
-                sock.settimeout(max(0.001, deadline - time.monotonic()))
-                data = sock.recv(1 << 16)
-                if not data:
-                    raise ControlError(f"{path}: the server closed the connection before it had answered")
-                answer += data
-                if len(answer) > ANSWER_BYTES_MAX:
-                    raise ControlError(f"{path}: the answer is longer than {ANSWER_BYTES_MAX} bytes")
+            rest = b""
+            while True:
+                line, rest = _read_line(sock, rest, path, time.monotonic() + timeout_s)
+                reply = _parse(line, path)
+                if "progress" not in reply:
+                    break
+                progress(reply["progress"])
     except TimeoutError:
         raise ControlError(f"{path}: no answer within {timeout_s:g} s") from None
     except OSError as error:
         raise ControlError(f"{path}: no server answers ({error.strerror or error})") from None
-    try:
-        reply: dict[str, Any] = json.loads(answer)
-    except ValueError:
-        raise ControlError(f"{path}: the answer is not JSON") from None
     if "error" in reply:
-        raise ControlError(f"{path}: {reply['error']}")
+        raise ControlError(str(reply["error"]))
+    return reply
+
+
+def _read_line(
+    sock: socket.socket, rest: bytes, path: str | os.PathLike[str], deadline: float
+) -> tuple[bytes, bytes]:
+    answer = bytearray(rest)
+    while b"\n" not in answer:
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        data = sock.recv(1 << 16)
+        if not data:
+            raise ControlError(f"{path}: the server closed the connection before it had answered")
+        answer += data
+        if len(answer) > ANSWER_BYTES_MAX:
+            raise ControlError(f"{path}: the answer is longer than {ANSWER_BYTES_MAX} bytes")
+    line, _, rest = bytes(answer).partition(b"\n")
+    return line, rest
+
+
+def _parse(line: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
+    try:
+        reply = json.loads(line)
+    except ValueError:
+        reply = None
+    if not isinstance(reply, dict):
+        raise ControlError(f"{path}: the answer is not a JSON object")
     return reply
 
 

@@ -3,27 +3,107 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from procserver import controlclient
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-@click.command(epilog="Example: procserver status --bind 127.0.0.1:9999 --json")
-@click.option("--control", default="", metavar="PATH", help="the server's control socket")
-@click.option("--bind", default="", metavar="ADDRESS", help="or the first address that it listens on")
-@click.option("--json", "as_json", is_flag=True, help="everything, as JSON")
+SILENCE_S = 10.0
+
+
+def asks(name: str, example: str) -> Callable[[Callable[..., int]], click.Command]:
+    """A command that asks a running server something: with the two ways of naming one."""
+
+    def made(function: Callable[..., int]) -> click.Command:
+        function = click.option(
+            "--bind", default="", metavar="ADDRESS", help="or the first address that it listens on"
+        )(function)
+        function = click.option("--control", default="", metavar="PATH", help="the server's control socket")(
+            function
+        )
+        return click.command(name, epilog=f"Example: procserver {example}")(function)
+
+    return made
+
+
+def json_flag(function: Callable[..., int]) -> Callable[..., int]:
+    return click.option("--json", "as_json", is_flag=True, help="the answer as JSON")(function)
+
+
+@asks("status", "status --bind 127.0.0.1:9999 --json")
+@json_flag
 def status(control: str, bind: str, *, as_json: bool) -> int:
     """Show what a running server is doing."""
     path = controlclient.find(control, bind)
     found = controlclient.request(path, {"command": "status"})
     found["resources"] = _resources(found)
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-    else:
-        click.echo(_for_people(found))
+    click.echo(json.dumps(found, indent=2) if as_json else _for_people(found))
     return 0
+
+
+@asks("reload", "reload --bind 127.0.0.1:9999")
+@json_flag
+def reload(control: str, bind: str, *, as_json: bool) -> int:
+    """Bring in new settings and new handler code; the old ones serve on if they fail."""
+    return _ask({"command": "reload"}, control, bind, as_json=as_json)
+
+
+@asks("recycle", "recycle --bind 127.0.0.1:9999")
+@json_flag
+def recycle(control: str, bind: str, *, as_json: bool) -> int:
+    """Replace every worker, its successor first."""
+    return _ask({"command": "recycle"}, control, bind, as_json=as_json)
+
+
+@asks("scale", "scale 32 --bind 127.0.0.1:9999")
+@click.argument("workers", metavar="N|none")
+@json_flag
+def scale(workers: str, control: str, bind: str, *, as_json: bool) -> int:
+    """Have N workers (static pool), or at most N (elastic); it outlives reloads, until `scale none`."""
+    if workers != "none" and not workers.isdecimal():
+        raise click.BadParameter(f"{workers!r} is neither a whole number nor none", param_hint="N")
+    wanted = None if workers == "none" else int(workers)
+    return _ask({"command": "scale", "workers": wanted}, control, bind, as_json=as_json)
+
+
+@asks("stop", "stop --bind 127.0.0.1:9999")
+@click.option("--now", is_flag=True, help="quick: conversations get one second, not graceful_timeout")
+@json_flag
+def stop(control: str, bind: str, *, now: bool, as_json: bool) -> int:
+    """Stop a running server, and wait until it is gone."""
+    return _ask({"command": "stop", "now": now}, control, bind, as_json=as_json)
+
+
+@asks("upgrade", "upgrade --to /opt/new/bin/procserver")
+@click.option(
+    "--to", default="", metavar="BIN", help="another installation's procserver; default: this program, anew"
+)
+@json_flag
+def upgrade(to: str, control: str, bind: str, *, as_json: bool) -> int:
+    """Put a new program under the running service: same pid, same connections."""
+    return _ask({"command": "upgrade", "to": to}, control, bind, as_json=as_json)
+
+
+def _ask(command: dict[str, object], control: str, bind: str, *, as_json: bool) -> int:
+    """One question whose answer may take time; the server tells every second that it is at work."""
+    path = controlclient.find(control, bind)
+    answer = controlclient.request(path, command, SILENCE_S, _show_progress)
+    click.echo(json.dumps(answer) if as_json else answer["text"])
+    return int(answer.get("exit_code", 0))
+
+
+def _show_progress(news: dict[str, Any]) -> None:
+    if sys.stderr.isatty():
+        click.echo(
+            f"  {news['state']}: {news['workers']} workers, {news['idle']} idle, {news['busy']} busy, "
+            f"{news['starting']} starting, {news['draining']} draining",
+            err=True,
+        )
 
 
 def _resources(found: dict[str, Any]) -> dict[str, object]:

@@ -68,15 +68,22 @@ def resolve_flags(flags: dict[str, Any]) -> Resolved:
 @click.option("--debug", is_flag=True, help="serve in this process, one connection after another (for pdb)")
 def serve(handler: str, ready_fd: int | None, *, debug: bool, **flags: Any) -> int:
     """Serve a protocol: by default the greeting."""
-    resolved = resolve_flags(flags)
+    resolved = resolve_flags(dict(flags))
     for warning in resolved.warnings:
         click.echo(f"procserver: {warning}", err=True)
-    check_fd(ready_fd)
+    if "PROCSERVER_HANDOVER" not in os.environ:  # after an upgrade it has long been written and closed
+        check_fd(ready_fd)
     if debug:
         from procserver.cli.debug import serve_in_foreground
 
         return serve_in_foreground(handler, resolved.settings)
-    return Server(handler, resolved.settings, ready_fd=-1 if ready_fd is None else ready_fd).run()
+    server = Server(
+        handler,
+        resolved.settings,
+        ready_fd=-1 if ready_fd is None else ready_fd,
+        reread=lambda: resolve_flags(dict(flags)).settings,
+    )
+    return server.run()
 
 
 @settings_flags

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from procserver import controlclient
-from procserver.control import CLIENTS_MAX, PATIENCE_S, REQUEST_BYTES_MAX, Control
+from procserver.control import CLIENTS_MAX, PATIENCE_S, REQUEST_BYTES_MAX, Client, Control
 from procserver.controlclient import ControlError
 from procserver.errors import ConfigError, StartError
 from tests.support.wait import wait_until
@@ -28,10 +28,14 @@ class Desk:
         self.poller = select.epoll()
         self.control = Control(path, self.poller, self.answer)
         self.asked: list[dict[str, Any]] = []
+        self.waiting: list[Client] = []
         self.now = 0.0
 
-    def answer(self, command: dict[str, Any]) -> dict[str, object]:
+    def answer(self, command: dict[str, Any], client: Client) -> dict[str, object] | None:
         self.asked.append(command)
+        if command.get("command") == "long":
+            self.waiting.append(client)
+            return None
         if command.get("command") == "nonsense":
             raise ValueError("no such thing")
         return {"big": BIG} if command.get("command") == "big" else {"well": True}
@@ -123,6 +127,31 @@ def test_a_request_may_come_in_pieces(desk: Desk) -> None:
         assert json.loads(client.recv(4096)) == {"well": True}
 
 
+def test_an_answer_that_takes_time_comes_when_it_is_done(desk: Desk) -> None:
+    """Meanwhile the client hears how things stand, and no deadline is on it."""
+    with desk.client() as client:
+        client.sendall(b'{"command": "long"}\n')
+        desk.turn_until(lambda: desk.waiting, "it is understood")
+        desk.now = 100 * PATIENCE_S
+        desk.turn()
+        assert desk.control.push(desk.waiting[0], {"progress": 1})
+        assert client.recv(4096) == b'{"progress": 1}\n'
+        desk.turn()
+        desk.control.finish(desk.waiting[0], {"well": True})
+        assert client.recv(4096) == b'{"well": true}\n'
+        assert client.recv(1) == b""
+    assert not desk.control.push(desk.waiting[0], {"progress": 2}), "it is gone"
+    assert not desk.control.clients
+
+
+def test_who_stops_waiting_is_forgotten(desk: Desk) -> None:
+    with desk.client() as client:
+        client.sendall(b'{"command": "long"}\n')
+        desk.turn_until(lambda: desk.waiting, "it is understood")
+    desk.turn_until(lambda: not desk.control.clients, "it is forgotten")
+    desk.control.finish(desk.waiting[0], {"well": True})
+
+
 def test_who_floods_is_dropped_at_a_bound_of_bytes(desk: Desk) -> None:
     with desk.client() as client:
         client.setblocking(False)
@@ -181,10 +210,10 @@ def test_a_dead_server_s_socket_is_replaced_a_living_one_s_is_not(tmp_path: Path
             dead.bind(str(path))
             dead.listen()
             with pytest.raises(StartError, match=str(path)):
-                Control(path, poller, lambda _: {})
-        Control(path, poller, lambda _: {}).close()
+                Control(path, poller, lambda _command, _client: {})
+        Control(path, poller, lambda _command, _client: {}).close()
         with pytest.raises(StartError, match="No such file"):
-            Control(tmp_path / "no" / "folder", poller, lambda _: {})
+            Control(tmp_path / "no" / "folder", poller, lambda _command, _client: {})
 
 
 def test_what_the_client_says_when_nobody_answers(tmp_path: Path) -> None:
