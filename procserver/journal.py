@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Journal:
     """`writer` is the descriptor that every process of the service inherits."""
 
-    def __init__(self, procs: Procs, settings: Settings) -> None:
+    def __init__(self, procs: Procs, settings: Settings, pipe: tuple[int, int] | None = None) -> None:
         self.procs = procs
         self.spec: dict[str, object] = {
             "log_format": settings.log_format,
@@ -32,7 +32,7 @@ class Journal:
         }
         self.wants_access = bool(settings.access_log)
         self.dropped = 0
-        self.reader, self.writer = os.pipe2(os.O_CLOEXEC)
+        self.reader, self.writer = pipe or os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.writer, False)
         try:
             fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, records.PIPE_BYTES)
@@ -60,6 +60,17 @@ class Journal:
 
     def report(self, level: str, event: str, **facts: object) -> None:
         self.write(records.event(level, event, **facts))
+
+    def announce(self, line: str, ready_fd: int) -> None:
+        """Say where we listen; also to whoever waits for it on `ready_fd` (-1: nobody), which is closed then."""
+        self.say(line)
+        if ready_fd < 0:
+            return
+        try:
+            os.write(ready_fd, line.encode() + b"\n")
+            os.close(ready_fd)
+        except OSError as error:
+            self.report("warning", "ready_fd_not_written", fd=ready_fd, error=str(error))
 
     def say(self, line: str) -> None:
         """A line as it is, whatever the format and level: what scripts wait for."""

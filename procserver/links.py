@@ -26,6 +26,7 @@ class Shared(NamedTuple):
     bell: int
     records: int
     lifeline: int
+    stacks: int
 
 
 class Link:
@@ -35,24 +36,30 @@ class Link:
     end is complete only `at_eof`. A slot given away before would have two workers.
     """
 
-    def __init__(self, procs: Procs, plan: Plan, shared: Shared, now: float) -> None:
-        self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def __init__(self, sock: socket.socket, child: Child, generation: int, deadline: float | None) -> None:
+        self.sock = sock
         self.sock.setblocking(False)
-        self.generation = plan.generation
-        self.deadline: float | None = now + plan.boot_timeout
+        self.child = child
+        self.generation = generation
+        self.deadline = deadline
         self.failure = ""
-        self.released = False
         self.at_eof = False
         self.ended: m.TemplateExited | None = None
+
+    @classmethod
+    def start(cls, procs: Procs, plan: Plan, shared: Shared, now: float) -> Link:
+        """Run a new one; OSError if that is impossible."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             fds = {"command": theirs.fileno()} | shared._asdict()
             spec: dict[str, object] = {"plan": plan.as_dict(), "fds": fds}
-            self.child: Child = procs.start("template", plan.generation, spec, tuple(fds.values()))
+            child = procs.start("template", plan.generation, spec, tuple(fds.values()))
         except BaseException:
-            self.sock.close()
+            ours.close()
             raise
         finally:
             theirs.close()
+        return cls(ours, child, plan.generation, now + plan.boot_timeout)
 
     def hear(self) -> list[m.Event]:
         """Everything that it has said since the last call."""
@@ -81,8 +88,11 @@ class Link:
 
     def release(self) -> None:
         """Have it let go of the listeners: nothing more will be forked."""
-        self.released = True
         self._send("release")
+
+    def dismiss(self) -> None:
+        """Let it go without a word to workers: it has none."""
+        self._send("dismiss")
 
     def close(self) -> None:
         """At EOF a template lets its workers finish, and leaves."""

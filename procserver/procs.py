@@ -93,6 +93,14 @@ class Procs:
             return False
         return True
 
+    def kill_unwatched(self, pid: int) -> None:
+        """A child for whom there was no descriptor: proved to be one, then killed; SIGCHLD has it reaped."""
+        try:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            os.kill(pid, signal.SIGKILL)
+        except (ChildProcessError, ProcessLookupError):
+            pass  # not ours (yet): then it is not ours to kill
+
     def reap(self, child: Child) -> Death | None:
         """Take the status of a child that has ended; None if it has not, or is not ours (yet)."""
         try:
@@ -170,3 +178,12 @@ def rename(name: str) -> None:
         Path("/proc/self/comm").write_text(name)
     except OSError:
         pass  # a name is a courtesy; /proc may not be mounted
+
+
+def has_terminal() -> bool:
+    """Whether we have a controlling terminal."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True

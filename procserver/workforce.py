@@ -1,0 +1,68 @@
+"""The workers as processes: adopted, signalled, asked for their stack, weighed, buried."""
+
+from __future__ import annotations
+
+from time import monotonic, monotonic_ns
+from typing import TYPE_CHECKING
+
+from procserver import layout
+from procserver import messages as m
+from procserver.inquest import Case
+
+if TYPE_CHECKING:
+    from procserver.accounts import Accounts
+    from procserver.inquest import Inquest
+    from procserver.journal import Journal
+    from procserver.procs import Child, Death, Procs
+
+WEIGH_EVERY_S = 1.0  # one worker each time: reading its memory costs the better part of a millisecond
+
+
+class Workforce:
+    """By slot, in `children`."""
+
+    def __init__(self, procs: Procs, accounts: Accounts, journal: Journal, inquest: Inquest) -> None:
+        self.procs = procs
+        self.accounts = accounts
+        self.journal = journal
+        self.inquest = inquest
+        self.children: dict[int, Child] = {}
+        self.weighed = -1
+        self.weigh_due = 0.0
+
+    def adopt(self, event: m.Spawned) -> m.Event:
+        """Watch a newborn; the event that this makes of its birth."""
+        try:
+            self.children[event.slot] = self.procs.adopt("worker", event.slot, event.pid)
+        except OSError as error:
+            # Out of descriptors, most likely: whom we cannot watch we do not keep.
+            self.procs.kill_unwatched(event.pid)
+            return m.SpawnFailed((event.slot,), str(error))
+        self.accounts.board.slot(event.slot)[layout.PID] = event.pid
+        return event
+
+    def bury(self, child: Child, death: Death | None, killed_for: str) -> m.Exited:
+        """Close a dead worker's books; `death` is None if somebody else has reaped it."""
+        del self.children[child.number]
+        served, cut, was_ready = self.accounts.settle(child.number, death, killed_for, self.journal)
+        reason = death.reason if death else "gone"
+        return m.Exited(child.number, reason, death is not None and death.code == 0, served, cut, was_ready)
+
+    def signal(self, slot: int, number: int) -> None:
+        if child := self.children.get(slot):
+            self.procs.send(child, number)
+
+    def interrogate(self, slot: int, reason: str) -> None:
+        if child := self.children.get(slot):
+            board = self.accounts.board
+            age_s = (monotonic_ns() - board.slot(slot)[layout.SINCE_NS]) / 1e9
+            self.inquest.open(Case(child, reason, board.peer(slot), age_s), monotonic())
+
+    def weigh(self, now: float) -> m.Weighed | None:
+        """The next one in turn, when it is time."""
+        if now < self.weigh_due or not self.children:
+            return None
+        self.weigh_due = now + WEIGH_EVERY_S
+        later = [slot for slot in self.children if slot > self.weighed]
+        self.weighed = min(later) if later else min(self.children)
+        return m.Weighed(self.weighed, self.accounts.weigh(self.children[self.weighed].pid))
