@@ -73,6 +73,11 @@ class Listeners:
             raise
         return cls(sockets, ours=ours)
 
+    @classmethod
+    def inherit(cls, fds: list[int], ours: list[bool]) -> Listeners:
+        """From a former program of this process."""
+        return cls([socket.socket(fileno=fd) for fd in fds], ours=ours)
+
     def configure(self, idle_timeout_s: float) -> None:
         """The options that connections inherit; the kernel keeps the idle timeout, without a call per message."""
         for sock in self.sockets:

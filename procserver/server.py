@@ -1,13 +1,11 @@
 r"""Composition: settings and a handler's name become a running service.
 
-from procserver import Server, Settings
-
-def handle(conn):
-for line in conn.lines():
-conn.send(line + b"\\n")
-
-if __name__ == "__main__":
-Server(handle, Settings(bind=("127.0.0.1:7777",))).run()
+>>> from procserver import Server, Settings
+>>> def handle(conn):
+...     for line in conn.lines():
+...         conn.send(line + b"\n")
+>>> if __name__ == "__main__":
+...     Server(handle, Settings(bind=("127.0.0.1:7777",))).run()
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from procserver import handover
 from procserver.controlclient import default_path, make_private_folder, runtime_folder
 from procserver.errors import ConfigError, StartError
 from procserver.listeners import Listeners
@@ -30,10 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from procserver.connection import Connection
+    from procserver.handover import Estate
 
 
 class Server:
-    """`handler` is `MODULE:QUALNAME`, or a function or class at the top of a module or of the running script."""
+    """`handler` is `MODULE:QUALNAME`, or a function or class at the top of a module or of the running script.
+
+    `reread` gives the settings for a reload (ConfigError refuses it); without it, a reload brings new code only.
+    """
 
     def __init__(
         self,
@@ -41,28 +44,52 @@ class Server:
         settings: Settings | None = None,
         *,
         ready_fd: int = -1,
+        reread: Callable[[], Settings] | None = None,
     ) -> None:
         self.handler = handler if isinstance(handler, str) else name_of(handler)
         self.settings = settings or Settings()
         self.ready_fd = ready_fd
+        self.reread = reread or (lambda: self.settings)
 
     def run(self) -> int:
-        """Serve until stopped; returns the exit code. ConfigError and StartError before anything was served."""
-        settings = self.settings
+        """Serve until stopped; returns the exit code. ConfigError and StartError before anything was served.
+
+        Where the environment names an estate, this program takes over a running
+        service, or, in a pre-flight, only says whether it could.
+        """
         occupy_standard_fds()
-        pidfile = _lock_pidfile(settings.pidfile) if settings.pidfile else -1
-        listeners = Listeners.open(settings.bind, settings.backlog, os.environ)
+        estate = handover.read(os.environ)
+        if estate is not None:
+            handover.check(estate, self.settings)
+            if os.environ.get(handover.PREFLIGHT):
+                return 0
+            del os.environ[handover.ESTATE_FD]
+        pidfile, listeners = self._open(estate)
         try:
-            control = _control_path(settings, listeners.names[0])
+            control = _control_path(self.settings, listeners.names[0])
             supervisor = Supervisor(
-                settings, self.handler, listeners, control=control, ready_fd=self.ready_fd
+                self.settings,
+                self.handler,
+                listeners,
+                reread=self.reread,
+                control=control,
+                ready_fd=self.ready_fd if estate is None else -1,
+                pidfile=pidfile,
+                estate=estate,
             )
             return supervisor.run().code
         finally:
             listeners.close()
             if pidfile >= 0:
-                Path(settings.pidfile).unlink(missing_ok=True)
+                Path(self.settings.pidfile).unlink(missing_ok=True)
                 os.close(pidfile)
+
+    def _open(self, estate: Estate | None) -> tuple[int, Listeners]:
+        settings = self.settings
+        if estate is not None:
+            return estate.fds.pidfile, Listeners.inherit(estate.fds.listeners, estate.ours)
+        pidfile = _lock_pidfile(settings.pidfile) if settings.pidfile else -1
+        return pidfile, Listeners.open(settings.bind, settings.backlog, os.environ)
 
 
 def name_of(handler: Any) -> str:

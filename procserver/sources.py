@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "PROCSERVER_"
-ENV_OTHER = frozenset({"PROCSERVER_CONFIG"})  # names of ours that are not settings
+ENV_OTHER = frozenset({"PROCSERVER_CONFIG", "PROCSERVER_HANDOVER", "PROCSERVER_PREFLIGHT"})  # not settings
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

@@ -1,0 +1,161 @@
+"""Handing a service over: everything that the next supervisor needs, in a memfd, across `exec`.
+
+The process stays the same: same pid, same children, same subreaper role. What
+changes is the program. Descriptors survive `exec` when they are inheritable;
+this tells the new program which is which. A pre-flight runs the new program
+first, and it refuses what it could not take over.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from procserver import layout
+from procserver.errors import ConfigError
+from procserver.settings import TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from procserver.settings import Settings
+
+VERSION = 1
+ESTATE_FD = "PROCSERVER_HANDOVER"
+PREFLIGHT = "PROCSERVER_PREFLIGHT"
+
+
+class WorkerHeir(msgspec.Struct, frozen=True):
+    """`life` is the value of `crew.Life`."""
+
+    slot: int
+    pid: int
+    generation: int
+    life: str
+    was_ready: bool
+    worn: str
+    quota: int
+    born: float
+    served_before: int
+
+
+class TemplateHeir(msgspec.Struct, frozen=True):
+    generation: int
+    pid: int
+    fd: int
+
+
+class Fds(msgspec.Struct, frozen=True):
+    """Descriptors; pairs are (reader, writer). `control` and `pidfile` are -1 where there is none."""
+
+    listeners: list[int]
+    board: int
+    bell: int
+    lifeline: tuple[int, int]
+    records: tuple[int, int]
+    stacks: tuple[int, int]
+    control: int
+    pidfile: int
+    waiting: list[int]
+
+    def all(self) -> Iterable[int]:
+        flat = [
+            *self.listeners,
+            self.board,
+            self.bell,
+            *self.lifeline,
+            *self.records,
+            *self.stacks,
+            *self.waiting,
+        ]
+        return [fd for fd in (*flat, self.control, self.pidfile) if fd >= 0]
+
+
+class Estate(msgspec.Struct, frozen=True):
+    """What one supervisor leaves to the next. `fixed` are the settings that cannot change without a restart."""
+
+    version: int
+    board_version: int
+    previous: list[str]
+    started: float
+    started_at: float
+    handler: str
+    fixed: dict[str, object]
+    ours: list[bool]
+    control_path: str
+    fds: Fds
+    templates: list[TemplateHeir]
+    workers: list[WorkerHeir]
+    observer: int
+    current: int
+    newest: int
+    scaled: int | None
+    busy_max: int
+    depth_max: int
+    saturated_s: float
+    records_dropped: int
+    before: dict[int, int]
+
+
+def fixed_settings(settings: Settings) -> dict[str, object]:
+    """Those that a restart alone can change, as they look in JSON."""
+    names = [name for name, row in TABLE.items() if row.change == "restart"]
+    decoded: dict[str, object] = msgspec.json.decode(
+        msgspec.json.encode({name: getattr(settings, name) for name in names})
+    )
+    return decoded
+
+
+def write(estate: Estate) -> int:
+    """A memfd with it, inheritable like every descriptor that it names."""
+    fd = os.memfd_create("procserver-handover", 0)
+    os.write(fd, msgspec.json.encode(estate))
+    for inherited in (*estate.fds.all(), *(template.fd for template in estate.templates)):
+        os.set_inheritable(inherited, True)
+    return fd
+
+
+def read(environment: dict[str, str] | os._Environ[str]) -> Estate | None:
+    """The estate that the environment points to, if any; ConfigError if it cannot be understood."""
+    text = environment.get(ESTATE_FD)
+    if text is None:
+        return None
+    try:
+        data = os.pread(int(text), os.fstat(int(text)).st_size, 0)
+        estate = msgspec.json.decode(data, type=Estate)
+    except (ValueError, OSError, msgspec.MsgspecError) as error:
+        raise ConfigError(
+            f"{ESTATE_FD}={text!r}: no estate that this program understands ({error})"
+        ) from None
+    if (estate.version, estate.board_version) != (VERSION, layout.VERSION):
+        raise ConfigError(
+            f"the running service speaks handover version {estate.version}, this program {VERSION}"
+        )
+    return estate
+
+
+def check(estate: Estate, settings: Settings) -> None:
+    """ConfigError names what this program's settings would have to change that cannot change."""
+    mine = fixed_settings(settings)
+    changed = [name for name in TABLE if name in mine and mine[name] != estate.fixed.get(name)]
+    if changed:
+        raise ConfigError(f"{', '.join(changed)}: cannot change without a restart")
+
+
+def close_again(estate: Estate) -> None:
+    """In the new program: keep the descriptors from those that it starts."""
+    for fd in (*estate.fds.all(), *(template.fd for template in estate.templates)):
+        os.set_inheritable(fd, False)
+
+
+def own_command() -> list[str]:
+    """How this program was started, to start it again."""
+    return [sys.executable, *sys.orig_argv[1:]]
+
+
+def command_of(program: str) -> list[str]:
+    """This service's arguments, by another installation's `procserver`."""
+    return [program, *sys.argv[1:]]
