@@ -28,8 +28,8 @@ check: $(VENV)/.ok-dev ## lint, formatting, types, and the layers of the code
 loadtest: $(VENV)/.ok-loadtest ## start a server, load it with Locust, leave a folder of results
 	@exec $(BIN)/python -m loadtest run $(if $(filter --serve% --host%,$(ARGS)),,--serve "") $(ARGS)
 
-stress: $(VENV)/.ok-dev ## run the long, violent tests
-	@exec $(BIN)/python -m pytest -m stress $(ARGS)
+stress: $(VENV)/.ok-dev ## do everything to servers that may not lose a connection, for minutes, and count
+	@exec $(BIN)/python -m tests.stress $(ARGS)
 
 bench: $(VENV)/.ok-dev ## measure against the bounds that docs/performance.md states, as ratios
 	@exec $(BIN)/python -m benchmarks $(ARGS)

@@ -1,0 +1,16 @@
+"""A greeting whose workers cannot start while a file is there; each that tries adds a byte to it."""
+
+import os
+
+from procserver.greeting import Greeting
+
+BROKEN = "TESTS_BROKEN"  # names the file
+
+
+class Fragile(Greeting):
+    def setup(self) -> None:
+        path = os.environ[BROKEN]
+        if os.path.exists(path):
+            with open(path, "ab", buffering=0) as file:
+                file.write(b".")
+            raise RuntimeError(f"broken while {path} is there")
