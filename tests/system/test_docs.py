@@ -15,7 +15,7 @@ from tests.support.repository import ROOT, shown
 
 RUN = {"console", "conversation"}
 WITH_COMMANDS = [page for page in PAGES if any(block.language in RUN for block in blocks(page))]
-COMMANDS = ("serve", "check", "status", "greet", "fetch")
+COMMANDS = ("serve", "check", "status", "reload", "recycle", "scale", "stop", "upgrade", "greet", "fetch")
 
 
 def by_name(page: Path) -> str:

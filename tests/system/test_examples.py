@@ -1,10 +1,10 @@
 """The examples of the documentation run as they stand."""
 
-import os
 import signal
 from pathlib import Path
 
 from tests.support.server import RunningServer
+from tests.support.wait import PATIENCE_S
 
 
 def test_the_echo_example() -> None:
@@ -35,8 +35,9 @@ def test_the_guest_book_example(tmp_path: Path) -> None:
             guest.hear(heard)
         first.half_close()
         first.hear_the_end()
-        os.kill(server.worker_of(second), signal.SIGTERM)
+        server.process.send_signal(signal.SIGTERM)
         second.hear(b"We are closing.\n")
         second.hear_the_end()
+        server.process.wait(PATIENCE_S)
         server.tally.expect("eof")
         server.tally.expect("drained")

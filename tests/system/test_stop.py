@@ -135,13 +135,14 @@ def test_a_storm_of_terms_is_one_orderly_stop() -> None:
         assert len(server.events("stopping")) == 1
 
 
-def test_a_hangup_without_a_terminal_stops_gracefully() -> None:
+def test_a_hangup_where_there_never_was_a_terminal_is_a_reload() -> None:
+    """As under systemd; only a terminal that is gone stops the service."""
     with RunningServer() as server:
         guest = server.guest()
-        server.announce(last_line="stopped: the terminal was closed")
         server.process.send_signal(signal.SIGHUP)
-        guest.hear_the_end()
-        server.process.wait(PATIENCE_S)
+        server.wait_for_event("reloaded")
+        guest.greet(b"before, and after")
+        guest.leave()
 
 
 def test_drain_delay_goes_on_serving_and_says_so() -> None:

@@ -166,7 +166,7 @@ def test_an_orphan_that_holds_the_socket_does_not_keep_the_client_waiting(
 def test_a_stuck_handler_is_killed_at_its_deadline(order: bytes) -> None:
     """In Python code or in one long call: the record says why, and its successor serves."""
     with RunningServer("--workers", "1", "--handler-timeout", "300ms", handler=TROUBLE) as server:
-        server.announce("worker_died")
+        server.announce("worker_stuck", "worker_died")
         server.tally.expect("handler_timeout")
         server.tally.expect("eof")
         guest = troubled(server)
@@ -174,6 +174,9 @@ def test_a_stuck_handler_is_killed_at_its_deadline(order: bytes) -> None:
         guest.hear_a_cut()
         (event,) = server.wait_for_event("worker_died")
         assert event["reason"] == "handler_timeout"
+        (stuck,) = server.wait_for_event("worker_stuck")
+        assert "tests/support/handlers.py" in stuck["stack"][0], "where it was, before it was ended"
+        assert stuck["peer"].startswith("127.0.0.1:")
         second = troubled(server)
         second.say(b"work 0.5\n")  # longer than the deadline, but announced
         second.hear(b"done\n")
@@ -189,7 +192,7 @@ def test_a_worker_that_cannot_start_is_told_of_and_the_service_gives_up(tmp_path
         "    def handle(self, conn):\n        pass\n"
     )
     done = run_to_end(
-        *("serve", "broken:Broken", "--bind", "127.0.0.1:0", "--control", "none"),
+        *("serve", "broken:Broken", "--workers", "1", "--bind", "127.0.0.1:0", "--control", "none"),
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
