@@ -37,14 +37,15 @@ def start(args: Sequence[str], *, log: IO[bytes], pass_fds: Sequence[int] = (), 
 
 
 def stop(process: Piped, timeout_s: float, *, quick_timeout_s: float = 0.0) -> int:
-    """SIGTERM; then SIGINT, a server's quick stop, if there is time for that; then SIGKILL. The exit code."""
+    """SIGTERM; then SIGINT, a server's quick stop, if there is time for that; then SIGKILL to its group."""
     for number, left_s in ((signal.SIGTERM, timeout_s), (signal.SIGINT, quick_timeout_s)):
         if process.poll() is None and left_s:
             process.send_signal(number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(left_s)
     if process.poll() is None:
-        process.kill()
+        # With whoever it has forked: its session is its own.
+        os.killpg(process.pid, signal.SIGKILL)
     return process.wait()
 
 

@@ -171,7 +171,7 @@ class Template:
                     close(reader)
                     code = run(number, slot)
                 except BaseException as error:  # noqa: BLE001  # nothing may leave through the template's code
-                    records.write(self.records_fd, records.failure("worker_failed", error, worker=number))
+                    records.write(self.records_fd, records.failure("worker_raised", error, worker=number))
                 leave(code)
             pids.append(pid)
         if pids:

@@ -207,4 +207,4 @@ class AnythingMayHappen(RuleBasedStateMachine):
 
 
 TestAnythingMayHappen = AnythingMayHappen.TestCase
-TestAnythingMayHappen.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestAnythingMayHappen.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
