@@ -29,11 +29,15 @@ class Fate(IntEnum):
 
 
 class Talk(NamedTuple):
-    """`messages` were answered (a farewell by the end of the stream); `longest_s` is the longest wait of a step."""
+    """`messages` were answered (a farewell by the end of the stream); `longest_s` is the longest wait of a step.
+
+    `greeted_s` is the wait for the greeting: the pool's affair. Later waits are those of one worker.
+    """
 
     fate: Fate
     messages: int
     longest_s: float
+    greeted_s: float = 0.0
 
 
 class Over(Exception):
@@ -59,7 +63,7 @@ def converse(port: int, names: Sequence[bytes], *, on_connect: Callable[[], obje
         fate = over.fate
     finally:
         caller.close()
-    return Talk(fate, caller.messages, caller.longest_s)
+    return Talk(fate, caller.messages, caller.longest_s, caller.greeted_s)
 
 
 class Caller:
@@ -69,7 +73,7 @@ class Caller:
         self.sock = socket.socket()
         self.sock.settimeout(PATIENCE_S)
         self.messages = 0
-        self.longest_s = 0.0
+        self.longest_s = self.greeted_s = 0.0
 
     def connect(self, port: int) -> None:
         begin = time.perf_counter()
@@ -84,7 +88,10 @@ class Caller:
         self._note(begin)
 
     def be_welcomed(self) -> None:
-        came = self._hear(len(BANNER), nothing=Fate.RESET, broken=Fate.RESET)
+        try:
+            came = self._hear(len(BANNER), nothing=Fate.RESET, broken=Fate.RESET)
+        finally:
+            self.greeted_s = self.longest_s
         if came.startswith(ERROR):
             while chunk := self._receive(Fate.CUT):
                 came += chunk

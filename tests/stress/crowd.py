@@ -16,15 +16,15 @@ from tests.stress.client import PATIENCE_S, Fate, Talk, converse
 
 STALL_S = 0.2
 WORD_BYTES = 8
-MESSAGES, STALLS, LONGEST_US = range(len(Fate), len(Fate) + 3)
-ROW_WORDS = len(Fate) + 3
+MESSAGES, STALLS, LATE, LONGEST_US = range(len(Fate), len(Fate) + 4)
+ROW_WORDS = len(Fate) + 4
 NAMES_MAX = 3
 NAME_BYTES = (5, 1000)
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What conversations came to; the names are those of Fate, lower case."""
+    """What conversations came to; the names are those of Fate, lower case. `late`: stalled before the greeting."""
 
     ok: int = 0
     refused: int = 0
@@ -36,6 +36,7 @@ class Counts:
     wrong: int = 0
     messages: int = 0
     stalls: int = 0
+    late: int = 0
     longest_us: int = 0
 
     @property
@@ -66,6 +67,7 @@ def book(row: list[int] | memoryview, talk: Talk) -> None:
     row[MESSAGES] += talk.messages
     if talk.fate is not Fate.REFUSED:
         row[STALLS] += talk.longest_s > STALL_S
+        row[LATE] += talk.greeted_s > STALL_S
         row[LONGEST_US] = max(row[LONGEST_US], int(talk.longest_s * 1e6))
 
 

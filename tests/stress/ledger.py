@@ -13,6 +13,7 @@ COLUMNS = (
     "cut after greeting",
     "drained",
     "stalls > 200 ms",
+    "for the greeting",
     "longest ms",
 )
 
@@ -33,6 +34,7 @@ def enter(result: Result, series: str, done: str, counts: Counts, *, drains: boo
         counts.lost - counts.reset - drained,
         drained,
         counts.stalls,
+        counts.late,
         counts.longest_us / 1000,
     )
 

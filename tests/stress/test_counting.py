@@ -82,14 +82,16 @@ def test_the_longest_wait_is_measured() -> None:
         connection.sendall(b"Hello,second")
 
     with ScriptedServer(greeted(slowly)) as server:
-        assert converse(server.address.port, NAMES).longest_s >= 0.05
+        talk = converse(server.address.port, NAMES)
+    assert talk.longest_s >= 0.05 > talk.greeted_s
 
 
 def test_a_slow_answer_is_a_stall_and_a_slow_refusal_is_none() -> None:
     counts = Counts()
     for fate, longest_s in ((Fate.OK, 0.1), (Fate.OK, 0.25), (Fate.ENDED, 0.3), (Fate.REFUSED, 3.0)):
         counts = counts.plus(Talk(fate, 0, longest_s))
-    assert (counts.stalls, counts.longest_us) == (2, 300_000)
+    counts = counts.plus(Talk(Fate.OK, 0, 0.4, greeted_s=0.4))
+    assert (counts.stalls, counts.late, counts.longest_us) == (3, 1, 400_000)
 
 
 def test_a_crowd_counts_what_its_processes_do() -> None:
