@@ -68,7 +68,7 @@ def _kept_out(result: Result, effort: Effort, flag: Path) -> None:
     course = effort.course("boot, kept out", 10, 3)
     done = let_in = 0
     # A client that has heard the end may be back before its worker has done its books: a moment without a free one.
-    tolerates = ("worker_failed", "reload_failed", "saturated")
+    tolerates = ("worker_raised", "worker_failed", "reload_failed", "saturated")
     with Service(
         "--workers", str(WORKERS * 2), handler=HANDLER, env={BROKEN: str(flag)}, tolerates=tolerates
     ) as service:
@@ -98,7 +98,7 @@ def _refused(service: Service) -> bool:
 def _backed_off(result: Result, effort: Effort, flag: Path) -> None:
     """Every worker dies and none can start: tries on schedule, next to no CPU, and healed when the cause is gone."""
     seconds = 8.0 if effort.short else 40.0
-    tolerates = ("worker_died", "worker_failed")
+    tolerates = ("worker_died", "worker_raised", "worker_failed")
     with Service(
         "--workers", str(WORKERS), handler=HANDLER, env={BROKEN: str(flag)}, tolerates=tolerates
     ) as service:
