@@ -54,9 +54,10 @@ class Workforce:
 
     def interrogate(self, slot: int, reason: str) -> None:
         if child := self.children.get(slot):
-            board = self.accounts.board
-            age_s = (monotonic_ns() - board.slot(slot)[layout.SINCE_NS]) / 1e9
-            self.inquest.open(Case(child, reason, board.peer(slot), age_s), monotonic())
+            words = self.accounts.board.slot(slot)
+            peer = self.accounts.board.peer(slot) if words[layout.STATE] == layout.BUSY else ""
+            age_s = (monotonic_ns() - words[layout.SINCE_NS]) / 1e9
+            self.inquest.open(Case(child, reason, peer, age_s), monotonic())
 
     def weigh(self, now: float) -> m.Weighed | None:
         """The next one in turn, when it is time."""

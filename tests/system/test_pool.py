@@ -1,7 +1,10 @@
 """How many workers there are: growth without waiting, slow shrinking, and what happens at the limit."""
 
+import os
+import signal
 from typing import Any
 
+from procserver.pool import INFANT_S
 from tests.support.server import RunningServer
 
 
@@ -102,10 +105,9 @@ def test_a_quiet_server_never_stalls_when_a_worker_is_told_to_leave() -> None:
 
 
 def test_retirement_under_load_loses_nobody() -> None:
-    """A worker is told to leave every few conversations: each is served whole, or ends between two messages."""
-    banner, answers = b"Welcome!\n", b"Hello,a\nHello,b\n"
-    drained = 0
+    """A worker is told to leave every few conversations: each conversation is served whole all the same."""
     with RunningServer("--workers", "4", framing="line") as server:
+        server.tolerate("saturated")
         server.wait_for_status(lambda s: s["pool"]["idle"] == 4, "all are ready")
         for i in range(300):
             with server.connect() as guest:
@@ -113,14 +115,44 @@ def test_retirement_under_load_loses_nobody() -> None:
                 if i % 4 == 0:
                     crew = pids(server.status())
                     server.tell_to_leave(crew[i // 4 % len(crew)])
-                came = b"".join(iter(lambda: guest.sock.recv(4096), b""))
-            assert came in (banner, banner + answers)
-            if came == banner:
-                drained += 1
-                server.tally.messages -= 3
-        assert drained <= 75
-        server.tally.expect("closed", 300 - drained)
-        server.tally.expect("drained", drained)
+                guest.hear(b"Welcome!\nHello,a\nHello,b\n")
+                guest.hear_the_end()
+        server.tally.expect("closed", 300)
+
+
+def test_a_worker_that_is_told_to_leave_finishes_its_conversation_first() -> None:
+    """However long that takes: only the stop of the whole service ends a conversation between two messages."""
+    with RunningServer("--workers", "2") as server:
+        guest = server.guest()
+        pid = server.worker_of(guest)
+        server.tell_to_leave(pid)
+        other = server.wait_for_status(lambda s: s["pool"]["idle"] == 1, "the other one")["workers"]
+        for _ in range(3):
+            guest.greet(b"still here")
+        guest.leave()
+        found = server.wait_for_status(
+            lambda s: s["pool"]["idle"] == 2 and pid not in pids(s), "it has left, and is replaced"
+        )
+        assert set(pids(found)) & {worker["pid"] for worker in other if worker["pid"] != pid}
+
+
+def test_sixty_four_workers_that_die_in_one_moment() -> None:
+    """SIGCHLD coalesces: all are reaped all the same, and replaced; the log tells of a few."""
+    with RunningServer("--workers", "64") as server:
+        server.announce("worker_died")
+        found = server.wait_for_status(
+            lambda s: s["pool"]["idle"] == 64 and all(w["age_s"] > INFANT_S for w in s["workers"]),
+            "nobody counts as just started",
+        )
+        os.kill(server.pid, signal.SIGSTOP)
+        for pid in pids(found):
+            os.kill(pid, signal.SIGKILL)
+        os.kill(server.pid, signal.SIGCONT)
+        server.wait_for_status(
+            lambda s: s["pool"]["idle"] == 64 and not set(pids(s)) & set(pids(found)), "the pool is whole"
+        )
+        assert not server.zombies()
+        assert 1 <= len(server.events("worker_died")) < 64
 
 
 def pids(status: dict[str, Any]) -> list[int]:

@@ -98,8 +98,11 @@ def test_a_busy_worker_that_is_killed_harms_only_its_client(server: RunningServe
     guest = troubled(server)
     guest.say(b"big 5\n")
     guest.hear(b"\0\0\0\0\0done\n")
-    name = guest.name
-    os.kill(server.worker_of(guest), signal.SIGKILL)
+    name, pid = guest.name, server.worker_of(guest)
+    server.wait_for_status(  # what it has sent it counts a moment later
+        lambda s: next(w["bytes_out"] for w in s["workers"] if w["pid"] == pid) >= 16, "it has counted that"
+    )
+    os.kill(pid, signal.SIGKILL)
     guest.hear_a_cut()
     assert outcome_of(server, name) == "killed:SIGKILL"
     record = next(r for r in server.records() if r["peer"] == name)
