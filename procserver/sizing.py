@@ -84,7 +84,8 @@ class Sizing:
         """Tell worn workers to leave: the idle when successors are ready, the oldest last to be woken; then the busy.
 
         Of the busy a tenth at a time, lest they all end their conversations
-        in one moment. Who takes longer than PACE_S holds up nobody.
+        in one moment. Who takes longer than PACE_S holds up nobody: it counts
+        in a static pool as if it were to stay.
         """
         worn = [entry for entry in crew if entry.worn and entry.life is Life.READY]
         self.paced = False
@@ -93,15 +94,16 @@ class Sizing:
             return []
         idle = [entry for entry in reversed(crew.idle()) if entry.worn]
         busy = [entry for entry in worn if not entry.idle]
+        leaving = [entry for entry in crew if entry.life is Life.LEAVING]
+        lasting = [entry for entry in leaving if now - entry.since >= PACE_S]
         if self.sizes.workers is None:
             idle = idle[: max(0, len(crew.idle()) - self._due(crew))]
         else:
-            here = crew.count(lambda entry: entry.life is Life.READY or entry.busy)
+            here = crew.count(lambda entry: entry.life is Life.READY) + sum(entry.busy for entry in lasting)
             surplus = max(0, here - self.sizes.workers)
             idle, busy = idle[:surplus], busy[: max(0, surplus - len(idle))]
-        just_told = crew.count(lambda entry: entry.life is Life.LEAVING and now - entry.since < PACE_S)
-        self.paced = bool(busy)
-        busy = busy[: max(0, max(1, len(crew) // 10) - just_told)]
+        self.paced = bool(worn)
+        busy = busy[: max(0, max(1, len(crew) // 10) - len(leaving) + len(lasting))]
         return [retire(entry, now) for entry in idle + busy]
 
     def wake_at(self, now: float) -> float:

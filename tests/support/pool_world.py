@@ -12,7 +12,7 @@ from procserver.generations import DRAINING_MAX
 from procserver.layout import BUSY, IDLE, LEAVING, SEEN_STOP, STARTING
 from procserver.messages import Sizes
 from procserver.pool import Pool
-from procserver.sizing import BURST, SHRINK_AFTER_S
+from procserver.sizing import BURST, PACE_S, SHRINK_AFTER_S
 
 Life = Literal["asked", "starting", "idle", "busy"]
 STATES: dict[Life, int] = {"asked": 0, "starting": STARTING, "idle": IDLE, "busy": BUSY}
@@ -36,6 +36,7 @@ class Worker:
     recycled: bool = False
     big: bool = False
     told: bool = False
+    told_at: float = 0.0
     asked_why: bool = False
     killed: str = ""
 
@@ -270,7 +271,10 @@ class World:
         worker, sizes = self.workers[slot], self.pool.sizes
         assert worker.life != "asked"
         if not worker.told and not self.frozen and not worker.asked_why:
-            here = sum(each.may_serve or each.shown == "busy" for each in self.workers.values())
+            here = sum(
+                each.may_serve or (each.shown == "busy" and self.now - each.told_at >= PACE_S)
+                for each in self.workers.values()
+            )
             busy = sum(each.shown == "busy" for each in self.workers.values())
             others = len(self.idle()) - 1
             if not self.worn(worker):
@@ -282,7 +286,8 @@ class World:
             elif worker.shown == "idle" and self.worn(worker):
                 due = min(max(sizes.min_spare, self.ready_before), max(0, sizes.cap - busy))
                 assert others >= due, "never fewer are ready than before, or than there should be"
-        worker.told = True
+        if not worker.told:
+            worker.told, worker.told_at = True, self.now
 
     def kill(self, slot: int, reason: str) -> None:
         worker = self.workers[slot]
