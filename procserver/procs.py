@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import resource  # `wait4` would import it at the first death, which may come when no descriptor is left
 import select
 import signal
 import subprocess
@@ -18,7 +19,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    import resource
     from collections.abc import Iterator
 
 PR_SET_CHILD_SUBREAPER = 36
