@@ -36,6 +36,7 @@ AGAIN = frozenset(
 # Out of descriptors or memory: `accept` fails at once and leaves the queue as it is, so without a pause it would spin.
 LATER = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 PAUSE_S = 0.1
+PAUSES_MAX = 20  # in a row: then it is perhaps this process that has leaked, and a fresh one serves
 READY_MAX = 8  # as many as one wait reports; the default allocates room for 1023
 SIGNALS_MAX = 512
 
@@ -60,13 +61,14 @@ class Acceptor:
         if lifeline >= 0:
             self._watched.append((lifeline, select.EPOLLIN))
         self.turn = 0
+        self.pauses = 0
         # One dictionary a listener: a name remembers its family.
         self._names: list[dict[int, socket.SocketType]] = [{} for _ in listeners]
 
     def accept(self) -> tuple[int, object, int] | None:
         """Descriptor, peer and listener of the next connection, or None. Listeners are tried in rotation.
 
-        OSError: the listener is of no use any more.
+        OSError: the listener is of no use any more, or there is no descriptor for a connection for too long.
         """
         listeners = self.listeners
         count = len(listeners)
@@ -82,9 +84,14 @@ class Acceptor:
                 if error.errno not in LATER:
                     raise
                 self.complain("accept_failed", error)
+                self.pauses += 1
+                if self.pauses > PAUSES_MAX:
+                    raise
                 sleep(PAUSE_S)
                 continue
             self.turn = which + 1
+            if self.pauses:
+                self.pauses = 0
             return fd, peer, which
         return None
 

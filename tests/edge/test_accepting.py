@@ -82,6 +82,22 @@ def test_without_descriptors_or_memory_it_pauses_says_so_and_goes_on(
     assert pauses == [accepting.PAUSE_S]
 
 
+def test_who_has_no_descriptor_for_too_long_is_of_no_use(
+    header: memoryview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its handler may have leaked them all: a successor has its own. A connection in between begins the count anew."""
+    monkeypatch.setattr(accepting, "sleep", bool)
+    out = [OSError(errno.EMFILE, "")] * accepting.PAUSES_MAX
+    accept = acceptor(header, Queue(*out, 7, *out, OSError(errno.EMFILE, "no more"))).accept
+    for _ in range(accepting.PAUSES_MAX):
+        assert accept() is None
+    assert accept() == (7, ("127.0.0.1", 7), 0)
+    for _ in range(accepting.PAUSES_MAX):
+        assert accept() is None
+    with pytest.raises(OSError, match="no more"):
+        accept()
+
+
 @pytest.mark.parametrize("number", [errno.EBADF, errno.EINVAL, errno.ENOTSOCK])
 def test_a_listener_that_is_of_no_use_ends_the_worker(header: memoryview, number: int) -> None:
     with pytest.raises(OSError, match=str(number)):
