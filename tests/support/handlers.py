@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -81,6 +82,11 @@ def _wrong_type(conn: Connection, _: str) -> None:
     conn.send("text")  # type: ignore[arg-type]
 
 
+def _leak(conn: Connection, _: str) -> None:
+    """As if all descriptors had been leaked: even that of this conversation will not be had again."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (conn.socket.fileno(), 4096))
+
+
 def _close_fd(conn: Connection, _: str) -> None:
     os.close(conn.socket.fileno())
 
@@ -100,4 +106,5 @@ TROUBLES = {
     "big": _big,
     "text": _wrong_type,
     "close": _close_fd,
+    "leak": _leak,
 }

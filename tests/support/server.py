@@ -72,6 +72,7 @@ class RunningServer:
         self.guests: list[Guest] = []
         self.announced: set[str] = set()
         self.tolerated: set[str] = set()
+        self.crash = ""
         self.code = 0
         self.last_line = "stopped by SIGTERM"
         self.mark = secrets.token_hex(8)
@@ -260,6 +261,10 @@ class RunningServer:
         """These may be logged, or not: it is not for the test to decide."""
         self.tolerated.update(events)
 
+    def announce_crash(self, error: str) -> None:
+        """It will end by this error of its own, whose traceback is the end of the log."""
+        self.code, self.crash = 1, error
+
     def log_text(self) -> str:
         return (self.folder / "stderr").read_text(errors="replace")
 
@@ -280,6 +285,11 @@ class RunningServer:
         wait_until(lambda: text in self.log_text(), f"{text!r} in the log")
 
     def check_log(self) -> None:
+        if self.crash:
+            lines = self.log_text().splitlines()
+            assert "Traceback (most recent call last):" in lines
+            assert lines[-1].startswith(self.crash)
+            return
         events = self.events()
         if self.last_line:
             bye = events.pop()

@@ -1,6 +1,7 @@
 """What goes wrong around the workers: the template, the observer, the supervisor, the places where logs go."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,8 +12,11 @@ import pytest
 
 from procserver.addresses import parse_address
 from tests.support.clients import Guest
+from tests.support.injection import MISSING, failing
 from tests.support.server import RunningServer, command
 from tests.support.wait import PATIENCE_S, read_to_end, wait_until
+
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason=MISSING)
 
 
 def test_a_template_that_is_killed_is_replaced_and_growth_goes_on() -> None:
@@ -179,3 +183,52 @@ def test_a_second_server_on_the_port_harms_nobody() -> None:
         assert "in use" in last
         assert parse_address(server.address).port == server.port
         server.guest().leave()
+
+
+def test_a_supervisor_that_is_killed_while_it_grows_leaves_nobody_behind() -> None:
+    """Some are just being born: they find out that nobody supervises them, before or after they are ready."""
+    with RunningServer("--min-spare", "8", "--max-spare", "64", "--graceful-timeout", "1s") as server:
+        guests = [server.connect() for _ in range(24)]
+        server.kill_supervisor()
+        wait_until(lambda: not server.processes(), "everything is gone", 5.0)
+        for guest in guests:
+            guest.close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", server.port)).close()
+        records = server.records()  # of those who were accepted, who may have been none
+        server.tally.connections = len(records)
+
+
+@needs_strace
+def test_a_bug_of_the_supervisor_s_costs_a_log_line() -> None:
+    """A call that fails where none is expected: it is told of, and the next turn goes on."""
+    with RunningServer("--workers", "2") as server:
+        server.announce("supervisor_failed")
+        guest = server.guest()
+        with failing(server.pid, "getsockopt", "ENOBUFS:when=1"):
+            (event,) = server.wait_for_event("supervisor_failed")
+            assert event["error"] == "OSError"
+            assert event["frames"]
+        guest.greet(b"as if nothing had been")
+        server.tell_to_leave(server.worker_of(guest))
+        guest.leave()
+        server.wait_for_status(lambda s: s["pool"]["idle"] == 2, "it supervises")
+
+
+@needs_strace
+def test_a_bug_that_comes_back_at_every_turn_ends_the_service_in_order() -> None:
+    """Workers are let go as if it had been killed: conversations are drained, nobody is left."""
+    with RunningServer("--workers", "2", "--graceful-timeout", "2s") as server:
+        guest = server.guest()
+        guest.greet(b"before")
+
+        def ended() -> bool:
+            server.process.send_signal(signal.SIGCHLD)  # a turn for nothing
+            return server.process.poll() is not None
+
+        with failing(server.pid, "getsockopt", "ENOBUFS"):
+            wait_until(ended, "it gives up")
+            guest.hear_the_end()
+        wait_until(lambda: not server.processes(), "nobody is left", 5.0)
+        server.tally.expect("drained")
+        server.announce_crash("OSError")

@@ -1,6 +1,8 @@
 """What an operator is told of a running server, by the control socket and by the command."""
 
 import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +164,21 @@ def test_processes_have_names_and_the_supervisor_is_everybody_s_parent() -> None
 
         # The middle process lets go of its barrier a moment before the kernel gives its children away.
         wait_until(lambda: parents() == {server.pid}, "the supervisor has adopted them all")
+
+
+def test_a_flood_of_questions_and_slow_askers_disturb_nobody() -> None:
+    """Whoever asks and does not read, or does not ask to the end, keeps neither clients nor other operators waiting."""
+    with RunningServer("--workers", "2") as server:
+        guest = server.guest()
+        idlers = [socket.socket(socket.AF_UNIX) for _ in range(8)]
+        for number, idler in enumerate(idlers):
+            idler.connect(str(server.control))
+            idler.sendall(b'{"command": "status"}\n' if number % 2 else b'{"command"')
+        with ThreadPoolExecutor(4) as operators:
+            answers = [operators.submit(server.status) for _ in range(100)]
+            for _ in range(50):
+                guest.greet(b"in between")
+            assert all(answer.result()["supervisor"]["state"] == "serving" for answer in answers)
+        for idler in idlers:
+            idler.close()
+        guest.leave()

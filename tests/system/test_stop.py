@@ -1,12 +1,20 @@
 """How a service ends: whom it waits for, whom it drains, whom it cuts, and what it then says."""
 
+import json
+import os
 import signal
 import socket
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.support.server import RunningServer
-from tests.support.wait import PATIENCE_S, wait_until
+from tests.stress.client import Fate
+from tests.stress.crowd import Crowd
+from tests.support.changing import ChangingServer
+from tests.support.clients import Guest
+from tests.support.server import RunningServer, command, run_to_end
+from tests.support.wait import PATIENCE_S, read_to_end, wait_until
 
 TROUBLE = "tests.support.handlers:trouble"
 
@@ -127,8 +135,8 @@ def test_a_storm_of_terms_is_one_orderly_stop() -> None:
             lambda s: "handler" in {w["stage"] for w in s["workers"]}, "it works on the answer"
         )
         for _ in range(100):
-            server.process.send_signal(signal.SIGTERM)
-            server.process.send_signal(signal.SIGCHLD)
+            for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
+                server.process.send_signal(number)
         guest.hear(b"Hello,slow")
         guest.hear_the_end()
         server.process.wait(PATIENCE_S)
@@ -178,3 +186,131 @@ def test_clients_that_never_speak_do_not_delay_a_stop() -> None:
             guest.hear_the_end()
         server.process.wait(PATIENCE_S)
         server.tally.expect("drained", 21)
+
+
+def queue_up(server: RunningServer, count: int) -> list[Guest]:
+    """So many guests wait behind one that keeps the only worker busy."""
+    first = server.guest()
+    first.say(b"busy")
+    server.wait_for_stage("handler")
+    waiting = [server.connect() for _ in range(count)]
+    server.wait_for_status(lambda s: s["queue"]["depth"] == count, f"{count} wait")
+    server.tolerate("saturated")
+    return [first, *waiting]
+
+
+def test_who_still_waits_at_graceful_timeout_is_told_why_not() -> None:
+    """Nobody could serve them: they are refused in the protocol's words, and counted."""
+    with RunningServer("--workers", "1", "--delay", "60s", "--graceful-timeout", "500ms") as server:
+        first, *waiting = queue_up(server, 3)
+        server.announce("worker_died", code=3, last_line="stopped by SIGTERM; 1 conversations were cut")
+        server.process.terminate()
+        for guest in waiting:
+            guest.hear(b"Error,the service is stopping\n")
+            guest.hear_the_end()
+        first.hear_a_cut()
+        server.process.wait(PATIENCE_S)
+        server.tally.expect("refused", 3)
+        server.tally.expect("killed:SIGKILL")
+
+
+def test_a_quick_stop_refuses_who_waits() -> None:
+    """The conversation may finish within the second; whoever comes after it is not served any more."""
+    with RunningServer("--workers", "1", "--delay", "300ms") as server:
+        first, *waiting = queue_up(server, 3)
+        server.announce(last_line="stopped by SIGINT")
+        server.process.send_signal(signal.SIGINT)
+        first.hear(b"Hello,busy")
+        first.hear_the_end()
+        for guest in waiting:
+            guest.hear(b"Error,the service is stopping\n")
+            guest.hear_the_end()
+        server.process.wait(PATIENCE_S)
+        server.tally.expect("refused", 3)
+        server.tally.expect("drained")
+
+
+def test_the_stop_command_returns_when_the_server_is_gone() -> None:
+    with RunningServer("--delay", "300ms") as server:
+        guest = server.guest()
+        guest.say(b"slow")
+        server.wait_for_stage("handler")
+        server.announce(last_line="stopped by an operator")
+        done = run_to_end("stop", "--control", str(server.control))
+        assert (done.stdout, done.stderr, done.returncode) == ("stopped by an operator\n", "", 0)
+        guest.hear(b"Hello,slow")
+        guest.hear_the_end()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", server.port)).close()
+        assert not server.control.exists()
+        server.process.wait(1.0)
+
+
+def test_stop_now_gives_a_second_and_tells_what_was_cut() -> None:
+    """The command ends as the server does."""
+    with RunningServer("--delay", "60s") as server:
+        guest = server.guest()
+        guest.say(b"slow")
+        server.wait_for_stage("handler")
+        server.announce("worker_died", code=3, last_line="stopped by an operator; 1 conversations were cut")
+        done = run_to_end("stop", "--now", "--json", "--control", str(server.control))
+        assert done.returncode == 3
+        assert json.loads(done.stdout) == {"ok": False, "text": server.last_line, "exit_code": 3}
+        guest.hear_a_cut()
+        server.process.wait(PATIENCE_S)
+
+
+def test_everybody_who_asked_for_the_stop_is_answered() -> None:
+    """A second one makes it faster; both are told how it ended."""
+    with ChangingServer("--graceful-timeout", "60s") as server:
+        server.write_code("def handle(conn):\n    conn.send(b'one\\n')\n    conn.sleep(60)\n")
+        assert server.order("reload").returncode == 0
+        guest = server.meet("one")
+        server.announce("stop_hastened", "worker_died", code=3)
+        server.announce(last_line="stopped by an operator; 1 conversations were cut")
+        with server.ordering("stop") as patient:
+            server.wait_for_event("stopping")
+            hasty = server.order("stop", "--now")
+        guest.hear_a_cut()
+        assert patient.returncode == hasty.returncode == 3
+        assert patient.stdout == hasty.stdout
+
+
+@pytest.mark.parametrize("flags", [("--workers", "2"), ("--min-spare", "1", "--max-spare", "4")])
+def test_a_stop_under_looping_clients_loses_nobody(flags: tuple[str, ...]) -> None:
+    """Each is served, ended between two messages, or refused: nobody is accepted and not greeted."""
+    with RunningServer(*flags) as server:
+        server.tolerate("saturated")
+        with Crowd(server.port, 6, seed=2, leaves_after=(Fate.REFUSED, 1)) as crowd:
+            server.wait_for_status(lambda _: crowd.talks > 50, "they talk")
+            server.process.terminate()
+            server.process.wait(PATIENCE_S)
+            counts = crowd.see_off()
+        assert counts.refused == 6
+        assert (counts.reset, counts.cut, counts.hung, counts.wrong) == (0, 0, 0, 0)
+        # Who says farewell just as it is drained hears what it expects, the end.
+        assert counts.ended <= [record["outcome"] for record in server.records()].count("drained")
+        server.tally.connections = counts.greeted
+        server.tally.messages = sum(record["messages"] for record in server.records())
+
+
+def test_a_terminal_that_is_closed_stops_the_server_that_was_started_in_it(tmp_path: Path) -> None:
+    """While it is there, HUP is a reload; when the window is closed, the kernel sends HUP, and that is a stop."""
+    terminal, theirs = os.openpty()
+    ready, its = os.pipe()
+    control, log = tmp_path / "control.sock", tmp_path / "log"
+    serve = command("serve", "--bind", "127.0.0.1:0", "--control", str(control), "--ready-fd", str(its))
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            ["setsid", "--ctty", *serve], stdin=theirs, stdout=output, stderr=output, pass_fds=(its,)
+        )
+    with server:
+        os.close(its)
+        os.close(theirs)
+        read_to_end(ready, "the server is ready")
+        os.close(ready)
+        server.send_signal(signal.SIGHUP)
+        wait_until(lambda: "reloaded" in log.read_text(), "it is reloaded")
+        os.close(terminal)
+        assert server.wait(PATIENCE_S) == 0
+    assert "stopped: the terminal was closed (exit code 0)" in log.read_text()

@@ -1,0 +1,54 @@
+"""System calls that fail on demand, in one process, by `strace -e inject`; limits that are set from outside."""
+
+import itertools
+import os
+import resource
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.wait import PATIENCE_S, wait_until
+
+MISSING = "strace is not installed (Debian: apt-get install strace)"
+FORKS = "clone,clone3,fork,vfork"
+
+
+@contextmanager
+def failing(pid: int, calls: str, error: str) -> Iterator[None]:
+    """These system calls of this process, but not of its children, fail with this error."""
+    with tempfile.TemporaryDirectory(prefix="procserver-inject-") as folder:
+        said = Path(folder) / "said"
+        with said.open("wb") as stderr:
+            tracer = subprocess.Popen(
+                ["strace", "-o", os.devnull, "-e", f"inject={calls}:error={error}", "-p", str(pid)],
+                stdin=subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=stderr,
+                env=os.environ | {"LC_ALL": "C"},
+                start_new_session=True,
+            )
+        try:
+            wait_until(
+                lambda: " attached" in said.read_text() or tracer.poll() is not None, "strace is attached"
+            )
+            assert tracer.poll() is None, f"strace: {said.read_text().strip()}"
+            yield
+        finally:
+            tracer.send_signal(signal.SIGINT)
+            tracer.wait(PATIENCE_S)
+
+
+@contextmanager
+def without_descriptors(pid: int) -> Iterator[None]:
+    """This process can open nothing more: the lowest number that is free is above its limit."""
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    taken = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    lowest_free = next(number for number in itertools.count() if number not in taken)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
