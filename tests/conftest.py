@@ -1,6 +1,7 @@
 """What holds for every test: no setting leaks in, no process leaks out."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -11,6 +12,9 @@ from tests.support.leftovers import end_leftovers, mark_this_run, processes_of_t
 mark_this_run()
 for name in [name for name in os.environ if name.startswith("PROCSERVER_")]:
     del os.environ[name]  # the developer's own, for a server of theirs
+
+# A shell starts what goes to the background with SIGINT ignored, and every server and command here would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A slow machine is no failure; what CI finds, it finds again.
 hypothesis.settings.register_profile("procserver", deadline=None, derandomize="CI" in os.environ)
