@@ -23,7 +23,7 @@ from loadtest.settings import RunSettings
 from loadtest.thresholds import Threshold
 from procserver.resources import host_usage
 
-__all__ = ["Show", "run"]
+__all__ = ["Show", "run", "run_on", "service_of"]
 
 Show = Callable[[dict[str, Any]], None]
 
@@ -38,19 +38,28 @@ def run(settings: RunSettings, thresholds: list[Threshold], folder: Path, show: 
 
     ServiceError, GeneratorError: the run could not be made; logs are in the folder.
     """
-    log_path = str(folder / "server.log")
-    if settings.serve is not None:
-        service_of = started(settings.serve, settings.framing, log_path)
-    else:
-        assert settings.host is not None
-        service_of = attached(settings.host, settings.control, settings.pid)
-    with service_of as service:
+    with service_of(settings, folder) as service:
         show(
             {"stage": f"{'started' if settings.serve is not None else 'found'} the server at {service.host}"}
         )
         observed = _drive(settings, service, folder, show)
     show({"stage": "writing the report"})
     return _write(settings, thresholds, service, observed, folder)
+
+
+def run_on(
+    service: Service, settings: RunSettings, thresholds: list[Threshold], folder: Path, show: Show
+) -> dict[str, Any]:
+    """As `run`, against a service that stands already and stays: several runs against one server."""
+    return _write(settings, thresholds, service, _drive(settings, service, folder, show), folder)
+
+
+def service_of(settings: RunSettings, folder: Path) -> contextlib.AbstractContextManager[Service]:
+    """The service that the settings name, started for the body if they say so; its log is in `folder`."""
+    if settings.serve is not None:
+        return started(settings.serve, settings.framing, str(folder / "server.log"))
+    assert settings.host is not None
+    return attached(settings.host, settings.control, settings.pid)
 
 
 def _drive(settings: RunSettings, service: Service, folder: Path, show: Show) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shlex
 import shutil
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from loadtest.target import parse_host
 from procserver import controlclient
 from procserver.errors import ProcserverError
 
-__all__ = ["Service", "ServiceError", "attached", "serve_args", "started"]
+__all__ = ["Service", "ServiceError", "attached", "option_value", "started"]
 
 READY_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0  # every connection of ours is closed by then: what still goes on is a handler's own
@@ -55,9 +54,13 @@ class Service:
             self.exit_code = stop(self.process, STOP_TIMEOUT_S, quick_timeout_s=QUICK_STOP_TIMEOUT_S)
 
 
-def serve_args(text: str) -> list[str]:
-    """The arguments in `--serve "ARGS"`; ValueError if its quotes do not close."""
-    return shlex.split(text)
+def option_value(args: list[str], *names: str) -> str | None:
+    """The value of an option among a server's arguments, written `--name value` or `--name=value`."""
+    for i, arg in enumerate(args):
+        name, equals, value = arg.partition("=")
+        if name in names:
+            return value if equals else (args[i + 1] if i + 1 < len(args) else "")
+    return None
 
 
 @contextlib.contextmanager
@@ -65,14 +68,14 @@ def started(args: list[str], framing: str, log_path: str) -> Iterator[Service]:
     """A procserver of this interpreter on a free port of loopback, unless `args` bind it elsewhere."""
     # A UNIX socket's path has 107 bytes at most: the folder of results may be deeper than that.
     folder = tempfile.mkdtemp(prefix="loadtest-")
-    control = _option(args, "--control") or os.path.join(folder, "control")
+    control = option_value(args, "--control") or os.path.join(folder, "control")
     ready, ready_writer = os.pipe()
     command = [sys.executable, "-m", "procserver", "serve", *args, "--ready-fd", str(ready_writer)]
-    if not _option(args, "--bind", "-b"):
+    if not option_value(args, "--bind", "-b"):
         command += ["--bind", "127.0.0.1:0"]
-    if not _option(args, "--framing"):
+    if not option_value(args, "--framing"):
         command += ["--framing", framing]
-    if not _option(args, "--control"):
+    if not option_value(args, "--control"):
         command += ["--control", control]
     try:
         with open(log_path, "wb") as log:
@@ -109,15 +112,6 @@ def _host_when_ready(ready: int, log_path: str) -> str:
         raise ServiceError(f"the server {why}: {_last_line(log_path)}")
     first = line.decode().removeprefix("listening on ").split(", ")[0]
     return f"tcp://{first.replace('0.0.0.0:', '127.0.0.1:', 1)}"
-
-
-def _option(args: list[str], *names: str) -> str | None:
-    """The value of an option in `args`, written `--name value` or `--name=value`."""
-    for i, arg in enumerate(args):
-        name, equals, value = arg.partition("=")
-        if name in names:
-            return value if equals else (args[i + 1] if i + 1 < len(args) else "")
-    return None
 
 
 def _last_line(path: str) -> str:

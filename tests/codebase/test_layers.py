@@ -13,7 +13,13 @@ LINT = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-
 
 # Which rooms may import what is not the standard library; a package's name ends in a slash.
 ROOMS_OF = {
-    "click": ("procserver/__main__.py", "procserver/cli/", "loadtest/commands.py"),
+    "click": (
+        "procserver/__main__.py",
+        "procserver/cli/",
+        "loadtest/arguments.py",
+        "loadtest/commands.py",
+        "loadtest/answers/",
+    ),
     "h11": ("procserver/fetch.py",),
     "locust": ("loadtest/",),
     "psutil": ("procserver/resources.py",),

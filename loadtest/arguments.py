@@ -1,0 +1,167 @@
+"""What the commands that make runs have in common: the service, the talk, what must hold, where results go."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from loadtest.generator import USERS
+from loadtest.options import FRAMINGS
+from loadtest.service import option_value
+from loadtest.settings import RunSettings
+from loadtest.thresholds import Threshold, parse_threshold
+from loadtest.units import parse_duration_s
+from procserver.errors import ConfigError
+
+__all__ = [
+    "Duration",
+    "fail",
+    "result_options",
+    "results_folder",
+    "serve_args",
+    "service_options",
+    "settings_of",
+    "talk_options",
+]
+
+DEFAULT_THRESHOLD = "errors=0"
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Duration(click.ParamType[float]):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_duration_s(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def service_options(command: Command) -> Command:
+    """`--serve`, or `--host` with what is known of its processes."""
+    return _all(
+        command,
+        click.option(
+            "--serve", metavar="ARGS", help='Start a procserver for it: --serve "--workers 8 --delay 0.01".'
+        ),
+        click.option("--host", metavar="tcp://HOST:PORT", help="Load a service that runs already."),
+        click.option(
+            "--control", metavar="PATH", help="With --host: its control socket, to follow and reconcile it."
+        ),
+        click.option("--pid", type=int, metavar="PID", help="With --host: its process, to follow it."),
+    )
+
+
+def talk_options(command: Command) -> Command:
+    """What each connection says, and the processes that say it."""
+    return _all(
+        command,
+        click.option(
+            "--user",
+            type=click.Choice(sorted(USERS)),
+            default="greeting",
+            show_default=True,
+            help="greeting: hold a connection and talk; connect: a connection for each greeting.",
+        ),
+        click.option("--framing", type=click.Choice(FRAMINGS), help="[default: what --serve says, else raw]"),
+        click.option(
+            "--name-length", type=int, default=16, show_default=True, help="Bytes in each name that is sent."
+        ),
+        click.option(
+            "--request-timeout",
+            type=Duration(),
+            default="10s",
+            show_default=True,
+            help="Longer is a failure.",
+        ),
+        click.option("--processes", type=int, default=1, show_default=True, help="Of the generator."),
+    )
+
+
+def result_options(default_threshold: str = DEFAULT_THRESHOLD) -> Callable[[Command], Command]:
+    """What must hold, and where the results go."""
+
+    def decorate(command: Command) -> Command:
+        return _all(
+            command,
+            click.option(
+                "--threshold",
+                "thresholds",
+                multiple=True,
+                metavar="EXPR",
+                help=f"message.p99<5ms, errors<0.1% ...; repeatable.  [default: {default_threshold}]",
+            ),
+            click.option(
+                "--results", metavar="DIR", help="A new or empty folder.  [default: results/DATE-TIME]"
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON."),
+        )
+
+    return decorate
+
+
+def settings_of(options: dict[str, Any]) -> tuple[RunSettings, list[Threshold]]:
+    """The checked settings in a command's options, which are used up; ConfigError names option and reason."""
+    expressions = list(options.pop("thresholds")) or [DEFAULT_THRESHOLD]
+    args = serve_args(options.pop("serve"))
+    framing = options.pop("framing")
+    served = option_value(args or [], "--framing")
+    if framing and served and framing != served:
+        raise ConfigError(f"--framing {framing}: but the server is told --framing {served}")
+    settings = RunSettings(
+        serve=args,
+        framing=framing or served or "raw",
+        pacing_s=options.pop("pacing"),
+        request_timeout_s=options.pop("request_timeout"),
+        warmup_s=options.pop("warmup"),
+        duration_s=options.pop("duration"),
+        thresholds=expressions,
+        **options,
+    )
+    settings.check()
+    try:
+        return settings, [parse_threshold(expression, settings.user) for expression in expressions]
+    except ValueError as error:
+        raise ConfigError(f"--threshold {error}") from None
+
+
+def serve_args(serve: str | None) -> list[str] | None:
+    """The words of `--serve`; ConfigError if its quotes do not close."""
+    try:
+        return shlex.split(serve) if serve is not None else None
+    except ValueError as error:
+        raise ConfigError(f"--serve {serve!r}: {error}") from None
+
+
+def results_folder(results: str | None) -> Path:
+    """The folder of results, made if need be; ConfigError if something is in it."""
+    folder = (
+        Path(results) if results else Path("results") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise ConfigError(f"--results {str(folder)!r}: it is not empty; each run has a folder of its own")
+    except OSError as error:
+        raise ConfigError(f"--results {str(folder)!r}: {error.strerror}") from None
+    return folder
+
+
+def fail(text: str, code: int) -> NoReturn:
+    print(f"loadtest: {text}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _all(command: Command, *options: Callable[[Command], Command]) -> Command:
+    """The options in the order in which `--help` shall show them."""
+    for option in reversed(options):
+        command = option(command)
+    return command
