@@ -1,0 +1,86 @@
+"""Trials: the runs of one answer, one after another, each in a folder of its own, and how long they may still take."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from loadtest.progress import CLEAR_LINE, Progress
+from loadtest.run import run, run_on
+from loadtest.service import Service
+from loadtest.settings import RunSettings
+from loadtest.thresholds import Threshold
+from loadtest.units import format_duration
+
+__all__ = ["Trials"]
+
+OVERHEAD_S = 4.0  # of a trial beyond warm-up and duration, until one has been timed
+
+
+class Trials:
+    """Makes trials; `left` is how many are still to come, the present one included, as far as its owner knows."""
+
+    def __init__(self, folder: Path, stream: TextIO, left: int) -> None:
+        self.folder = folder
+        self.stream = stream
+        self.live = stream.isatty()
+        self.left = left
+        self.made = 0
+        self.loaded_s = self.spent_s = 0.0
+
+    def make(
+        self,
+        name: str,
+        title: str,
+        settings: RunSettings,
+        thresholds: list[Threshold],
+        service: Service | None = None,
+    ) -> dict[str, Any]:
+        """One run in the folder `name`, against `service` or one of its own; its document.
+
+        KeyboardInterrupt if the run was interrupted: its folder is complete all the same.
+        """
+        folder = self.folder / name
+        folder.mkdir()
+        progress = Progress(self.stream, settings)
+        head = f"{title}, {self.outlook(settings)}"
+
+        def show(event: dict[str, Any]) -> None:
+            if self.live and "stage" not in event:
+                self._rewrite(f"{head}: {progress.line(event)}")
+
+        if self.live:
+            self._rewrite(f"{head}: starting")
+        began = time.monotonic()
+        if service is None:
+            document = run(settings, thresholds, folder, show)
+        else:
+            document = run_on(service, settings, thresholds, folder, show)
+        self.spent_s += time.monotonic() - began
+        self.loaded_s += settings.warmup_s + settings.duration_s
+        self.made += 1
+        self.left = max(0, self.left - 1)
+        if document["interrupted"]:
+            raise KeyboardInterrupt
+        return document
+
+    def tell(self, line: str) -> None:
+        """A line that stays."""
+        self.stream.write(f"{CLEAR_LINE if self.live else ''}{line}\n")
+        self.stream.flush()
+
+    def close(self) -> None:
+        if self.live:
+            self.stream.write(CLEAR_LINE)
+            self.stream.flush()
+
+    def outlook(self, settings: RunSettings) -> str:
+        """How many trials this may still take, and how long, if the others are like this one."""
+        overhead_s = (self.spent_s - self.loaded_s) / self.made if self.made else OVERHEAD_S
+        left_s = self.left * (settings.warmup_s + settings.duration_s + overhead_s)
+        return f"about {format_duration(round(left_s))} left in all"
+
+    def _rewrite(self, line: str) -> None:
+        columns = os.get_terminal_size(self.stream.fileno()).columns
+        self.stream.write(CLEAR_LINE + line[: columns - 1])
+        self.stream.flush()
