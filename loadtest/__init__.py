@@ -5,7 +5,7 @@
 
 The rooms, from the top:
 
-    commands, progress    the command line, and what it says
+    commands, arguments, progress    the command line, and what it says
     run                   one run, end to end
     report, charts        the page
     verdict, thresholds   may it be believed, and is it good enough        pure
@@ -14,5 +14,5 @@ The rooms, from the top:
     tracker               follows the server's processes; one of its own
     tcp_user, users, tcp  what runs inside Locust, on `deadlines`, `bookkeeping`, `precision`, `options`
     books                 counts and histograms                            pure
-    settings, target, units
+    settings, scenarios, target, units
 """

@@ -10,7 +10,8 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from loadtest.generator import USERS
-from loadtest.options import FRAMINGS
+from loadtest.options import ARRIVALS, CONNECT_RATE_DEFAULT, FRAMINGS, PACING_DEFAULT
+from loadtest.scenarios import SCENARIOS
 from loadtest.service import option_value
 from loadtest.settings import RunSettings
 from loadtest.thresholds import Threshold, parse_threshold
@@ -20,6 +21,7 @@ from procserver.errors import ConfigError
 __all__ = [
     "Duration",
     "fail",
+    "load_options",
     "result_options",
     "results_folder",
     "serve_args",
@@ -86,6 +88,47 @@ def talk_options(command: Command) -> Command:
     )
 
 
+def load_options(command: Command) -> Command:
+    """How many connections, how often each or all of them ask, and for how long."""
+    return _all(
+        command,
+        _shown("--connections", type=int, default=50, help="Users, each with one connection at a time."),
+        click.option(
+            "--connect-rate",
+            type=float,
+            metavar="N",
+            help="Connections made per second.  [default: half of the warm-up suffices, "
+            f"at most {CONNECT_RATE_DEFAULT:g}]",
+        ),
+        click.option(
+            "--rate",
+            type=float,
+            metavar="R",
+            help="Open loop: arrivals per second, on a schedule that waits for nobody.",
+        ),
+        _shown(
+            "--arrivals", type=click.Choice(ARRIVALS), default=ARRIVALS[0], help="With --rate: their spacing."
+        ),
+        click.option(
+            "--pacing",
+            type=Duration(),
+            help="Closed loop: from the start of one request of a user to the start of its next; "
+            f"0: as fast as it is answered.  [default: {PACING_DEFAULT}]",
+        ),
+        _shown(
+            "--scenario",
+            type=click.Choice(sorted(SCENARIOS)),
+            default="steady",
+            help="; ".join(f"{name}: {scenario.text}" for name, scenario in SCENARIOS.items()) + ".",
+        ),
+        _shown("--seed", type=int, default=1, help="The same seed plans the same arrivals."),
+        click.option(
+            "--duration", type=Duration(), help="How long is measured.  [default: 20s; soak: 10 minutes]"
+        ),
+        _shown("--warmup", type=Duration(), default="2s", help="Before that; counted apart."),
+    )
+
+
 def result_options(default_threshold: str = DEFAULT_THRESHOLD) -> Callable[[Command], Command]:
     """What must hold, and where the results go."""
 
@@ -116,13 +159,18 @@ def settings_of(options: dict[str, Any]) -> tuple[RunSettings, list[Threshold]]:
     served = option_value(args or [], "--framing")
     if framing and served and framing != served:
         raise ConfigError(f"--framing {framing}: but the server is told --framing {served}")
+    pacing_s, duration_s = options.pop("pacing"), options.pop("duration")
+    if options.get("rate") is not None and pacing_s is not None:
+        raise ConfigError(f"--pacing {pacing_s:g}s: with --rate it is the schedule that says when")
+    if duration_s is None:
+        duration_s = SCENARIOS[options.get("scenario", "steady")].duration_s
     settings = RunSettings(
         serve=args,
         framing=framing or served or "raw",
-        pacing_s=options.pop("pacing"),
+        pacing_s=parse_duration_s(PACING_DEFAULT) if pacing_s is None else pacing_s,
         request_timeout_s=options.pop("request_timeout"),
         warmup_s=options.pop("warmup"),
-        duration_s=options.pop("duration"),
+        duration_s=duration_s,
         thresholds=expressions,
         **options,
     )
@@ -158,6 +206,10 @@ def results_folder(results: str | None) -> Path:
 def fail(text: str, code: int) -> NoReturn:
     print(f"loadtest: {text}", file=sys.stderr)
     sys.exit(code)
+
+
+def _shown(*names: str, **settings: Any) -> Callable[[Any], Any]:
+    return click.option(*names, show_default=True, **settings)
 
 
 def _all(command: Command, *options: Callable[[Command], Command]) -> Command:

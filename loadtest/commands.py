@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from loadtest.arguments import (
-    Duration,
     fail,
+    load_options,
     result_options,
     results_folder,
     service_options,
@@ -24,6 +24,7 @@ __all__ = ["main"]
 EXAMPLES = """\b
 Examples:
   python -m loadtest run --serve "" --connections 100
+  python -m loadtest run --serve "--workers 100" --connections 100 --rate 1000 --threshold "message.p99<5ms"
   python -m loadtest run --host tcp://127.0.0.1:9999 --user connect --threshold "connect.p99<20ms"
 """
 
@@ -36,27 +37,13 @@ def main() -> None:
 @main.command(epilog=EXAMPLES)
 @service_options
 @talk_options
-@click.option(
-    "--connections",
-    type=int,
-    default=50,
-    show_default=True,
-    help="Users, each with one connection at a time.",
-)
-@click.option(
-    "--pacing",
-    type=Duration(),
-    default="100ms",
-    show_default=True,
-    help="From the start of one request of a user to the start of its next; 0: as fast as it is answered.",
-)
-@click.option("--duration", type=Duration(), default="20s", show_default=True, help="How long is measured.")
-@click.option(
-    "--warmup", type=Duration(), default="2s", show_default=True, help="Before that; counted apart."
-)
+@load_options
 @result_options()
 def run(**options: Any) -> None:
-    """Make one closed-loop run and leave a folder of results with a report.
+    """Make one run and leave a folder of results with a report.
+
+    Without --rate the loop is closed: a user asks again when it was answered. With it the loop is open: arrivals
+    come as planned, and their latency counts from the plan.
 
     Exit code: 0 pass, 3 a threshold failed, 4 the run is invalid, 2 usage, 1 the run could not be made.
     """

@@ -48,12 +48,10 @@ class Generator:
         command += ["--headless", "--only-summary", "--host", host, "--stop-timeout", f"{STOP_TIMEOUT_S}s"]
         command += ["--users", str(settings.connections), "--spawn-rate", str(settings.connections)]
         command += ["--framing", settings.framing, "--name-length", str(settings.name_length)]
-        command += [
-            "--pacing",
-            f"{settings.pacing_s}s",
-            "--request-timeout",
-            f"{settings.request_timeout_s}s",
-        ]
+        command += ["--pacing", f"{settings.pacing_s}s", "--connect-rate", str(settings.connects_per_s)]
+        command += ["--rate", str(settings.rate or 0), "--arrivals", settings.arrivals]
+        command += ["--scenario", settings.scenario, "--seed", str(settings.seed)]
+        command += ["--request-timeout", f"{settings.request_timeout_s}s"]
         command += ["--warmup", f"{settings.warmup_s}s", "--measure", f"{settings.duration_s}s"]
         command += ["--account", self.account_path, "--progress-fd", str(progress_fd)]
         if settings.processes > 1:

@@ -1,14 +1,26 @@
 """The options that these users add to Locust's own, on its command line and in its web form."""
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 from loadtest.units import parse_duration_s
 
-__all__ = ["FRAMINGS", "NAME_LENGTH_MAX", "PACING_DEFAULT", "add_options"]
+__all__ = [
+    "ARRIVALS",
+    "CONNECT_RATE_DEFAULT",
+    "FRAMINGS",
+    "NAME_LENGTH_MAX",
+    "PACING_DEFAULT",
+    "RATE_MAX",
+    "add_options",
+]
 
 FRAMINGS = ("raw", "line")
+ARRIVALS = ("constant", "poisson")
 NAME_LENGTH_MAX = 1024  # the greeting's greatest message; in raw framing one `recv` of the server's
+RATE_MAX = 1_000_000.0
+CONNECT_RATE_DEFAULT = 500.0  # an elastic pool that is to grow for them, forks some thousands a second
 # Ten messages a second per connection: a load that one generator process can carry with hundreds of users
 # without its own queueing becoming the latency that it reports.
 PACING_DEFAULT = "100ms"
@@ -19,36 +31,69 @@ def add_options(parser: Any) -> None:
     add("--framing", choices=FRAMINGS, default="raw", help="How messages are told apart: raw or line.")
     add(
         "--name-length",
-        type=_name_length,
+        type=_within(int, 1, NAME_LENGTH_MAX, "bytes"),
         default=16,
         help=f"Bytes in each name that is sent, 1 to {NAME_LENGTH_MAX}.",
     )
     add(
+        "--rate",
+        type=_within(float, 0, RATE_MAX, "per second"),
+        default=0.0,
+        help="Arrivals per second over all processes, on a schedule that waits for nobody; 0: a closed loop.",
+    )
+    add("--arrivals", choices=ARRIVALS, default=ARRIVALS[0], help="Evenly spaced, or by chance (Poisson).")
+    add(
         "--pacing",
         type=_duration_s,
         default=PACING_DEFAULT,
-        help="From the start of a user's message to the start of its next; 0: as fast as the server answers.",
+        help="In a closed loop, from the start of a user's message to the start of its next; 0: as fast as the "
+        "server answers.",
+    )
+    add(
+        "--connect-rate",
+        type=_within(float, 0.01, RATE_MAX, "per second"),
+        default=CONNECT_RATE_DEFAULT,
+        help="Connections made per second, over all processes, whenever the users are there.",
     )
     add(
         "--request-timeout", type=_duration_s, default="10s", help="An answer that takes longer is a failure."
     )
-    hidden = {"include_in_web_ui": False}
-    add("--warmup", type=_duration_s, default="0s", help="What ends before this is told apart.", **hidden)
-    add("--measure", type=_duration_s, default=None, help="Stop this long after the warm-up.", **hidden)
-    add("--account", default=None, metavar="FILE", help="Write the closing account here, as JSON.", **hidden)
     add(
-        "--progress-fd",
-        type=int,
-        default=None,
-        help="Write a JSON line a second to this descriptor.",
-        **hidden,
+        "--seed",
+        type=_within(int, 0, 2**63 - 1, ""),
+        default=1,
+        help="The same seed plans the same arrivals.",
     )
+    _add_hidden_options(parser)
 
 
-def _name_length(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= NAME_LENGTH_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is no length from 1 to {NAME_LENGTH_MAX} bytes")
-    return int(text)
+def _add_hidden_options(parser: Any) -> None:
+    """Those that `loadtest run` uses: they have no place in a web form."""
+
+    def add(name: str, **settings: Any) -> None:
+        parser.add_argument(name, include_in_web_ui=False, **settings)
+
+    add("--scenario", default="steady", help="How the rate moves while it is measured.")
+    add("--warmup", type=_duration_s, default="0s", help="What ends before this is told apart.")
+    add("--measure", type=_duration_s, default=None, help="Stop this long after the warm-up.")
+    add("--account", default=None, metavar="FILE", help="Write the closing account here, as JSON.")
+    add("--progress-fd", type=int, default=None, help="Write a JSON line a second to this descriptor.")
+
+
+def _within(kind: Callable[[str], Any], least: float, most: float, unit: str) -> Callable[[str], Any]:
+    """A number of this kind between two bounds, as argparse wants it."""
+
+    def read(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value <= most:
+            allowed = f"from {least:g} to {most:g} {unit}".rstrip()
+            raise argparse.ArgumentTypeError(f"{text!r} is no number {allowed}")
+        return value
+
+    return read
 
 
 def _duration_s(text: str) -> float:

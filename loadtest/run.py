@@ -197,7 +197,11 @@ def _document(
         else 0.0,
         "interrupted": observed["interrupted"],
         "settings": msgspec.to_builtins(settings)
-        | {"host": service.host, "server": (before or {}).get("supervisor")},
+        | {
+            "connect_rate": settings.connects_per_s,
+            "host": service.host,
+            "server": (before or {}).get("supervisor"),
+        },
         "host": host_facts() | {"others_cores": results.others_cores(points, account)},
         "commit": commit(),
         "requests": results.requests(account, settings.user),

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from loadtest.options import FRAMINGS, NAME_LENGTH_MAX
+from loadtest.options import ARRIVALS, CONNECT_RATE_DEFAULT, FRAMINGS, NAME_LENGTH_MAX, RATE_MAX
+from loadtest.scenarios import SCENARIOS
 from loadtest.target import parse_host
 from procserver.errors import ConfigError
 
@@ -11,25 +12,46 @@ __all__ = ["CONNECTIONS_MAX", "RunSettings"]
 CONNECTIONS_MAX = 20_000  # of one source address: the ephemeral ports of Linux are some 28 000
 PROCESSES_MAX = 64
 DURATION_MAX_S = 24 * 3600.0
+RATE_MIN = 0.01
+SEED_MAX = 2**63 - 1
 
 
 class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One closed-loop run. `serve` is the command line of the server to start, or None for the one at `host`."""
+    """One run. `serve` is the command line of the server to start, or None for the one at `host`.
 
-    serve: list[str] | None
-    host: str | None
-    control: str | None
-    pid: int | None
-    user: str
-    framing: str
-    connections: int
-    pacing_s: float
-    name_length: int
-    request_timeout_s: float
-    warmup_s: float
-    duration_s: float
-    processes: int
-    thresholds: list[str]
+    `rate` is of arrivals per second, over all processes, at the scenario's height; None: a closed loop, in which
+    each user begins a request `pacing_s` after the last. `connect_rate` is of connections made per second, over
+    all processes; None: so that the first half of the warm-up suffices, but not more than 500.
+    """
+
+    serve: list[str] | None = None
+    host: str | None = None
+    control: str | None = None
+    pid: int | None = None
+    user: str = "greeting"
+    dialogue: str | None = None
+    framing: str = "raw"
+    name_length: int = 16
+    connections: int = 50
+    connect_rate: float | None = None
+    rate: float | None = None
+    arrivals: str = "constant"
+    scenario: str = "steady"
+    seed: int = 1
+    pacing_s: float = 0.1
+    request_timeout_s: float = 10.0
+    warmup_s: float = 2.0
+    duration_s: float = 20.0
+    processes: int = 1
+    thresholds: list[str] = []
+
+    @property
+    def connects_per_s(self) -> float:
+        """The pace at which connections are made, over all processes."""
+        if self.connect_rate is not None:
+            return self.connect_rate
+        needed = 2 * self.connections / self.warmup_s if self.warmup_s else CONNECT_RATE_DEFAULT
+        return min(CONNECT_RATE_DEFAULT, needed)
 
     def check(self) -> None:
         """ConfigError names the option, its value and what is allowed."""
@@ -41,8 +63,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
             parse_host(self.host)
         if self.serve is not None and (self.control or self.pid):
             raise ConfigError("--control and --pid tell of a server that runs already; --serve knows its own")
-        if self.framing not in FRAMINGS:
-            raise ConfigError(f"--framing {self.framing!r}: allowed are {', '.join(FRAMINGS)}")
+        _one_of("--framing", self.framing, FRAMINGS)
         _within("--connections", self.connections, 1, CONNECTIONS_MAX)
         _within("--processes", self.processes, 1, PROCESSES_MAX)
         _within("--name-length", self.name_length, 1, NAME_LENGTH_MAX)
@@ -52,6 +73,27 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         _within("--request-timeout", self.request_timeout_s, 0.01, 3600, "s")
         if self.processes > self.connections:
             raise ConfigError(f"--processes {self.processes}: more than --connections {self.connections}")
+        self._check_arrivals()
+
+    def _check_arrivals(self) -> None:
+        _one_of("--arrivals", self.arrivals, ARRIVALS)
+        _one_of("--scenario", self.scenario, tuple(SCENARIOS))
+        _within("--seed", self.seed, 0, SEED_MAX)
+        if self.connect_rate is not None:
+            _within("--connect-rate", self.connect_rate, RATE_MIN, RATE_MAX, "/s")
+        if self.rate is not None:
+            _within("--rate", self.rate, RATE_MIN, RATE_MAX, "/s")
+        elif SCENARIOS[self.scenario].shaped:
+            raise ConfigError(f"--scenario {self.scenario}: it moves the rate, so it needs --rate")
+        elif self.arrivals != ARRIVALS[0]:
+            raise ConfigError(
+                f"--arrivals {self.arrivals}: in a closed loop nothing arrives; it needs --rate"
+            )
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{name} {value!r}: allowed are {', '.join(allowed)}")
 
 
 def _within(name: str, value: float, least: float, most: float, unit: str = "") -> None:
