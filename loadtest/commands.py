@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from loadtest.answers.report_command import report
 from loadtest.arguments import (
     fail,
     load_options,
@@ -65,3 +66,6 @@ def run(**options: Any) -> None:
         progress.close()
     print(json.dumps(document, indent=2) if as_json else summary(document, folder))
     sys.exit(EXIT_CODES[document["verdict"]])
+
+
+main.add_command(report)

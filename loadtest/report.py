@@ -11,8 +11,7 @@ from typing import Any
 import plotly.offline
 
 from loadtest import charts
-from loadtest.books import Account, Histogram
-from loadtest.timeline import Point
+from loadtest.stored import StoredRun
 from loadtest.units import format_bytes, format_count, format_duration, format_us
 from loadtest.verdict import shown
 
@@ -25,13 +24,11 @@ MARKS = {"pass": "✓", "fail": "✗", "invalid": "?"}
 WAITED = ("no connection was seen waiting for one", "one connection waited")
 
 
-def page(
-    document: dict[str, Any], table: Sequence[dict[str, Any]], points: Sequence[Point], account: Account
-) -> str:
-    """The page of a run: `document` is its run.json, the rest what the charts are drawn from."""
-    settings = document["settings"]
-    main = "message" if settings["user"] == "greeting" else "greeting"
-    figures = _figures(document, table, points, account, main)
+def page(run: StoredRun) -> str:
+    """The page of a run, from what its folder holds."""
+    document = run.document
+    main = "message" if document["settings"]["user"] == "greeting" else "greeting"
+    figures = _figures(run, main)
     return Template(TEMPLATE.read_text()).substitute(
         title=_text(f"{document['verdict'].upper()}: {_headline(document, main)}"),
         verdict=document["verdict"],
@@ -51,20 +48,13 @@ def page(
     )
 
 
-def _figures(
-    document: dict[str, Any],
-    table: Sequence[dict[str, Any]],
-    points: Sequence[Point],
-    account: Account,
-    main: str,
-) -> list[tuple[str, str, charts.Figure]]:
+def _figures(run: StoredRun, main: str) -> list[tuple[str, str, charts.Figure]]:
     """Key, title and figure of each panel. The titles say what is seen; all but the last share one axis of time."""
+    document, table, points, _ = run
     row = document["requests"].get(main)
     times = (row or {}).get("response_us") or {}
     server = document["server"]
-    warmup_s = (account.measure_from or account.started) - account.started
-    end_s = account.stopped - account.started
-    span = (end_s, warmup_s)
+    span = (document["clock"]["stopped_s"], document["clock"]["measure_from_s"])
     figures = []
     if table and row:
         rate = format_count(row["rate_achieved"])
@@ -86,19 +76,14 @@ def _figures(
             waited = f"as many as {queued} connections waited" if queued > 1 else WAITED[queued]
             title = f"At most {server['workers_busy_max']} workers were busy; {waited}"
             figures.append(("workers", title, charts.workers(points, *span)))
-    distributions = list(_distributions(document, account, main))
+    distributions = [
+        (name, run.histograms[name])
+        for name in (main, "connect", "handshake")
+        if name in run.histograms and run.histograms[name].count
+    ]
     if distributions:
         figures.append(("distribution", _rarities(times), charts.distribution(distributions)))
     return figures
-
-
-def _distributions(document: dict[str, Any], account: Account, main: str) -> Iterable[tuple[str, Histogram]]:
-    for name in (main, "connect", "handshake"):
-        over = (document["requests"].get(name) or {}).get("over")
-        phases = ("warmup", "measure") if over == "run" else ("measure",)
-        histogram = account.ledger.total(name, phases).ok
-        if histogram.count:
-            yield name, histogram
 
 
 def _rarities(times: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from loadtest.timeline import Point, columns
 __all__ = [
     "FORMAT",
     "LAG",
+    "clock",
     "histograms",
     "others_cores",
     "reconcile",
@@ -28,7 +29,7 @@ __all__ = [
     "write_table",
 ]
 
-FORMAT = 1
+FORMAT = 2
 LAG = "generator lag"
 MEASURED = ("measure",)
 ORDER = ("handshake", "connect", "message", "greeting")
@@ -178,11 +179,21 @@ def sampler_cost(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     }
 
 
-def histograms(account: Account) -> dict[str, Any]:
-    """The measured histograms: our own buckets, and each as a compressed HdrHistogram for other tools."""
+def clock(account: Account) -> dict[str, float]:
+    """When the load began, in Unix seconds, and from then on: when measuring began and when the load had ended."""
+    return {
+        "started_s": account.started,
+        "measure_from_s": (account.measure_from or account.started) - account.started,
+        "stopped_s": account.stopped - account.started,
+    }
+
+
+def histograms(account: Account, table_of: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The histograms behind `requests`: our own buckets, and each as a compressed HdrHistogram for other tools."""
     table: dict[str, Any] = {}
     for name in account.ledger.names():
-        histogram = account.ledger.total(name, MEASURED).ok
+        whole = table_of.get(name, {}).get("over") == "run"
+        histogram = (account.ledger.total(name) if whole else account.ledger.total(name, MEASURED)).ok
         hdr = HdrHistogram(1, HDR_MAX_US, 3)
         for us, count in histogram.counts.items():
             hdr.record_value(min(max(us, 1), HDR_MAX_US), count)

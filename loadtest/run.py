@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from loadtest import report, results, timeline, verdict
+from loadtest import report, results, stored, timeline, verdict
 from loadtest.books import Account
 from loadtest.generator import Generator
 from loadtest.processes import LineReader, Piped, start
@@ -89,7 +89,7 @@ def _drive(settings: RunSettings, service: Service, folder: Path, show: Show) ->
         "after": after,
         "ended": ended,
         "interrupted": interrupted,
-        "samples": _samples(folder / "samples.jsonl"),
+        "samples": stored.samples(folder),
     }
 
 
@@ -137,12 +137,6 @@ def _settled(service: Service) -> dict[str, Any] | None:
     return status
 
 
-def _samples(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
-
-
 def _write(
     settings: RunSettings,
     thresholds: list[Threshold],
@@ -164,9 +158,9 @@ def _write(
     }
     results.write_table(str(folder / "requests.csv"), results.request_rows(document["requests"]))
     results.write_table(str(folder / "timeline.csv"), table)
-    _write_json(folder / "histograms.json", results.histograms(account))
-    page = report.page(document, table, points, account)
-    _write_whole(folder / "report.html", page.encode())
+    _write_json(folder / "histograms.json", results.histograms(account, document["requests"]))
+    # From what is stored, as `report` does it later: what a page needs cannot be missing there.
+    _write_whole(folder / "report.html", report.page(stored.load(folder, document)).encode())
     _write_json(folder / "run.json", document)  # the last: where it is, the folder is complete
     (folder / "account.json").unlink()  # all of it is in the files above
     return document
@@ -195,6 +189,7 @@ def _document(
         "duration_s": round((account.measure_to or 0.0) - (account.measure_from or 0.0), 3)
         if account.measure_from
         else 0.0,
+        "clock": results.clock(account),
         "interrupted": observed["interrupted"],
         "settings": msgspec.to_builtins(settings)
         | {

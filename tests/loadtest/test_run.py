@@ -58,6 +58,11 @@ def test_a_run_agrees_with_the_server_to_the_last_message(args: tuple[str, ...],
     assert server["cpu_s"] > 0
     assert server["fds_max"] > 12
     assert run["sampler_cost"]["samples"] >= 5
+    page = tmp_path / "r" / "report.html"
+    written = page.read_bytes()
+    page.unlink()
+    assert loadtest("report", str(tmp_path / "r")).exit_code == 0
+    assert page.read_bytes() == written
 
 
 def test_what_is_left_behind_can_be_read(tmp_path: Path) -> None:

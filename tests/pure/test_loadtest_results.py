@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from loadtest import results, timeline
 from loadtest.books import Account, Entry, Histogram, Ledger, Window
+from loadtest.stored import StoredRun
 from loadtest.units import format_bytes, format_duration, format_us, parse_duration_s
 
 STARTED = 1000.25
@@ -106,7 +107,7 @@ def test_histograms_can_be_read_by_other_tools() -> None:
 
     values = {40: 10, 900: 5, 123_456: 2}
     books = account(Window(1001, "measure", {"message": Entry(Histogram.of(values))}))
-    found = results.histograms(books)["histograms"]["message"]
+    found = results.histograms(books, {})["histograms"]["message"]
     decoded = HdrHistogram.decode(found["hdr_v2"])
     assert decoded.get_total_count() == 17
     assert decoded.get_value_at_percentile(100) == pytest.approx(123_456, rel=0.001)
@@ -160,6 +161,7 @@ def test_the_page_needs_nothing_from_anywhere_and_escapes_what_a_server_says() -
         "thresholds": [{"expression": "errors=0", "metric": "errors", "value": 0.5, "ok": False}],
         "started": "2026-01-01T00:00:00.000+00:00",
         "duration_s": 4.0,
+        "clock": results.clock(books),
         "settings": {
             "user": "greeting",
             "connections": 1,
@@ -185,7 +187,8 @@ def test_the_page_needs_nothing_from_anywhere_and_escapes_what_a_server_says() -
         "sampler_cost": None,
     }
     document["requests"]["message"]["errors"] = {hostile: 1}
-    page = report.page(document, timeline.rows(books, []), [], books)
+    histograms = {"message": books.ledger.total("message").ok}
+    page = report.page(StoredRun(document, timeline.rows(books, []), [], histograms))
     ours = page.split("<script>")[0] + page.rsplit("<script>", 1)[1]
     assert hostile not in ours
     assert "&lt;script&gt;alert(1)" in ours
