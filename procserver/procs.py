@@ -31,7 +31,7 @@ _BOOTSTRAP = (
 
 
 class Child(NamedTuple):
-    """`role` is "worker", "template" or "observer"; `number` its slot or generation."""
+    """`role` is "worker", "template" or "observer"; `number` its slot or generation; `pidfd` -1 if none could be had."""
 
     role: str
     number: int
@@ -77,29 +77,30 @@ class Procs:
         return self.adopt(module, number, process.pid)
 
     def adopt(self, role: str, number: int, pid: int) -> Child:
-        child = Child(role, number, pid, os.pidfd_open(pid))
-        self.by_pidfd[child.pidfd] = self.by_pid[pid] = child
-        self.poller.register(child.pidfd, 1)
+        """Know it from now on; ProcessLookupError if it is gone. Out of descriptors, SIGCHLD alone tells its end."""
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            raise
+        except OSError:
+            pidfd = -1
+        child = self.by_pid[pid] = Child(role, number, pid, pidfd)
+        if pidfd >= 0:
+            self.by_pidfd[pidfd] = child
+            self.poller.register(pidfd, 1)
         return child
 
     def send(self, child: Child, number: int) -> bool:
         """Signal a child, once it is proved to be one; False if it is gone, or not (yet) ours."""
-        if self.by_pidfd.get(child.pidfd) is not child:
-            return False  # reaped: its pidfd is closed, the number perhaps another's
+        if self.by_pid.get(child.pid) is not child:
+            return False  # reaped: the number is perhaps another's
         try:
-            os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            signal.pidfd_send_signal(child.pidfd, number)
+            # A child of ours that nobody has reaped keeps its number: between the two calls nobody can.
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            os.kill(child.pid, number)
         except (ChildProcessError, ProcessLookupError):
             return False
         return True
-
-    def kill_unwatched(self, pid: int) -> None:
-        """A child for whom there was no descriptor: proved to be one, then killed; SIGCHLD has it reaped."""
-        try:
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            os.kill(pid, signal.SIGKILL)
-        except (ChildProcessError, ProcessLookupError):
-            pass  # not ours (yet): then it is not ours to kill
 
     def reap(self, child: Child) -> Death | None:
         """Take the status of a child that has ended; None if it has not, or is not ours (yet)."""
@@ -132,7 +133,8 @@ class Procs:
         ends = monotonic() + patience_s
         for child in children:
             waiter = select.poll()
-            waiter.register(child.pidfd, select.POLLIN)
+            if child.pidfd >= 0:
+                waiter.register(child.pidfd, select.POLLIN)
             if not waiter.poll(max(0, int((ends - monotonic()) * 1000))):
                 self.send(child, signal.SIGKILL)
                 waiter.poll()
@@ -142,15 +144,20 @@ class Procs:
         return [child for child in self.by_pid.values() if child.role == role]
 
     def _forget(self, child: Child) -> None:
-        self.poller.unregister(child.pidfd)
-        os.close(child.pidfd)
-        del self.by_pidfd[child.pidfd], self.by_pid[child.pid]
+        del self.by_pid[child.pid]
+        if child.pidfd >= 0:
+            del self.by_pidfd[child.pidfd]
+            self.poller.unregister(child.pidfd)
+            os.close(child.pidfd)
 
 
 def _exists(child: Child) -> bool:
     """Whether nobody has reaped it; zombies exist."""
     try:
-        signal.pidfd_send_signal(child.pidfd, 0)
+        if child.pidfd >= 0:
+            signal.pidfd_send_signal(child.pidfd, 0)
+        else:
+            os.kill(child.pid, 0)
     except ProcessLookupError:
         return False
     return True

@@ -34,9 +34,7 @@ class Workforce:
         """Watch a newborn; the event that this makes of its birth."""
         try:
             self.children[event.slot] = self.procs.adopt("worker", event.slot, event.pid)
-        except OSError as error:
-            # Out of descriptors, most likely: whom we cannot watch we do not keep.
-            self.procs.kill_unwatched(event.pid)
+        except ProcessLookupError as error:
             return m.SpawnFailed((event.slot,), str(error))
         self.accounts.board.slot(event.slot)[layout.PID] = event.pid
         return event

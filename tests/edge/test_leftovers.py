@@ -41,7 +41,8 @@ def test_what_was_there_before_may_stay_and_start_others(monkeypatch: pytest.Mon
         server.stdin.flush()
         child = int(server.stdout.readline())
         assert end_leftovers(before) == []
-        assert child in processes_of_this_run()
+        # Between fork and exec's end a process shows no environment.
+        wait_until(lambda: child in processes_of_this_run(), "what it has started lives")
         server.stdin.write(b"end it\n")
         server.stdin.flush()
         read_to_end(server.stdout.fileno(), "the shell ends")
