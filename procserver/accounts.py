@@ -30,11 +30,12 @@ class Accounts:
         self.armed: frozenset[int] = frozenset()
         self.before: dict[int, int] = {}
 
-    def open(self, slot: int, generation: int) -> None:
+    def open(self, slot: int, generation: int, quota: int) -> None:
         """A worker is about to be forked for this slot; its counters go on from where the last one's ended."""
         words = self.board.slot(slot)
         words[layout.GENERATION] = generation
         words[layout.ARMED] = 0
+        words[layout.RING_AT] = words[layout.CONNECTIONS] + quota if quota else layout.NEVER
         words[layout.SINCE_NS] = monotonic_ns()  # until it is ready, and has a time of its own
         self.before[slot] = words[layout.CONNECTIONS]
 

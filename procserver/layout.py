@@ -17,7 +17,11 @@ SEEN_RETIRE, SEEN_STOP = 1, 2
 NO_DRAIN, DRAIN_SERVE, DRAIN_REFUSE = range(3)
 
 # Slot words written by the supervisor.
-PID, GENERATION, ARMED = range(3)
+PID, GENERATION, ARMED, RING_AT = range(4)
+# RING_AT: the count of connections from which on each one is rung for, as its worker has served its quota.
+NEVER = (1 << 63) - 1
+# Slot word written by the template's middle process: the worker's pid, at once after its fork.
+FORKED = 7
 # Slot words written by the worker.
 STATE, STAGE, SINCE_NS, REGISTERED_NS, STOP_SEEN = range(8, 13)
 CONNECTIONS, MESSAGES, BYTES_IN, BYTES_OUT, RECORDS_DROPPED = range(13, 18)

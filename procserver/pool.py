@@ -92,6 +92,11 @@ class Pool:
         entry = self.crew.get(slot)
         return entry is not None and entry.life is Life.ASKED
 
+    def quota_of(self, slot: int) -> int:
+        """The connections after which the worker in this slot is to be replaced; 0 for none."""
+        entry = self.crew.get(slot)
+        return entry.quota if entry is not None else 0
+
     def killed_for(self, slot: int) -> str:
         """Why we killed the worker in this slot; empty if we did not."""
         entry = self.crew.get(slot)
@@ -295,7 +300,9 @@ class Pool:
             return []
         self.recycling = False
         talking = self.crew.count(lambda entry: entry.worn == "recycled" and entry.busy)
-        text = "every worker is new" + (f"; {talking} old ones finish their conversations" if talking else "")
+        text = "every worker is new" + (
+            f"; old ones that finish their conversations: {talking}" if talking else ""
+        )
         return [m.Settled("recycle", self.generations.newest, ok=True, reason=text)]
 
     def _stop_requested(self, event: m.StopRequested, now: float) -> list[m.Command]:

@@ -31,7 +31,7 @@ _BOOTSTRAP = (
 
 
 class Child(NamedTuple):
-    """`role` is "worker", "template" or "observer"; `number` its slot or generation; `pidfd` -1 if none could be had."""
+    """`role` is "worker", "template" or "observer"; `number` its slot or generation; `pidfd` -1 without one."""
 
     role: str
     number: int

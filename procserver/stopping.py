@@ -92,7 +92,7 @@ class Stopping:
                 commands.append(retire(entry, now))
         if not len(crew):
             code = self.code or (3 if self.cut else 0)
-            cut = f"; {self.cut} conversations were cut" if self.cut else ""
+            cut = f"; conversations cut: {self.cut}" if self.cut else ""
             commands += [m.Release(), m.Leave(code, f"{self.reason}{cut}")]
         return commands
 

@@ -179,7 +179,10 @@ class Supervisor:
         if isinstance(event, m.TemplateReady):
             link.hand_over(self.listeners.sockets)
         elif isinstance(event, m.Spawned):
-            if event.slot in self.workforce.children or not self.pool.expects(event.slot):
+            child = self.workforce.children.get(event.slot)
+            if child is not None and child.pid == event.pid:
+                return  # its template has said what a middle process that was killed had said already
+            if child is not None or not self.pool.expects(event.slot):
                 self.journal.report("error", "unexpected_spawn", slot=event.slot, pid=event.pid)
                 return
             event = self.workforce.adopt(event)
@@ -278,7 +281,7 @@ class Supervisor:
 
     def _fork(self, generation: int, slots: tuple[int, ...]) -> None:
         for slot in slots:
-            self.accounts.open(slot, generation)
+            self.accounts.open(slot, generation, self.pool.quota_of(slot))
         if not self.templates.fork(generation, slots):
             self.tell(m.SpawnFailed(slots, "the template does not take orders"))
 

@@ -26,6 +26,7 @@ would unshare pages.
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import gc
 import json
@@ -35,11 +36,11 @@ import select
 import signal
 import socket
 import sys
-from os import close, fork, read
+from os import close, fork, getpid, read
 
 from procserver import handlers, packing, records, signals
 from procserver.greeting import Greeting
-from procserver.layout import H_DRAIN, H_STOPPING, STARTING, STATE
+from procserver.layout import FORKED, H_DRAIN, H_STOPPING, NEVER, RING_AT, STARTING, STATE
 from procserver.plan import Plan
 from procserver.scoreboard import Scoreboard
 from procserver.signals import notices
@@ -124,6 +125,7 @@ class Template:
         slots = [self.board.slot(number) for number in numbers]
         for slot in slots:
             slot[STATE] = STARTING
+            slot[FORKED] = 0
         with signals.blocked():
             try:
                 middle = os.fork()
@@ -134,8 +136,8 @@ class Template:
                 self._fork_workers(numbers, slots, barrier)
         for fd in barrier:
             os.close(fd)
-        if middle > 0:
-            os.waitpid(middle, 0)
+        if middle > 0 and os.waitpid(middle, 0)[1]:
+            self._speak_for_the_killed(numbers, slots)
 
     def _fork_workers(
         self, numbers: list[int], slots: list[memoryview], barrier: tuple[int, int]
@@ -169,16 +171,26 @@ class Template:
                     close(command)
                     read(reader, 1)
                     close(reader)
-                    code = run(number, slot)
+                    # Killed between a fork and its note: nobody will ever hear of this one, so it must not serve.
+                    code = run(number, slot) if slot[FORKED] == getpid() else EXIT_BROKEN
                 except BaseException as error:  # noqa: BLE001  # nothing may leave through the template's code
                     records.write(self.records_fd, records.failure("worker_raised", error, worker=number))
                 leave(code)
+            slot[FORKED] = pid
             pids.append(pid)
         if pids:
             self.tell("spawned " + " ".join(f"{n}:{pid}" for n, pid in zip(numbers, pids, strict=False)))
         if failed := numbers[len(pids) :]:
             self.tell(f"unforked {error_number} " + " ".join(map(str, failed)))
         os._exit(0)
+
+    def _speak_for_the_killed(self, numbers: list[int], slots: list[memoryview]) -> None:
+        """A middle process was killed, perhaps before it could say whom it had forked: the slots tell."""
+        born = {number: slot[FORKED] for number, slot in zip(numbers, slots, strict=True) if slot[FORKED]}
+        if born:
+            self.tell("spawned " + " ".join(f"{number}:{pid}" for number, pid in born.items()))
+        if unborn := [number for number in numbers if number not in born]:
+            self.tell(f"unforked {errno.EINTR} " + " ".join(map(str, unborn)))
 
     def _next(self) -> bytes:
         try:
@@ -233,7 +245,7 @@ class _Rehearsal(Greeting):
 def rehearse(plan: Plan) -> None:
     """Run the worker's loop in this process, on a socket of our own and a scratch slot."""
     board = Scoreboard.scratch()
-    board.words[H_DRAIN] = 1
+    board.words[H_DRAIN], board.slot(0)[RING_AT] = 1, NEVER
     bell, nowhere = os.eventfd(0), os.open(os.devnull, os.O_WRONLY)
     guests = []
     with socket.socket(socket.AF_UNIX) as listener:

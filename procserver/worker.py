@@ -52,6 +52,7 @@ from procserver.layout import (
     LEAVING,
     RECORD_DUE,
     REGISTERED_NS,
+    RING_AT,
     SINCE_NS,
     STAGE,
     STARTED_NS,
@@ -180,7 +181,7 @@ class Worker:
             peer=records.address_text(peer),
             name=records.connection_id(slot, self.number),
             started=slot[STARTED_NS] / 1e9,
-            ring=slot[ARMED] != 0,
+            ring=slot[ARMED] != 0 or slot[CONNECTIONS] >= slot[RING_AT],
         )
         if self.plan.opened_records:
             self._emit(records.opened(conn, self.number))

@@ -38,7 +38,8 @@ def test_its_size_cannot_be_changed_under_its_holders(board: Scoreboard) -> None
 def test_no_two_facts_share_a_word() -> None:
     """The layout's own promise: each name of a slot has its place, and the peer's text overlaps none."""
     words = [
-        *(layout.PID, layout.GENERATION, layout.ARMED, layout.STATE, layout.STAGE, layout.SINCE_NS),
+        *(layout.PID, layout.GENERATION, layout.ARMED, layout.RING_AT, layout.FORKED, layout.STATE),
+        *(layout.STAGE, layout.SINCE_NS, layout.RECORD_DUE),
         *(layout.REGISTERED_NS, layout.STOP_SEEN, layout.CONNECTIONS, layout.MESSAGES, layout.BYTES_IN),
         *(layout.BYTES_OUT, layout.RECORDS_DROPPED, layout.STARTED_NS, layout.MESSAGES_BEFORE),
         *(layout.BYTES_IN_BEFORE, layout.BYTES_OUT_BEFORE, layout.LISTENER, layout.PEER_PORT),
@@ -67,7 +68,7 @@ def test_a_peer_s_name(board: Scoreboard, text: bytes, port: int, shown: str) ->
 
 def test_a_total_never_dips_when_a_worker_dies_and_its_successor_counts_on(board: Scoreboard) -> None:
     accounts = Accounts(board, ["127.0.0.1:9"])
-    accounts.open(0, 1)
+    accounts.open(0, 1, 0)
     slot = board.slot(0)
     slot[layout.CONNECTIONS], slot[layout.MESSAGES], slot[layout.CLOSED] = 3, 30, 2
     assert open_connections(slot) == 1
@@ -78,7 +79,7 @@ def test_a_total_never_dips_when_a_worker_dies_and_its_successor_counts_on(board
     after = accounts.totals(0)
     assert after.connections == before.connections == sum(after.outcomes)
     assert after.outcomes[OUTCOME_NAMES.index("killed")] == 1
-    accounts.open(0, 2)
+    accounts.open(0, 2, 0)
     slot[layout.CONNECTIONS] += 1
     slot[layout.EOF] += 1
     assert accounts.settle(0, None, "", _NoJournal())[:2] == (1, 0)  # type: ignore[arg-type]
@@ -87,7 +88,7 @@ def test_a_total_never_dips_when_a_worker_dies_and_its_successor_counts_on(board
 
 def test_who_was_killed_for_its_handler_is_counted_as_that(board: Scoreboard) -> None:
     accounts = Accounts(board, [])
-    accounts.open(0, 1)
+    accounts.open(0, 1, 0)
     board.slot(0)[layout.CONNECTIONS] += 1
     accounts.settle(0, None, "handler_timeout", _NoJournal())  # type: ignore[arg-type]
     outcomes = dict(zip(OUTCOME_NAMES, accounts.totals(0).outcomes, strict=True))

@@ -130,9 +130,9 @@ def test_a_quick_stop_refuses_at_once() -> None:
     ("code", "cut", "expected", "said"),
     [
         (0, 0, 0, "asked"),
-        (0, 2, 3, "asked; 2 conversations were cut"),
+        (0, 2, 3, "asked; conversations cut: 2"),
         (1, 0, 1, "asked"),
-        (2, 1, 2, "asked; 1"),
+        (2, 1, 2, "asked; conversations cut: 1"),
     ],
 )
 def test_the_exit_code(code: int, cut: int, expected: int, said: str) -> None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from tests.support.wait import PATIENCE_S, wait_until
@@ -16,14 +16,23 @@ MISSING = "strace is not installed (Debian: apt-get install strace)"
 FORKS = "clone,clone3,fork,vfork"
 
 
-@contextmanager
-def failing(pid: int, calls: str, error: str) -> Iterator[None]:
+def failing(pid: int, calls: str, error: str) -> AbstractContextManager[None]:
     """These system calls of this process, but not of its children, fail with this error."""
+    return _traced(pid, "-e", f"inject={calls}:error={error}")
+
+
+def children_struck(pid: int, calls: str, when: int) -> AbstractContextManager[None]:
+    """SIGKILL strikes each child that is forked meanwhile, at its own `when`-th of these calls, which is still made."""
+    return _traced(pid, "-f", "-e", f"inject={calls}:signal=KILL:when={when}")
+
+
+@contextmanager
+def _traced(pid: int, *how: str) -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="procserver-inject-") as folder:
         said = Path(folder) / "said"
         with said.open("wb") as stderr:
             tracer = subprocess.Popen(
-                ["strace", "-o", os.devnull, "-e", f"inject={calls}:error={error}", "-p", str(pid)],
+                ["strace", "-o", os.devnull, *how, "-p", str(pid)],
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,

@@ -69,7 +69,7 @@ def test_recycling_replaces_everybody_one_after_the_other(flags: tuple[str, ...]
         with lookout(server) as seen:
             done = run_to_end("recycle", "--control", str(server.control))
         assert (done.stderr, done.returncode) == ("", 0)
-        assert done.stdout == "every worker is new; 1 old ones finish their conversations\n"
+        assert done.stdout == "every worker is new; old ones that finish their conversations: 1\n"
         assert seen.fewest >= ready
         assert pids(server) & before == {server.worker_of(guest)}
         guest.greet(b"the same as before")

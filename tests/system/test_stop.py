@@ -86,7 +86,7 @@ def test_a_quick_stop_cuts_who_does_not_finish() -> None:
         guest.hear(b"ready\n")
         guest.say(b"work 60\n")
         server.wait_for_status(lambda s: s["totals"]["messages"] == 1, "it has begun")
-        server.announce("worker_died", code=3, last_line="stopped by SIGINT; 1 conversations were cut")
+        server.announce("worker_died", code=3, last_line="stopped by SIGINT; conversations cut: 1")
         server.process.send_signal(signal.SIGINT)
         guest.hear_a_cut()
         server.process.wait(PATIENCE_S)
@@ -99,7 +99,7 @@ def test_who_does_not_finish_within_graceful_timeout_is_cut() -> None:
         guest.hear(b"ready\n")
         guest.say(b"loop\n")
         server.wait_for_status(lambda s: s["totals"]["messages"] == 1, "it has begun")
-        server.announce("worker_died", code=3, last_line="stopped by SIGTERM; 1 conversations were cut")
+        server.announce("worker_died", code=3, last_line="stopped by SIGTERM; conversations cut: 1")
         server.process.terminate()
         guest.hear_a_cut()
         server.process.wait(PATIENCE_S)
@@ -113,7 +113,7 @@ def test_each_further_signal_makes_it_faster() -> None:
         guest.say(b"work 60\n")
         server.wait_for_status(lambda s: s["totals"]["messages"] == 1, "it has begun")
         server.announce("worker_died", "stop_hastened", code=3)
-        server.announce(last_line="stopped by SIGTERM; 1 conversations were cut")
+        server.announce(last_line="stopped by SIGTERM; conversations cut: 1")
         server.process.terminate()
         server.wait_for_event("stopping")
 
@@ -203,7 +203,7 @@ def test_who_still_waits_at_graceful_timeout_is_told_why_not() -> None:
     """Nobody could serve them: they are refused in the protocol's words, and counted."""
     with RunningServer("--workers", "1", "--delay", "60s", "--graceful-timeout", "500ms") as server:
         first, *waiting = queue_up(server, 3)
-        server.announce("worker_died", code=3, last_line="stopped by SIGTERM; 1 conversations were cut")
+        server.announce("worker_died", code=3, last_line="stopped by SIGTERM; conversations cut: 1")
         server.process.terminate()
         for guest in waiting:
             guest.hear(b"Error,the service is stopping\n")
@@ -252,7 +252,7 @@ def test_stop_now_gives_a_second_and_tells_what_was_cut() -> None:
         guest = server.guest()
         guest.say(b"slow")
         server.wait_for_stage("handler")
-        server.announce("worker_died", code=3, last_line="stopped by an operator; 1 conversations were cut")
+        server.announce("worker_died", code=3, last_line="stopped by an operator; conversations cut: 1")
         done = run_to_end("stop", "--now", "--json", "--control", str(server.control))
         assert done.returncode == 3
         assert json.loads(done.stdout) == {"ok": False, "text": server.last_line, "exit_code": 3}
@@ -267,7 +267,7 @@ def test_everybody_who_asked_for_the_stop_is_answered() -> None:
         assert server.order("reload").returncode == 0
         guest = server.meet("one")
         server.announce("stop_hastened", "worker_died", code=3)
-        server.announce(last_line="stopped by an operator; 1 conversations were cut")
+        server.announce(last_line="stopped by an operator; conversations cut: 1")
         with server.ordering("stop") as patient:
             server.wait_for_event("stopping")
             hasty = server.order("stop", "--now")

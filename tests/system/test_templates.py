@@ -1,13 +1,19 @@
 """What becomes of templates: killed, stopped, or dead in the midst of a reload. Serving goes on."""
 
 import os
+import shutil
 import signal
 from typing import Any
 
 import pytest
 
+from procserver import controlclient
 from tests.support.changing import ChangingServer
+from tests.support.injection import FORKS, MISSING, children_struck
 from tests.support.server import RunningServer
+from tests.support.wait import wait_until
+
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason=MISSING)
 
 
 def template_of(server: RunningServer) -> int:
@@ -104,3 +110,23 @@ def test_a_template_on_trial_that_is_killed_is_a_failed_reload() -> None:
         assert order.returncode == 1
         assert "SIGKILL" in order.stderr
         server.meet("one")
+
+
+@needs_strace
+def test_a_middle_process_that_is_killed_leaves_no_worker_unknown() -> None:
+    """Whom it had forked is known, the one whose fork it could not note leaves, the rest is tried again."""
+    with RunningServer("--workers", "2") as server:
+        server.announce("fork_failed")
+        server.tolerate("template_died")  # it is struck too, should it fork twice meanwhile
+        server.wait_for_status(lambda s: s["pool"]["idle"] == 2, "both are ready")
+        with children_struck(template_of(server), FORKS, 2):
+            controlclient.request(server.control, {"command": "scale", "workers": 8})
+            (failed, *_) = server.wait_for_event("fork_failed")
+        assert (failed["workers"], failed["reason"]) == (5, "Interrupted system call")
+        status = server.wait_for_status(
+            lambda s: s["pool"]["idle"] == 8 and not s["pool"]["draining"], "all are there"
+        )
+        known = {server.pid, *status["processes"]["template"], status["processes"]["observer"]}
+        known |= {worker["pid"] for worker in status["workers"]}
+        wait_until(lambda: {process.pid for process in server.processes()} == known, "nobody else is left")
+        server.guest().leave()
