@@ -35,7 +35,7 @@ class Accounts:
         words = self.board.slot(slot)
         words[layout.GENERATION] = generation
         words[layout.ARMED] = 0
-        words[layout.RING_AT] = words[layout.CONNECTIONS] + quota if quota else layout.NEVER
+        words[layout.RING_AT] = words[layout.CONNECTIONS] + quota if quota else 0
         words[layout.SINCE_NS] = monotonic_ns()  # until it is ready, and has a time of its own
         self.before[slot] = words[layout.CONNECTIONS]
 

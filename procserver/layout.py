@@ -18,8 +18,7 @@ NO_DRAIN, DRAIN_SERVE, DRAIN_REFUSE = range(3)
 
 # Slot words written by the supervisor.
 PID, GENERATION, ARMED, RING_AT = range(4)
-# RING_AT: the count of connections from which on each one is rung for, as its worker has served its quota.
-NEVER = (1 << 63) - 1
+# RING_AT: the worker rings at its slot's connection of this number, for with it its quota is served; 0 for none.
 # Slot word written by the template's middle process: the worker's pid, at once after its fork.
 FORKED = 7
 # Slot words written by the worker.

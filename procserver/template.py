@@ -40,7 +40,7 @@ from os import close, fork, getpid, read
 
 from procserver import handlers, packing, records, signals
 from procserver.greeting import Greeting
-from procserver.layout import FORKED, H_DRAIN, H_STOPPING, NEVER, RING_AT, STARTING, STATE
+from procserver.layout import FORKED, H_DRAIN, H_STOPPING, STARTING, STATE
 from procserver.plan import Plan
 from procserver.scoreboard import Scoreboard
 from procserver.signals import notices
@@ -245,7 +245,7 @@ class _Rehearsal(Greeting):
 def rehearse(plan: Plan) -> None:
     """Run the worker's loop in this process, on a socket of our own and a scratch slot."""
     board = Scoreboard.scratch()
-    board.words[H_DRAIN], board.slot(0)[RING_AT] = 1, NEVER
+    board.words[H_DRAIN] = 1
     bell, nowhere = os.eventfd(0), os.open(os.devnull, os.O_WRONLY)
     guests = []
     with socket.socket(socket.AF_UNIX) as listener:

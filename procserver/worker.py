@@ -181,7 +181,7 @@ class Worker:
             peer=records.address_text(peer),
             name=records.connection_id(slot, self.number),
             started=slot[STARTED_NS] / 1e9,
-            ring=slot[ARMED] != 0 or slot[CONNECTIONS] >= slot[RING_AT],
+            ring=slot[ARMED] != 0 or slot[CONNECTIONS] == slot[RING_AT],
         )
         if self.plan.opened_records:
             self._emit(records.opened(conn, self.number))

@@ -5,8 +5,6 @@ import sys
 
 import pytest
 
-from procserver.layout import NEVER
-
 # A process of its own: a worker takes signals and a wake-up descriptor. It leaves after six guests.
 WORKER = """
 import os, socket, sys
@@ -41,9 +39,9 @@ print(*[ring - (i > 0) for i, ring in enumerate(rings)])
 """
 
 
-@pytest.mark.parametrize(("at", "rings"), [(4, "0 0 0 1 1 1"), (NEVER, "0 0 0 0 0 0")])
-def test_each_connection_from_the_quota_on_rings(at: int, rings: str) -> None:
-    """Until it is relieved: the first ring may have found no successor to be had."""
+@pytest.mark.parametrize(("at", "rings"), [(4, "0 0 0 1 0 0"), (0, "0 0 0 0 0 0")])
+def test_the_connection_that_fills_the_quota_rings(at: int, rings: str) -> None:
+    """Once: from then on the supervisor knows."""
     done = subprocess.run(
         [sys.executable, "-c", WORKER, str(at)], capture_output=True, text=True, check=False
     )
