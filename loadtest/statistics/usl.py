@@ -72,7 +72,7 @@ class _Law(NamedTuple):
         return rates
 
 
-def fit(measured: Sequence[tuple[int, float]], seed: int) -> Fit:
+def fit(measured: Sequence[tuple[int, float]], seed: int, resamples: int = RESAMPLES) -> Fit:
     """Fit the law to pairs of workers and rate, any number of each size.
 
     ValueError: fewer than SIZES_MIN sizes, a rate that is not above 0, or rates that no such law describes.
@@ -87,7 +87,7 @@ def fit(measured: Sequence[tuple[int, float]], seed: int) -> Fit:
     law = _least_squares(workers, rates)
     fitted = law.at(workers)
     errors = rates / fitted - 1
-    laws = [law, *_resampled(workers, fitted, errors, seed)]
+    laws = [law, *_resampled(workers, fitted, errors, np.random.default_rng(seed), resamples)]
     grid = np.unique(np.append(np.linspace(sizes[0], sizes[-1], CURVE_POINTS_MAX - len(sizes)), sizes))
     curves = np.array([one.at(grid) for one in laws])
     rate_of_one, contention, coherency = (
@@ -113,11 +113,12 @@ def _least_squares(workers: Array, rates: Array) -> _Law:
     return _Law(1 / a, b / a, c / a)
 
 
-def _resampled(workers: Array, fitted: Array, errors: Array, seed: int) -> list[_Law]:
-    rng = np.random.default_rng(seed)
+def _resampled(
+    workers: Array, fitted: Array, errors: Array, rng: np.random.Generator, resamples: int
+) -> list[_Law]:
     centred = (errors - errors.mean()) * math.sqrt(len(errors) / (len(errors) - len(_Law._fields)))
     laws = []
-    for _ in range(RESAMPLES):
+    for _ in range(resamples):
         drawn = fitted * (1 + rng.choice(centred, len(centred)))
         try:
             laws.append(_least_squares(workers, np.maximum(drawn, fitted * 1e-3)))
