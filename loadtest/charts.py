@@ -1,225 +1,247 @@
-"""The charts of a report, as the plain values that Plotly takes. Pure; no chart needs more than these.
-
-Colours are Okabe and Ito's, told apart by every kind of eyesight; every line is also named in words.
-"""
+"""The charts of a run, as the plain values that Plotly takes. Pure; what they share is in `pictures.plot`."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from loadtest.books import Histogram
+from loadtest.pictures import plot
+from loadtest.pictures.plot import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SHADE, SKY, Figure, line
 from loadtest.timeline import Point
 from loadtest.units import format_us
 
-__all__ = ["cpu", "distribution", "latency", "memory", "throughput", "workers"]
+__all__ = ["Span", "cpu", "distribution", "fairness", "latency", "memory", "queue", "throughput", "workers"]
 
-Figure = dict[str, Any]
+Rows = Sequence[Mapping[str, Any]]
 
-BLUE, ORANGE, RED, GREEN, SKY, GREY = "#0072B2", "#E69F00", "#D55E00", "#009E73", "#56B4E9", "#5f6b76"
-INK, GRID, SHADE = "#1c2126", "#e3e7ea", "#e9ecef"
-MARGIN = {"l": 64, "r": 14, "t": 8, "b": 34}
 WINDOW_MIN_S = 0.3  # a shorter piece of a second says nothing of a rate
+PERCENTILES = (("max", "slowest", GREY), ("p99", "p99", RED), ("p90", "p90", ORANGE), ("p50", "p50", BLUE))
+WIDE_PX, TALL_PX, HALF_PX = 200, 260, 190
+MARKED = ((2, "p50"), (10, "p90"), (100, "p99"), (1000, "p99.9"), (10_000, "p99.99"))
 
 
-def throughput(table: Sequence[dict[str, Any]], name: str, end_s: float, warmup_s: float) -> Figure:
-    """Answers per second, and failures where there are any."""
-    rows = [row for row in table if row["seconds"] >= WINDOW_MIN_S]
+class Span(NamedTuple):
+    """The time that charts show, in seconds since the load began, and what is shaded in it."""
+
+    end_s: float
+    warmup_s: float
+    stalls: Sequence[tuple[float, float]] = ()
+
+
+def latency(rows: Rows, name: str, span: Span) -> Figure:
+    """Percentiles per window, on a log axis."""
+    at = [row["t_s"] + row["seconds"] / 2 for row in rows]
+    series = {key: [row.get(f"{name}.{key}_us") for row in rows] for key, _, _ in PERCENTILES}
+    axis = plot.duration_axis(value for values in series.values() for value in values)
+    traces = [
+        line(
+            at,
+            series[key],
+            label,
+            colour,
+            dash="dot" if key == "max" else "solid",
+            text=[format_us(value) for value in series[key]],
+            hover="%{text}",
+        )
+        for key, label, colour in PERCENTILES
+    ]
+    chart = _timed(traces, axis, span, plot_px=TALL_PX)
+    plot.ends(chart, axis, [(label, colour, _last(series[key])) for key, label, colour in PERCENTILES])
+    return chart
+
+
+def throughput(rows: Rows, name: str, span: Span) -> Figure:
+    """Answers per second; where a rate was planned, that too, and the gap between the two; failures."""
+    rows = [row for row in rows if row["seconds"] >= WINDOW_MIN_S]
     at = [row["t_s"] + row["seconds"] / 2 for row in rows]
     rate = [row[f"{name}.ok"] / row["seconds"] for row in rows]
+    planned = [_per_s(row, f"{name}.planned") for row in rows]
     failed = [sum(v for k, v in row.items() if k.endswith(".failed")) / row["seconds"] for row in rows]
-    traces = [_line(at, rate, f"{name}s answered", BLUE, fill=True, hover="%{y:,.0f} per s")]
-    if any(failed):
-        traces.append(_line(at, failed, "failed", RED, dash="dot", hover="%{y:,.1f} per s"))
-    return _figure(traces, _over_time("per second", end_s, warmup_s, {"rangemode": "tozero"}))
-
-
-def latency(table: Sequence[dict[str, Any]], name: str, end_s: float, warmup_s: float) -> Figure:
-    """Percentiles per window, on a log axis."""
-    at = [row["t_s"] + row["seconds"] / 2 for row in table]
-    traces, everything = [], []
-    for key, label, colour, dash in (
-        ("max", "slowest", GREY, "dot"),
-        ("p99", "99 %", RED, "solid"),
-        ("p90", "90 %", ORANGE, "solid"),
-        ("p50", "half", BLUE, "solid"),
+    axis = plot.count_axis([*rate, *planned, *failed])
+    traces = [line(at, rate, "answered", BLUE, fill=True, hover="%{y:,.0f} per s")]
+    names = [("answered", BLUE, _last(rate))]
+    if any(value is not None for value in planned):
+        missing = [max(value or 0.0, due or 0.0) for value, due in zip(rate, planned, strict=True)]
+        gap = line(at, missing, "missing", RED, hover="") | {"fill": "tonexty", "hoverinfo": "skip"}
+        gap |= {"fillcolor": plot.tint(RED, 0.22), "hovertemplate": None, "mode": "none"}
+        traces += [gap, line(at, planned, "planned", GREY, dash="dash", hover="%{y:,.0f} per s")]
+        names.append(("planned", GREY, _last(planned)))
+    for words, colour, values in (
+        ("failed", RED, failed),
+        ("late", ORANGE, [_per_s(row, f"{name}.late") for row in rows]),
+        ("dropped", PURPLE, [_per_s(row, f"{name}.dropped") for row in rows]),
     ):
-        values = [row.get(f"{name}.{key}_us") for row in table]
-        everything += [value for value in values if value]
-        text = [format_us(value) for value in values]
-        traces.append(_line(at, values, label, colour, dash=dash, text=text, hover="%{text}"))
-    return _figure(traces, _over_time("answered within", end_s, warmup_s, _time_axis(everything)))
+        if any(values):
+            traces.append(line(at, values, words, colour, dash="dot", hover="%{y:,.1f} per s"))
+            names.append((words, colour, _last(values)))
+    chart = _timed(traces, axis, span, plot_px=WIDE_PX)
+    plot.ends(chart, axis, names)
+    return chart
 
 
-def cpu(points: Sequence[Point], end_s: float, warmup_s: float) -> Figure:
-    """Cores used by the server, by the generator's busiest process, and by the whole host."""
-    at = [point.t_s for point in points]
-    hover = "%{y:.2f} cores"
-    traces = [
-        _line(at, [p.host_cores for p in points], "whole host", GREY, dash="dot", hover=hover),
-        _line(at, [p.generator_cores_max for p in points], "generator", ORANGE, hover=hover),
-        _line(at, [p.cpu_cores for p in points], "server", BLUE, fill=True, hover=hover),
-    ]
-    return _figure(traces, _over_time("cores", end_s, warmup_s, {"rangemode": "tozero"}))
-
-
-def memory(points: Sequence[Point], end_s: float, warmup_s: float) -> Figure:
-    """PSS and USS of all the server's processes together."""
-    seen = [point for point in points if point.pss_bytes is not None]
-    at = [point.t_s for point in seen]
-    hover = "%{y:.1f} MiB"
-    pss = [(point.pss_bytes or 0) / 2**20 for point in seen]
-    uss = [(point.uss_bytes or 0) / 2**20 for point in seen]
-    traces = [
-        _line(at, pss, "all (PSS)", BLUE, fill=True, hover=hover),
-        _line(at, uss, "not shared (USS)", ORANGE, hover=hover),
-    ]
-    return _figure(traces, _over_time("MiB", end_s, warmup_s, {"rangemode": "tozero"}))
-
-
-def workers(points: Sequence[Point], end_s: float, warmup_s: float) -> Figure:
-    """Workers busy and idle, one upon the other, and the connections that wait for one."""
+def workers(points: Sequence[Point], span: Span) -> Figure:
+    """Workers busy and idle, one upon the other."""
     seen = [point for point in points if point.workers_busy is not None]
-    at = [point.t_s for point in seen]
-    busy = _line(at, [p.workers_busy for p in seen], "busy", BLUE, hover="%{y}", shape="hv")
-    idle = _line(at, [p.workers_idle for p in seen], "idle", SKY, hover="%{y}", shape="hv")
-    busy |= {"stackgroup": "pool", "fillcolor": "rgba(0,114,178,0.55)"}
-    idle |= {"stackgroup": "pool", "fillcolor": "rgba(86,180,233,0.30)"}
-    queue = _line(at, [p.queue_depth for p in seen], "connections waiting", RED, hover="%{y}", shape="hv")
-    return _figure([busy, idle, queue], _over_time("processes", end_s, warmup_s, {"rangemode": "tozero"}))
+    busy, idle = [p.workers_busy or 0 for p in seen], [p.workers_idle or 0 for p in seen]
+    layers = [("busy", BLUE, 0.5, busy), ("idle", SKY, 0.25, idle)]
+    return _stacked([p.t_s for p in seen], layers, span, hover="%{y}", shape="hv")
+
+
+def queue(points: Sequence[Point], span: Span) -> Figure:
+    """Connections that wait in the kernel for a worker."""
+    seen = [point for point in points if point.queue_depth is not None]
+    depth = [point.queue_depth for point in seen]
+    axis = plot.count_axis(depth, least=4)
+    trace = line([p.t_s for p in seen], depth, "waiting", RED, fill=True, hover="%{y}", shape="hv")
+    chart = _timed([trace], axis, span)
+    plot.ends(chart, axis, [("waiting", RED, _last(depth))])
+    return chart
+
+
+def cpu(points: Sequence[Point], cpus: int, span: Span) -> Figure:
+    """Cores used by the server, by the generator and by all others, one upon the other, of `cpus`."""
+    seen = [p for p in points if p.host_cores is not None and p.cpu_cores is not None]
+    server, generator = [p.cpu_cores or 0.0 for p in seen], [p.generator_cores or 0.0 for p in seen]
+    others = [
+        max(0.0, (p.host_cores or 0.0) - ours - theirs)
+        for p, ours, theirs in zip(seen, server, generator, strict=True)
+    ]
+    layers = [
+        ("server", BLUE, 0.5, server),
+        ("generator", ORANGE, 0.4, generator),
+        ("others", GREY, 0.18, others),
+    ]
+    return _stacked([p.t_s for p in seen], layers, span, hover="%{y:.2f} cores", least=cpus / 1.12)
+
+
+def memory(points: Sequence[Point], span: Span) -> Figure:
+    """What each process has for itself (USS) and what they share, counted once (PSS - USS): together the PSS."""
+    seen = [p for p in points if p.pss_bytes is not None and p.uss_bytes is not None]
+    own = [(p.uss_bytes or 0) / 2**20 for p in seen]
+    shared = [max(0, (p.pss_bytes or 0) - (p.uss_bytes or 0)) / 2**20 for p in seen]
+    layers = [("own", BLUE, 0.5, own), ("shared", SKY, 0.25, shared)]
+    return _stacked([p.t_s for p in seen], layers, span, hover="%{y:.1f} MiB")
 
 
 def distribution(histograms: Sequence[tuple[str, Histogram]]) -> Figure:
     """The whole of each distribution: each step to the right is one answer in ten, in a hundred, in a thousand."""
-    traces, everything, most = [], [], 10
-    for (name, histogram), colour in zip(histograms, (BLUE, ORANGE, GREEN, GREY), strict=False):
-        total, seen = histogram.count, 0
-        most = max(most, total)
-        rarity, values = [], []
-        for us, count in sorted(histogram.counts.items()):
-            seen += count
-            left = total - seen
-            rarity.append(total / left if left else 1.3 * total)
-            values.append(us if left else histogram.max_us)
-        everything += [value for value in values if value]
-        text = [
+    curves = [(name, *_rarities(histogram)) for name, histogram in histograms]
+    axis = plot.duration_axis(us for _, _, values in curves for us in values)
+    most = max([10, *(rarity[-1] for _, rarity, _ in curves if rarity)])
+    ticks = [
+        (1, "0"),
+        (2, "50"),
+        *((10**k, f"{100 - 10.0 ** (2 - k):.{max(0, k - 2)}f}") for k in range(1, 8)),
+    ]
+    shown = [(value, label) for value, label in ticks if value <= most]
+    x = {
+        "type": "log",
+        "range": [0, math.log10(1.1 * most)],
+        "tickvals": [value for value, _ in shown],
+        "ticktext": [f"{label} %" for _, label in shown],
+    }
+    chart = plot.figure([], x, axis, TALL_PX)
+    names, at = [], []
+    for (name, rarity, values), colour in zip(curves, (BLUE, ORANGE, GREEN, GREY), strict=False):
+        words = [
             f"{100 * (1 - 1 / r):.6g} % within {format_us(v)}" for r, v in zip(rarity, values, strict=True)
         ]
-        traces.append(_line(rarity, values, name, colour, text=text, hover="%{text}", shape="vh"))
-    ticks = [
-        (1, "0 %"),
-        (2, "50 %"),
-        *((10**k, f"{100 - 10.0 ** (2 - k):.{max(0, k - 2)}f} %") for k in range(1, 8)),
-    ]
-    shown = [(value, label) for value, label in ticks if value <= 1.3 * most]
-    layout = _layout(
-        {
-            "type": "log",
-            "range": [0, math.log10(1.35 * most)],
-            "tickvals": [value for value, _ in shown],
-            "ticktext": [label for _, label in shown],
-            "title": {"text": "share of answers", "standoff": 6},
-        },
-        _time_axis(everything) | {"title": {"text": "answered within", "standoff": 4}},
-    )
-    layout["margin"] = MARGIN | {"b": 48}
-    return _figure(traces, layout)
+        chart["data"].append(line(rarity, values, name, colour, text=words, hover="%{text}", shape="vh"))
+        names.append((name, colour, values[-1]))
+        at.append(math.log10(rarity[-1]) / math.log10(1.1 * most))
+    if curves:
+        _mark(chart, histograms[0][1], most)
+    plot.ends(chart, axis, names, at)
+    return chart
 
 
-def _line(
-    x: Sequence[float],
-    y: Sequence[float | int | None],
-    name: str,
-    colour: str,
+def fairness(connections: Sequence[int]) -> Figure:
+    """Connections that each worker has served, most first, and their mean."""
+    mean = sum(connections) / len(connections)
+    axis = plot.count_axis(connections)
+    bars = {
+        "type": "bar",
+        "x": list(range(1, len(connections) + 1)),
+        "y": list(connections),
+        "name": "connections",
+        "marker": {"color": BLUE},
+        "hovertemplate": "%{y} connections<extra></extra>",
+    }
+    x = {"range": [0.4, len(connections) + 0.6], "nticks": 6, "tickformat": ",d"}
+    level = line([0.4, len(connections) + 0.6], [mean, mean], "mean", RED, dash="dash", hover="%{y:.1f}")
+    chart = plot.figure([bars, level], x, axis, HALF_PX)
+    chart["layout"]["bargap"] = 0.25 if len(connections) < 60 else 0.0
+    plot.ends(chart, axis, [("mean", RED, mean)])
+    return chart
+
+
+def _stacked(
+    at: Sequence[float],
+    layers: Sequence[tuple[str, str, float, Sequence[float]]],
+    span: Span,
     *,
     hover: str,
-    fill: bool = False,
-    dash: str = "solid",
     shape: str = "linear",
-    text: Sequence[str] | None = None,
-) -> dict[str, Any]:
-    trace: dict[str, Any] = {
-        "type": "scatter",
-        "mode": "lines" if len(x) > 1 else "markers",
-        "x": [round(value, 3) for value in x],
-        "y": [None if value is None else round(value, 4) for value in y],
-        "name": name,
-        "line": {"color": colour, "width": 2, "dash": dash, "shape": shape},
-        "hovertemplate": f"{hover}<extra>{name}</extra>",
-    }
-    if fill:
-        red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-        trace |= {"fill": "tozeroy", "fillcolor": f"rgba({red},{green},{blue},0.10)"}
-    return trace | ({"text": text} if text else {})
+    least: float = 1.0,
+) -> Figure:
+    """Areas one upon the other, each (words, colour, opacity, values)."""
+    sums = [sum(values) for values in zip(*(layer[3] for layer in layers), strict=True)]
+    axis = plot.count_axis(sums, least=least)
+    traces, names, below = [], [], 0.0
+    for words, colour, opacity, values in layers:
+        trace = line(at, values, words, colour, hover=hover, shape=shape)
+        traces.append(trace | {"stackgroup": "all", "fillcolor": plot.tint(colour, opacity)})
+        trace["line"]["width"] = 1.5
+        if values:
+            value = values[len(values) * 9 // 10]  # not the last: a load is on its way out there
+            names.append((words, colour, below + value / 2))
+            below += value
+    chart = _timed(traces, axis, span)
+    plot.ends(chart, axis, names)
+    return chart
 
 
-def _over_time(unit: str, end_s: float, warmup_s: float, y: dict[str, Any]) -> dict[str, Any]:
-    layout = _layout(
-        {"range": [0, end_s], "ticksuffix": " s", "nticks": 8},
-        {"title": {"text": unit, "standoff": 4}, "nticks": 5} | y,
-    )
-    if warmup_s:
-        layout["shapes"] = [
-            {
-                "type": "rect",
-                "xref": "x",
-                "yref": "paper",
-                "x0": 0,
-                "x1": warmup_s,
-                "y0": 0,
-                "y1": 1,
-                "fillcolor": SHADE,
-                "line": {"width": 0},
-                "layer": "below",
-            }
-        ]
-    return layout
+def _timed(traces: list[dict[str, Any]], axis: plot.Axis, span: Span, plot_px: int = HALF_PX) -> Figure:
+    chart = plot.over_time(traces, axis, span.end_s, plot_px)
+    unit_s, _ = plot.clock(span.end_s)
+    wide = plot_px > HALF_PX and span.warmup_s >= 0.1 * span.end_s
+    plot.band(chart, 0.0, span.warmup_s / unit_s, SHADE, "warm-up" if wide else "")
+    for start, end in span.stalls:
+        plot.band(chart, start / unit_s, end / unit_s, plot.tint(RED, 0.13))
+    return chart
 
 
-def _layout(x: dict[str, Any], y: dict[str, Any]) -> dict[str, Any]:
-    axis = {
-        "gridcolor": GRID,
-        "zerolinecolor": GRID,
-        "linecolor": GREY,
-        "fixedrange": False,
-        "automargin": False,
-    }
-    return {
-        "margin": MARGIN,
-        "paper_bgcolor": "#fff",
-        "plot_bgcolor": "#fff",
-        "font": {"family": "system-ui, sans-serif", "size": 13, "color": INK},
-        "hovermode": "x unified",
-        "hoverlabel": {"bgcolor": "#fff"},
-        "showlegend": False,  # the page names the lines, in words that wrap
-        "xaxis": axis | {"showline": True, "ticks": "outside", "showgrid": False} | x,
-        "yaxis": axis | {"showline": False} | y,
-    }
+def _rarities(histogram: Histogram) -> tuple[list[float], list[int]]:
+    """One answer in how many took longer than each bucket's edge; the slowest stands a little beyond the last."""
+    total, seen = histogram.count, 0
+    rarity: list[float] = []
+    values: list[int] = []
+    for us, count in sorted(histogram.counts.items()):
+        seen += count
+        rarity.append(total / (total - seen) if seen < total else 1.3 * total)
+        values.append(us if seen < total else histogram.max_us or us)
+    return rarity, values
 
 
-def _figure(traces: list[dict[str, Any]], layout: dict[str, Any]) -> Figure:
-    legend = [(trace["name"], trace["line"]["color"], trace["line"]["dash"]) for trace in traces]
-    if "shapes" in layout:
-        legend.append(("warm-up", SHADE, "block"))
-    return {"data": traces, "layout": layout, "legend": legend}
+def _mark(chart: Figure, histogram: Histogram, most: float) -> None:
+    """The percentiles that have a name, as points with their values."""
+    for rarity, words in MARKED:
+        us = histogram.percentile(1 - 1 / rarity)
+        if us is None or histogram.count < rarity or rarity > most:
+            continue
+        point = {"type": "scatter", "mode": "markers", "x": [rarity], "y": [us], "hoverinfo": "skip"}
+        chart["data"].append(
+            point | {"marker": {"color": BLUE, "size": 8, "line": {"color": "#fff", "width": 1.5}}}
+        )
+        place = {"xanchor": "right", "yanchor": "bottom", "xshift": 2, "yshift": 5}
+        value = math.log10(max(us, 1))
+        plot.note(chart, f"{words} <b>{format_us(us)}</b>", math.log10(rarity), value, BLUE, size=12, **place)
 
 
-def _time_axis(values: Sequence[float]) -> dict[str, Any]:
-    """A log axis with ticks that read as times, two decades at least."""
-    low = math.floor(math.log10(max(1, min(values, default=1))))
-    high = math.ceil(math.log10(max(10, max(values, default=10)) * 1.05))
-    ticks = [10**k for k in range(low, high + 1)]
-    if len(ticks) < 4:
-        ticks = sorted({tick * step for tick in ticks for step in (1, 3)})
-    return {
-        "type": "log",
-        "range": [low, high],
-        "tickvals": ticks,
-        "ticktext": [_tick(value) for value in ticks],
-    }
+def _per_s(row: Mapping[str, Any], column: str) -> float | None:
+    count = row.get(column)
+    return None if count is None else float(count) / float(row["seconds"])
 
 
-def _tick(us: int) -> str:
-    for factor, unit in ((1_000_000, "s"), (1000, "ms")):
-        if us >= factor:
-            return f"{us // factor} {unit}"
-    return f"{us} µs"
+def _last(values: Sequence[float | None]) -> float | None:
+    return next((value for value in reversed(values) if value is not None), None)

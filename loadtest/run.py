@@ -17,6 +17,7 @@ import msgspec
 from loadtest import report, results, stored, timeline, verdict
 from loadtest.books import Account
 from loadtest.generator import Generator
+from loadtest.pictures import bundle
 from loadtest.processes import LineReader, Piped, start
 from loadtest.service import Service, ServiceError, attached, started
 from loadtest.settings import RunSettings
@@ -160,7 +161,8 @@ def _write(
     results.write_table(str(folder / "timeline.csv"), table)
     _write_json(folder / "histograms.json", results.histograms(account, document["requests"]))
     # From what is stored, as `report` does it later: what a page needs cannot be missing there.
-    _write_whole(folder / "report.html", report.page(stored.load(folder, document)).encode())
+    page = report.page(stored.load(folder, document), bundle.script(folder))
+    _write_whole(folder / "report.html", page.encode())
     _write_json(folder / "run.json", document)  # the last: where it is, the folder is complete
     (folder / "account.json").unlink()  # all of it is in the files above
     return document

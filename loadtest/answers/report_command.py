@@ -21,12 +21,13 @@ def report(folder: Path, *, as_json: bool) -> None:
     """
     from loadtest import report as pages  # only now: `--help` need not wait for it
     from loadtest import stored
+    from loadtest.pictures import bundle
 
     path = folder / "report.html"
     try:
         run = stored.load(folder)
         draft = path.with_suffix(".html.part")
-        draft.write_text(pages.page(run))
+        draft.write_text(pages.page(run, bundle.script(folder)), encoding="utf-8")
         draft.replace(path)
     except ConfigError as error:
         fail(str(error), 2)
