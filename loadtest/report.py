@@ -85,7 +85,7 @@ def _of_the_server(document: dict[str, Any], points: Sequence[Point], span: char
         words = "worker processes, busy and idle"
         yield Panel("workers", title, words, charts.workers(points, span), timed=True)
         queued = server["queue_depth_max"]
-        title = f"As many as {_counted(queued, 'connection')} waited for a worker"
+        title = f"At most {_counted(queued, 'connection')} waited for a worker"
         if not queued:
             title = "No connection was seen waiting for a worker"
         words = "connections in the kernel's accept queue"
