@@ -12,7 +12,9 @@ The rooms, from the top:
     results, timeline     the accounts of both sides, joined               pure
     service, generator    the processes of a run, by `processes`
     tracker               follows the server's processes; one of its own
-    tcp_user, users, tcp  what runs inside Locust, on `deadlines`, `bookkeeping`, `precision`, `options`
+    tcp_user, users, tcp  what runs inside Locust, on `dialing`, `deadlines`, `bookkeeping`, `precision`, `options`
+    dialogue_user, speaking          the same for a conversation out of a file
+    dialogue_file, dialogue          what such a file says; on `templates`, `framing`       pure
     books                 counts and histograms                            pure
     settings, scenarios, target, units
 """

@@ -4,7 +4,9 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from loadtest.target import Tls, check_sources
 from loadtest.units import parse_duration_s
+from procserver.errors import ConfigError
 
 __all__ = [
     "ARRIVALS",
@@ -14,6 +16,7 @@ __all__ = [
     "PACING_DEFAULT",
     "RATE_MAX",
     "add_options",
+    "tls_of",
 ]
 
 FRAMINGS = ("raw", "line")
@@ -67,12 +70,38 @@ def add_options(parser: Any) -> None:
     _add_hidden_options(parser)
 
 
+def tls_of(chosen: Any) -> Tls:
+    """How certificates are checked, by the parsed options; None of them: by the system's rules."""
+    return Tls(chosen.tls_ca, chosen.tls_server_name, chosen.tls_insecure) if chosen is not None else Tls()
+
+
 def _add_hidden_options(parser: Any) -> None:
-    """Those that `loadtest run` uses: they have no place in a web form."""
+    """Those that `loadtest run` uses, and files: they have no place in a web form."""
 
     def add(name: str, **settings: Any) -> None:
         parser.add_argument(name, include_in_web_ui=False, **settings)
 
+    add("--dialogue", default=None, metavar="FILE", help="With dialogue_user.py: the conversation, in TOML.")
+    add(
+        "--tls-ca",
+        default=None,
+        metavar="FILE",
+        help="With tls://: whom to trust, in PEM, not the system's.",
+    )
+    add(
+        "--tls-server-name",
+        default=None,
+        metavar="NAME",
+        help="With tls://: the name to ask for and to check.",
+    )
+    add("--tls-insecure", action="store_true", help="With tls://: check no certificate.")
+    add(
+        "--source-address",
+        default=(),
+        type=_sources,
+        metavar="A,B,...",
+        help="Addresses of this machine to connect from, one after another: 28 000 ports for each.",
+    )
     add("--scenario", default="steady", help="How the rate moves while it is measured.")
     add("--warmup", type=_duration_s, default="0s", help="What ends before this is told apart.")
     add("--measure", type=_duration_s, default=None, help="Stop this long after the warm-up.")
@@ -94,6 +123,15 @@ def _within(kind: Callable[[str], Any], least: float, most: float, unit: str) ->
         return value
 
     return read
+
+
+def _sources(text: str) -> list[str]:
+    addresses = text.split(",")
+    try:
+        check_sources(addresses, None)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("--source-address ")) from None
+    return addresses
 
 
 def _duration_s(text: str) -> float:

@@ -111,6 +111,8 @@ def _host_when_ready(ready: int, log_path: str) -> str:
         why = "ended" if reader.ended else f"was not ready after {READY_TIMEOUT_S:.0f} s"
         raise ServiceError(f"the server {why}: {_last_line(log_path)}")
     first = line.decode().removeprefix("listening on ").split(", ")[0]
+    if first.startswith("unix:"):
+        return f"unix://{first.removeprefix('unix:')}"
     return f"tcp://{first.replace('0.0.0.0:', '127.0.0.1:', 1)}"
 
 

@@ -1,41 +1,118 @@
-"""Where the load goes: `tcp://HOST:PORT`, read and resolved once. A name lookup per connect would be half its cost."""
+"""Where the load goes, read and resolved once: a name lookup per connect would be half its cost.
 
+tcp://HOST:PORT    tls://HOST:PORT    unix:///PATH        an IPv6 address stands in brackets
+"""
+
+import errno
+import ipaddress
 import socket
+import ssl
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from procserver.addresses import parse_address
+from procserver.addresses import Address, parse_address
 from procserver.errors import ConfigError
 
-__all__ = ["DEFAULT_HOST", "Target", "parse_host", "resolve"]
+__all__ = [
+    "DEFAULT_HOST",
+    "SOURCES_MAX",
+    "Place",
+    "Target",
+    "Tls",
+    "check_sources",
+    "parse_host",
+    "resolve",
+    "tls_context",
+]
 
 DEFAULT_HOST = "tcp://127.0.0.1:9999"
-FORMS = "tcp://HOST:PORT, tcp://[V6]:PORT"
+FORMS = "tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH; a V6 address in [brackets]"
+SOURCES_MAX = 256
+
+
+class Place(NamedTuple):
+    """What a `--host` says: `scheme` is tcp, tls or unix."""
+
+    scheme: str
+    address: Address
+
+
+class Tls(NamedTuple):
+    """How a server's certificate is checked: `ca` is a PEM file, None the system's; `server_name` None: the host's."""
+
+    ca: str | None = None
+    server_name: str | None = None
+    insecure: bool = False
 
 
 class Target(NamedTuple):
-    """What `socket.socket` and `connect` take."""
+    """What `socket.socket` and `connect` take; `tls` is None where nothing is encrypted."""
 
     family: int
-    address: tuple[str, int] | tuple[str, int, int, int]
+    address: tuple[str, int] | tuple[str, int, int, int] | str
+    tls: ssl.SSLContext | None = None
+    server_name: str | None = None
 
 
-def parse_host(text: str) -> tuple[str, int]:
-    """Host and port of `tcp://HOST:PORT`; ConfigError names the value and the allowed forms."""
-    scheme, separator, rest = text.rstrip("/").partition("://")
+def parse_host(text: str) -> Place:
+    """Read a `--host`; ConfigError names the value and the allowed forms."""
+    scheme, separator, rest = text.partition("://")
     if not separator:
-        scheme, rest = "tcp", text
-    if scheme != "tcp":
+        scheme, rest = ("unix", text[5:]) if text.startswith("unix:") else ("tcp", text)
+    if scheme not in ("tcp", "tls", "unix"):
         raise ConfigError(f"--host {text!r}: {scheme}:// is not spoken here; allowed are {FORMS}")
-    address = parse_address(rest)
-    if address.kind != "tcp" or not address.port:
+    address = parse_address(f"unix:{rest}" if scheme == "unix" else rest.rstrip("/"))
+    if address.kind != ("unix" if scheme == "unix" else "tcp") or (
+        address.kind == "tcp" and not address.port
+    ):
         raise ConfigError(
             f"--host {text!r}: a load needs a host and a port from 1 to 65535; allowed are {FORMS}"
         )
-    return address.host, address.port
+    return Place(scheme, address)
 
 
-def resolve(text: str) -> Target:
-    """The first address of the host. OSError if it has none, ConfigError as `parse_host`."""
-    host, port = parse_host(text)
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    return Target(family, address)  # type: ignore[arg-type]  # the stub allows for other families
+def resolve(text: str, tls: Tls | None = None) -> Target:
+    """The first address of the host. OSError if it has none, ConfigError as `parse_host` and `tls_context`."""
+    scheme, place = parse_host(text)
+    if scheme == "unix":
+        return Target(socket.AF_UNIX, place.path)
+    family, _, _, _, address = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)[0]
+    if scheme == "tcp":
+        return Target(family, address)  # type: ignore[arg-type]  # the stub allows for other families
+    tls = tls or Tls()
+    return Target(family, address, tls_context(tls), tls.server_name or place.host)  # type: ignore[arg-type]
+
+
+def tls_context(tls: Tls) -> ssl.SSLContext:
+    """ConfigError if `ca` cannot be loaded. Sessions are not resumed: each handshake is a whole one."""
+    try:
+        context = ssl.create_default_context(cafile=tls.ca)
+    except OSError as error:
+        raise ConfigError(
+            f"--tls-ca {tls.ca!r}: {error.strerror or error}; a PEM file with certificates is asked for"
+        ) from None
+    if tls.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def check_sources(addresses: Sequence[str], place: Place | None) -> None:
+    """ConfigError unless connections to `place` can be made from each of these addresses of this machine."""
+    if addresses and place is not None and place.scheme == "unix":
+        raise ConfigError("--source-address: connections to a UNIX socket come from no address")
+    if len(addresses) > SOURCES_MAX:
+        raise ConfigError(f"--source-address: {len(addresses)} addresses; at most {SOURCES_MAX} are allowed")
+    for text in addresses:
+        try:
+            version = ipaddress.ip_address(text).version
+        except ValueError:
+            raise ConfigError(f"--source-address {text!r}: no IP address") from None
+        with socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind((text, 0))
+            except OSError as error:
+                why = (
+                    "not an address of this machine" if error.errno == errno.EADDRNOTAVAIL else error.strerror
+                )
+                raise ConfigError(f"--source-address {text!r}: {why}") from None

@@ -11,10 +11,11 @@ r"""The base of every user that talks TCP: connect, send, expect; each request t
 
 A request lasts from the first system call to the last byte of its answer, checked byte for byte, and ends as ok,
 failed, or censored (cut off when the test ended). A connection whose conversation broke is closed and made anew.
-Requests: `handshake` (TCP alone), `connect` (until the banner has come: the wait for a free worker is in it), and
-what `exchange` and `request` are told.
+Requests: `handshake` (TCP alone), `tls` (what its handshake adds), `connect` (until the banner has come: the wait
+for a free worker is in it), and what `exchange` and `request` are told.
 """
 
+import itertools
 import random
 import socket
 import time
@@ -26,9 +27,10 @@ from locust import User
 from locust.env import Environment
 from locust.exception import StopTest
 
-from loadtest import bookkeeping, deadlines
+from loadtest import bookkeeping, deadlines, dialing, options
 from loadtest.bookkeeping import BOOKS
 from loadtest.books import Page
+from loadtest.dialing import describe
 from loadtest.target import DEFAULT_HOST, Target, resolve
 from procserver.errors import ConfigError, PeerClosed, ProcserverError, RemoteProtocolError
 
@@ -56,6 +58,9 @@ class TcpUser(User):
     pacing_s: float = 0.0
 
     _targets: ClassVar[dict[str, Target]] = {}  # by host: looked up once per process
+    _sources: ClassVar[Iterator[str] | None] = (
+        None  # addresses that connections are made from, one after another
+    )
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -74,6 +79,8 @@ class TcpUser(User):
         if chosen is not None:
             self.request_timeout_s = chosen.request_timeout
             self.pacing_s = chosen.pacing
+            if chosen.source_address and TcpUser._sources is None:
+                TcpUser._sources = itertools.cycle(chosen.source_address)
         self.timeout_ns = round(self.request_timeout_s * 1e9)
         deadlines.watch(self)
 
@@ -126,11 +133,14 @@ class TcpUser(User):
             target = self.target()
             self.overdue, self.deadline_ns = False, start + self.timeout_ns
             self.sock = socket.socket(target.family, socket.SOCK_STREAM)
-            shake_hands(self.sock, target)
+            if self._sources:
+                dialing.leave_from(self.sock, next(self._sources))
+            dialing.shake_hands(self.sock, target)
             reached = True
             self.handshakes.done((_now_ns() - start + 500) // 1000)
-            if self.banner:
-                self.expect(self.banner)
+            if target.tls is not None:
+                self.secure(target)
+            self.hear_banner()
         except (OSError, ProcserverError) as error:
             # A handshake that timed out may yet be completed by the kernel and accepted.
             self.connects.fail(describe(error, overdue=self.overdue), reached=reached or self.overdue)
@@ -145,12 +155,34 @@ class TcpUser(User):
         self.backoff_s = BACKOFF_MIN_S
         return True
 
+    def hear_banner(self) -> None:
+        """What the server says first, within the request `connect`."""
+        if self.banner:
+            self.expect(self.banner)
+
+    def secure(self, target: Target) -> None:
+        """The TLS handshake, as the request `tls`; its failure is one of `connect` too."""
+        assert self.sock is not None
+        page = BOOKS.page("tls")
+        start = _now_ns()
+        try:
+            # Wrapped first and shaken afterwards: a deadline must find the socket that waits.
+            self.sock = secured = dialing.wrap(self.sock, target)
+            secured.do_handshake()
+        except OSError as error:
+            page.fail(describe(error, overdue=self.overdue), reached=False)
+            raise
+        except BaseException:
+            page.censor(reached=False)
+            raise
+        page.done((_now_ns() - start + 500) // 1000)
+
     def target(self) -> Target:
         host = self.host or DEFAULT_HOST
         target = self._targets.get(host)
         if target is None:
             try:
-                target = self._targets[host] = resolve(host)
+                target = self._targets[host] = resolve(host, options.tls_of(self.environment.parsed_options))
             except ConfigError as error:
                 raise StopTest(str(error)) from None
         return target
@@ -184,9 +216,12 @@ class TcpUser(User):
         page.done((_now_ns() - start + 500) // 1000)
         return True
 
-    def request(self, name: str) -> "_Request":
-        """`with self.request("login"): ...` times any conversation; afterwards `self.sock` is None if it failed."""
-        return _Request(self, BOOKS.page(name))
+    def request(self, name: str, *, reached: bool = True) -> "_Request":
+        """`with self.request("login"): ...` times any conversation; afterwards `self.sock` is None if it failed.
+
+        `reached`: the server may have seen it even if it failed; False for what is made of other requests.
+        """
+        return _Request(self, BOOKS.page(name), reached=reached)
 
     def send(self, data: bytes) -> None:
         """All of it; OSError if it cannot be. A request is one send: there is nothing for Nagle to hold back."""
@@ -234,9 +269,10 @@ class TcpUser(User):
 class _Request:
     """The general form of `exchange`, at some more cost. Failures end here; they are in the books."""
 
-    def __init__(self, user: TcpUser, page: Page) -> None:
+    def __init__(self, user: TcpUser, page: Page, *, reached: bool) -> None:
         self.user = user
         self.page = page
+        self.reached = reached
         self.start_ns = 0
 
     def __enter__(self) -> None:
@@ -252,35 +288,8 @@ class _Request:
             return False
         failed = isinstance(error, OSError | ProcserverError)
         if failed:
-            self.page.fail(describe(error, overdue=self.user.overdue), reached=True)
+            self.page.fail(describe(error, overdue=self.user.overdue), reached=self.reached)
         else:
-            self.page.censor()
+            self.page.censor(reached=self.reached)
         self.user.close()
         return failed
-
-
-def shake_hands(sock: socket.socket, target: Target) -> None:
-    """Connect, and give way to other users only if it must be waited for: on loopback it is done in one call."""
-    sock.setblocking(False)
-    try:
-        sock.connect(target.address)
-    except BlockingIOError:
-        pass
-    sock.setblocking(True)
-    try:
-        sock.getpeername()
-    except OSError:  # not yet, or refused: gevent waits, and says which
-        sock.connect(target.address)
-
-
-def describe(error: BaseException, *, overdue: bool = False) -> str:
-    """The kind of a failure, in words that do not vary from one to the next."""
-    if overdue or isinstance(error, TimeoutError):
-        return "timed out"
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused"
-    if isinstance(error, ConnectionResetError | BrokenPipeError):
-        return "reset by the server"
-    if isinstance(error, OSError) and error.errno is not None:
-        return f"{type(error).__name__} {error.errno}: {error.strerror}"
-    return str(error)
