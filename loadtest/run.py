@@ -19,6 +19,7 @@ from loadtest.books import Account
 from loadtest.generator import Generator
 from loadtest.pictures import bundle
 from loadtest.processes import LineReader, Piped, start
+from loadtest.saturation import saturation
 from loadtest.service import Service, ServiceError, attached, started
 from loadtest.settings import RunSettings
 from loadtest.thresholds import Threshold
@@ -65,7 +66,7 @@ def service_of(settings: RunSettings, folder: Path) -> contextlib.AbstractContex
 
 def _drive(settings: RunSettings, service: Service, folder: Path, show: Show) -> dict[str, Any]:
     """Put the load on; what the three accounts say of it."""
-    before = service.status()
+    before, log_size = service.status(), service.log_size()
     generator = Generator(settings, service.host, str(folder / "account.json"), str(folder / "locust.log"))
     interrupted = False
     after: dict[str, Any] | None = None
@@ -91,6 +92,7 @@ def _drive(settings: RunSettings, service: Service, folder: Path, show: Show) ->
         "ended": ended,
         "interrupted": interrupted,
         "samples": stored.samples(folder),
+        "log": service.log_since(log_size),
     }
 
 
@@ -177,6 +179,11 @@ def _document(
     server = results.server_side(observed["samples"], points, account, before, after)
     if server is not None:
         server["exit_code"] = service.exit_code
+        server["saturation"] = msgspec.to_builtins(
+            saturation(
+                observed["samples"], account.measure_from or 0.0, account.measure_to or 0.0, observed["log"]
+            )
+        )
     if server is not None and observed["ended"]:
         server["ended"] = observed["ended"]
     made = account.ledger.total("connect").ok.count

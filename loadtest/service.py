@@ -19,6 +19,7 @@ READY_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0  # every connection of ours is closed by then: what still goes on is a handler's own
 QUICK_STOP_TIMEOUT_S = 10.0
 STATUS_TIMEOUT_S = 5.0
+LOG_BYTES_MAX = 1 << 20  # read of what a server said during one run
 
 
 class ServiceError(ProcserverError):
@@ -28,8 +29,16 @@ class ServiceError(ProcserverError):
 class Service:
     """Where the load goes, and what is known of the processes behind it."""
 
-    def __init__(self, host: str, pid: int | None, control: str | None, process: Piped | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        pid: int | None,
+        control: str | None,
+        process: Piped | None = None,
+        log_path: str | None = None,
+    ) -> None:
         self.host = host
+        self.log_path = log_path  # of a server of ours
         self.pid = pid
         self.control = control
         self.process = process
@@ -48,6 +57,18 @@ class Service:
         """How a server of ours ended before we stopped it; None if it is still there."""
         code = self.process.poll() if self.process is not None else None
         return None if code is None else f"it ended with exit code {code}"
+
+    def log_size(self) -> int:
+        """How much it has said so far; 0 where it is not ours to hear."""
+        return os.stat(self.log_path).st_size if self.log_path else 0
+
+    def log_since(self, size: int) -> bytes:
+        """What it has said since `log_size` was that; of much, the beginning."""
+        if self.log_path is None:
+            return b""
+        with open(self.log_path, "rb") as file:
+            file.seek(size)
+            return file.read(LOG_BYTES_MAX)
 
     def stop(self) -> None:
         if self.process is not None and self.exit_code is None:
@@ -82,7 +103,7 @@ def started(args: list[str], framing: str, log_path: str) -> Iterator[Service]:
             process = start(command, log=log, pass_fds=[ready_writer])
     finally:
         os.close(ready_writer)
-    service = Service("", process.pid, None if control == "none" else control, process)
+    service = Service("", process.pid, None if control == "none" else control, process, log_path)
     try:
         service.host = _host_when_ready(ready, log_path)
         yield service

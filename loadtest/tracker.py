@@ -12,6 +12,7 @@ again after as many, so that the file stays small however long the run.
 """
 
 import argparse
+import contextlib
 import os
 import select
 import sys
@@ -21,6 +22,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from loadtest.allowance import allowance_of, memory_available_bytes
 from procserver import controlclient
 from procserver.errors import ProcserverError
 from procserver.resources import Tree, host_usage, own_cpu_s
@@ -55,6 +57,7 @@ class Tracker:
     def __init__(
         self, server: int, generator: int | None, control: str | None, output: TextIO, interval_s: float
     ) -> None:
+        self.pid = server
         self.server = Tree(server)
         self.generator = Tree(generator) if generator else None
         self.control = control
@@ -66,7 +69,7 @@ class Tracker:
 
     def run(self) -> None:
         start = time.monotonic()
-        self.write({"t": start, "epoch": time.time(), "interval_s": self.interval_s, "kind": "start"})
+        self.write(self.opening(start))
         due = start
         while self.sample_unless_gone():
             if self.samples == 1:
@@ -78,6 +81,17 @@ class Tracker:
             if parent_gone(due - time.monotonic()):
                 self.sample_unless_gone(whole=True)  # the end of the run, in every respect
                 return
+
+    def opening(self, now: float) -> dict[str, Any]:
+        line: dict[str, Any] = {
+            "t": now,
+            "epoch": time.time(),
+            "interval_s": self.interval_s,
+            "kind": "start",
+        }
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            line["allowance"] = msgspec.to_builtins(allowance_of(self.pid))
+        return line
 
     def sample_unless_gone(self, *, whole: bool = False) -> bool:
         if whole:
@@ -101,6 +115,7 @@ class Tracker:
         if self.is_due("detail", now, self.detail_interval_s):
             before = time.monotonic()
             sample["detail"] = asdict(self.server.detail())
+            sample["memory_available_bytes"] = memory_available_bytes()
             took_s = time.monotonic() - before
             self.due["detail"] = max(self.due["detail"], now + took_s / DETAIL_SHARE_MAX)
         if self.control is not None and self.is_due("status", now, STATUS_INTERVAL_S):
