@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from procserver import __version__
+from procserver import __version__, handover
 from procserver.cli.fetch import fetch
 from procserver.cli.greet import greet
 from procserver.cli.operate import recycle, reload, scale, status, stop, upgrade
@@ -30,7 +30,8 @@ for command in (serve, check, status, reload, recycle, scale, stop, upgrade, gre
 def main() -> None:
     """Exit codes: 0 well, 1 the machine or the peer would not, 2 usage or configuration, 3 a conversation was cut."""
     try:
-        code = commands.main(prog_name="procserver", standalone_mode=False)
+        with handover.or_back():
+            code = commands.main(prog_name="procserver", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = error.exit_code

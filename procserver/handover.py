@@ -3,11 +3,13 @@
 The process stays the same: same pid, same children, same subreaper role. What
 changes is the program. Descriptors survive `exec` when they are inheritable;
 this tells the new program which is which. A pre-flight runs the new program
-first, and it refuses what it could not take over.
+first, and it refuses what it could not take over. Should it fail all the same,
+before it has taken over, it gives the estate back to the one before it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -19,13 +21,14 @@ from procserver.errors import ConfigError
 from procserver.settings import TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from procserver.settings import Settings
 
 VERSION = 1
 ESTATE_FD = "PROCSERVER_HANDOVER"
 PREFLIGHT = "PROCSERVER_PREFLIGHT"
+FAILURE_CHARACTERS_MAX = 2000
 
 
 class WorkerHeir(msgspec.Struct, frozen=True):
@@ -98,6 +101,7 @@ class Estate(msgspec.Struct, frozen=True):
     saturated_s: float
     records_dropped: int
     before: dict[int, int]
+    failure: str = ""
 
 
 def fixed_settings(settings: Settings) -> dict[str, object]:
@@ -116,6 +120,40 @@ def write(estate: Estate) -> int:
     for inherited in (*estate.fds.all(), *(template.fd for template in estate.templates)):
         os.set_inheritable(inherited, True)
     return fd
+
+
+@contextlib.contextmanager
+def or_back() -> Iterator[None]:
+    """However the body ends, unless `taken_over`: become the program again that has left the estate, if any."""
+    try:
+        yield
+    except BaseException as error:
+        _give_back(f"the new program could not take over: {type(error).__name__}: {error}")
+        raise
+    _give_back("the new program ended before it took over")
+
+
+def taken_over() -> None:
+    """The estate is ours, and no child of ours need hear of it."""
+    os.environ.pop(ESTATE_FD, None)
+
+
+def _give_back(failure: str) -> None:
+    if os.environ.get(PREFLIGHT):
+        return
+    try:
+        estate = read(os.environ)
+    except ConfigError:
+        return  # not of our kind: there is nobody whom we could call back
+    if estate is None or not estate.previous:
+        return
+    command = estate.previous
+    # Nobody comes back twice: were both broken, they would call each other for ever.
+    fd = write(msgspec.structs.replace(estate, previous=[], failure=failure[:FAILURE_CHARACTERS_MAX]))
+    try:
+        os.execve(command[0], command, os.environ | {ESTATE_FD: str(fd)})
+    except OSError:
+        os.close(fd)  # the caller tells its own error, which is the cause
 
 
 def read(environment: dict[str, str] | os._Environ[str]) -> Estate | None:

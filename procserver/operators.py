@@ -156,8 +156,12 @@ class Operators:
                 self.waiters.remove(waiter)
 
     def farewell(self, leave: m.Leave) -> None:
+        """Who asked for the end is told how it went; who waited for anything else, that it did not come to that."""
         for waiter in list(self.waiters):
-            self._finish(waiter, {"ok": leave.code == 0, "text": leave.reason, "exit_code": leave.code})
+            if waiter.what == "stop":
+                self._finish(waiter, {"ok": leave.code == 0, "text": leave.reason, "exit_code": leave.code})
+            else:
+                self._finish(waiter, {"error": f"no {waiter.what}: the service has ended ({leave.reason})"})
 
     def _finish(self, waiter: Waiter, answer: dict[str, object]) -> None:
         self.waiters.remove(waiter)

@@ -10,6 +10,7 @@ r"""Composition: settings and a handler's name become a running service.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sys
@@ -58,31 +59,37 @@ class Server:
         service, or, in a pre-flight, only says whether it could.
         """
         occupy_standard_fds()
+        with contextlib.ExitStack() as opened:
+            with handover.or_back():
+                supervisor = self._begin(opened)
+                if supervisor is None:
+                    return 0
+                handover.taken_over()
+            return supervisor.run().code
+
+    def _begin(self, opened: contextlib.ExitStack) -> Supervisor | None:
+        """The supervisor, at work; None in a pre-flight, when all is well."""
         estate = handover.read(os.environ)
         if estate is not None:
             handover.check(estate, self.settings)
             if os.environ.get(handover.PREFLIGHT):
-                return 0
-            del os.environ[handover.ESTATE_FD]
+                return None
         pidfile, listeners = self._open(estate)
-        try:
-            control = _control_path(self.settings, listeners.names[0])
-            supervisor = Supervisor(
-                self.settings,
-                self.handler,
-                listeners,
-                reread=self.reread,
-                control=control,
-                ready_fd=self.ready_fd if estate is None else -1,
-                pidfile=pidfile,
-                estate=estate,
-            )
-            return supervisor.run().code
-        finally:
-            listeners.close()
-            if pidfile >= 0:
-                Path(self.settings.pidfile).unlink(missing_ok=True)
-                os.close(pidfile)
+        opened.callback(listeners.close)
+        if pidfile >= 0:
+            opened.callback(_drop_pidfile, self.settings.pidfile, pidfile)
+        supervisor = Supervisor(
+            self.settings,
+            self.handler,
+            listeners,
+            reread=self.reread,
+            control=_control_path(self.settings, listeners.names[0]),
+            ready_fd=self.ready_fd if estate is None else -1,
+            pidfile=pidfile,
+            estate=estate,
+        )
+        supervisor.begin()
+        return supervisor
 
     def _open(self, estate: Estate | None) -> tuple[int, Listeners]:
         settings = self.settings
@@ -131,3 +138,8 @@ def _lock_pidfile(path: str) -> int:
     os.ftruncate(fd, 0)
     os.write(fd, f"{os.getpid()}\n".encode())
     return fd
+
+
+def _drop_pidfile(path: str, fd: int) -> None:
+    Path(path).unlink(missing_ok=True)
+    os.close(fd)

@@ -59,6 +59,11 @@ class Succession:
             supervisor.journal.report("error", "upgrade_failed", reason=upgrade.failure)
             supervisor.operators.upgrade_failed(upgrade.failure)
 
+    def close(self) -> None:
+        """The service ends: a pre-flight that still goes on has nothing left to find out."""
+        if self.upgrade is not None and self.upgrade.child is not None:
+            self.supervisor.procs.send(self.upgrade.child, signal.SIGKILL)
+
     def estate(self) -> Estate:
         """Everything that the next program needs; true as long as the pool is quiet."""
         s = self.supervisor
@@ -153,11 +158,17 @@ class Succession:
         for fd in estate.fds.waiting:
             if s.control is not None:
                 client = s.control.adopt(socket.socket(fileno=fd))
-                s.operators.waiters.append(Waiter("reload", estate.newest + 1, client))
+                what = "upgrade" if estate.failure else "reload"
+                s.operators.waiters.append(Waiter(what, estate.newest + 1, client))
         # A child may have ended while nobody listened.
         os.kill(os.getpid(), signal.SIGCHLD)
 
-    def bring_in_code(self) -> None:
+    def go_on(self, estate: Estate) -> None:
+        """The new program serves and brings in the new code; one that was called back serves on, and says why."""
         supervisor = self.supervisor
+        if estate.failure:
+            supervisor.journal.report("error", "upgrade_failed", reason=estate.failure)
+            supervisor.operators.upgrade_failed(estate.failure)
+            return
         supervisor.journal.report("info", "upgraded", pid=os.getpid())
         supervisor.tell(m.ReloadRequested(supervisor.propose(supervisor.settings), "the upgrade"))

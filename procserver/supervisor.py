@@ -95,18 +95,22 @@ class Supervisor:
         self.succession = Succession(self)
         self.estate = estate
 
-    def run(self) -> m.Leave:
-        """From the first fork to the last exit; the caller ends the process with the code that comes back."""
+    def begin(self) -> None:
+        """The first template, or what another program has left: whatever fails here, nothing has been changed."""
         procs.become_subreaper()
         procs.rename("procserver")
         self.listeners.configure(self.settings.idle_timeout)
         if self.estate is not None:
             self.succession.take_up(self.estate)
-            signals.let_in()
-            self.succession.bring_in_code()
         else:
             self.journal.start(monotonic())
             self._carry_out([m.StartTemplate(1)])
+
+    def run(self) -> m.Leave:
+        """From the first fork to the last exit; the caller ends the process with the code that comes back."""
+        signals.let_in()
+        if self.estate is not None:
+            self.succession.go_on(self.estate)
         while self.leaving is None:
             ready = self.poller.poll(self._patience_s())
             try:
@@ -118,7 +122,7 @@ class Supervisor:
                 self.stumbles += 1
                 if self.stumbles >= STUMBLES_MAX:
                     raise
-        self._close()
+        self._close(self.leaving)
         return self.leaving
 
     def _turn(self, ready: list[tuple[int, int]]) -> None:
@@ -129,8 +133,7 @@ class Supervisor:
             self._dispatch(fd)
         self._tick(monotonic())
         self._count()
-        # In a burst of hundreds, each ring would be answered by a count that takes longer than the next ring to come,
-        # and all that time would be taken from those who are being forked, and from those who greet.
+        # Else, in a burst, answering rings would take all the time from those who are being forked, or greet.
         if (took_s := monotonic() - begun) > LONG_TURN_S:
             sleep(min(BREATHER_S, BREATHER_TURNS * took_s))
 
@@ -179,11 +182,10 @@ class Supervisor:
         if isinstance(event, m.TemplateReady):
             link.hand_over(self.listeners.sockets)
         elif isinstance(event, m.Spawned):
-            child = self.workforce.children.get(event.slot)
-            if child is not None and child.pid == event.pid:
-                return  # its template has said what a middle process that was killed had said already
-            if child is not None or not self.pool.expects(event.slot):
-                self.journal.report("error", "unexpected_spawn", slot=event.slot, pid=event.pid)
+            known = self.workforce.children.get(event.slot)
+            if known is not None or not self.pool.expects(event.slot):
+                if known is None or known.pid != event.pid:  # else said twice: a middle process was killed
+                    self.journal.report("error", "unexpected_spawn", slot=event.slot, pid=event.pid)
                 return
             event = self.workforce.adopt(event)
         self.tell(event)
@@ -225,9 +227,8 @@ class Supervisor:
         for _ in range(COUNTS_MAX):
             depth = self.listeners.depth().waiting
             self.depth_max = max(self.depth_max, depth)
-            commands = self.pool.handle(
-                m.Counted(self.accounts.sights(self.workforce.children), depth), monotonic()
-            )
+            sights = self.accounts.sights(self.workforce.children)
+            commands = self.pool.handle(m.Counted(sights, depth), monotonic())
             self._carry_out(commands)
             if not any(isinstance(command, m.Arm | m.Commit) for command in commands):
                 return
@@ -291,13 +292,13 @@ class Supervisor:
         if failed is not None:
             self.tell(failed)
 
-    def _close(self) -> None:
-        assert self.leaving is not None
+    def _close(self, leaving: m.Leave) -> None:
+        self.succession.close()
         self.templates.close(LEAVE_S)
         if self.control is not None:
-            self.operators.farewell(self.leaving)
+            self.operators.farewell(leaving)
             self.control.close()
-        self.journal.close(self.leaving.reason, self.leaving.code, LEAVE_S)
+        self.journal.close(leaving.reason, leaving.code, LEAVE_S)
 
     # Operators
 

@@ -129,6 +129,7 @@ def test_each_further_signal_makes_it_faster() -> None:
 
 def test_a_storm_of_terms_is_one_orderly_stop() -> None:
     with RunningServer("--delay", "300ms") as server:
+        server.tolerate("reload_failed")  # of signals that wait together, the kernel delivers HUP before TERM
         guest = server.guest()
         guest.say(b"slow")
         server.wait_for_status(
