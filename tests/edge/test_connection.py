@@ -93,6 +93,9 @@ def test_an_empty_separator_and_an_unknown_framing_are_the_handler_s_mistake() -
     with conversation() as talk:
         with pytest.raises(LocalProtocolError, match="separator"):
             talk.conn.readuntil(b"")
+        for size in (0, -1):
+            with pytest.raises(LocalProtocolError, match="at least 1"):
+                talk.conn.recv(size)
         with pytest.raises(LocalProtocolError, match="morse"):
             next(talk.conn.messages("morse"))
 
