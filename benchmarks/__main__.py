@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 
-from benchmarks import burst, generator, memory, quiet, syscalls, throughput
+from benchmarks import burst, generator, lockstep, memory, quiet, syscalls, throughput
 from benchmarks.results import Bound, Result
 from benchmarks.servers import BenchmarkError
 from procserver.errors import ProcserverError
@@ -20,10 +20,6 @@ __all__ = ["BENCHMARKS", "main"]
 
 def generator_cost(short: bool) -> Result:
     """What Locust's side of a greeting costs."""
-    if importlib.util.find_spec("locust") is None:
-        return Result(
-            "generator CPU per greeting", skipped="Locust is not installed (pip: the extra loadtest)"
-        )
     found = generator.main(short)
     columns = ("ratio", "least", "greatest", "pairs")
     result = Result(
@@ -37,13 +33,25 @@ def generator_cost(short: bool) -> Result:
     return result
 
 
+def of_locust(benchmark: Callable[[bool], Result]) -> Callable[[bool], Result]:
+    """A benchmark that needs the loadtest extra."""
+
+    def run(short: bool) -> Result:
+        if importlib.util.find_spec("locust") is None:
+            return Result(benchmark.__name__, skipped="Locust is not installed (pip: the extra loadtest)")
+        return benchmark(short)
+
+    return run
+
+
 BENCHMARKS: dict[str, Callable[[bool], Result]] = {
     "syscalls": syscalls.main,
     "memory": memory.main,
     "burst": burst.main,
     "quiet": quiet.main,
     "throughput": throughput.main,
-    "generator": generator_cost,
+    "generator": of_locust(generator_cost),
+    "lockstep": of_locust(lockstep.main),
 }
 
 

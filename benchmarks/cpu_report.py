@@ -1,4 +1,4 @@
-"""A Locust listener that prints what a test cost its generator: CPU from the first to the last user, and greetings."""
+"""A Locust listener that prints what a test cost its generator: CPU from the first to the last user, and requests."""
 
 import json
 import time
@@ -9,7 +9,8 @@ from locust.env import Environment
 __all__ = ["install"]
 
 
-def install() -> None:
+def install(name: str) -> None:
+    """`name`: the request that is counted."""
     begun: dict[str, float] = {}
 
     def begin(**_: object) -> None:
@@ -19,8 +20,8 @@ def install() -> None:
         begun["spent_s"] = time.process_time() - begun["cpu_s"]
 
     def tell(environment: Environment, **_: object) -> None:
-        row = environment.stats.get("greeting", "TCP")
-        said = {"cpu_s": begun["spent_s"], "greetings": row.num_requests, "failed": row.num_failures}
+        row = environment.stats.get(name, "TCP")
+        said = {"cpu_s": begun["spent_s"], "requests": row.num_requests, "failed": row.num_failures}
         print("COST " + json.dumps(said), flush=True)
 
     events.test_start.add_listener(begin)

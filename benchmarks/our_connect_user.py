@@ -3,6 +3,6 @@
 from benchmarks import cpu_report
 from loadtest.users import ConnectUser
 
-cpu_report.install()
+cpu_report.install("greeting")
 
 __all__ = ["ConnectUser"]

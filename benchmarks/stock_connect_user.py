@@ -12,7 +12,7 @@ from locust import User, constant, task
 
 from benchmarks import cpu_report
 
-cpu_report.install()
+cpu_report.install("greeting")
 
 _numbers = count()
 
