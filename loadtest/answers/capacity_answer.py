@@ -10,10 +10,11 @@ FORMAT = 1
 # What kept the service from more, and how people call it.
 LIMITERS = {
     "server_cpu": "the server's CPU",
+    "memory": "memory",
+    "fds": "file descriptors",
     "workers": "the number of workers",
     "backlog": "the queue of the kernel",
-    "fds": "file descriptors",
-    "memory": "memory",
+    "connections": "the number of connections",
     "thresholds": "the thresholds alone",
     "generator": "the load generator",
     "range": "the range that was searched",
@@ -31,7 +32,7 @@ class Limiter(msgspec.Struct):
 class Stage(msgspec.Struct):
     """One run at one load. `asked`, and `achieved` of it: answers per second, or connections that were greeted.
 
-    `purpose`: range, bisect, repeat or confirm. `outcome`: holds; breaks (a threshold, or less than was asked);
+    `purpose`: range, bisect or confirm. `outcome`: holds; breaks (a threshold, or less than was asked);
     limited (the generator could not do it, so nothing is known of the server); invalid. `why` is empty if it holds.
     """
 
@@ -39,6 +40,7 @@ class Stage(msgspec.Struct):
     folder: str  # below the answer's own
     asked: float
     purpose: str
+    repeat: bool
     outcome: str
     why: list[str]
     achieved: float | None
@@ -56,6 +58,7 @@ class Stage(msgspec.Struct):
     listen_overflows: int | None
     generator_cores: float | None  # of its busiest process
     generator_lag_p99_us: float | None
+    others_cores: float | None  # that neither server nor generator used
     limiter: Limiter | None  # of a stage that broke or was limited
 
 

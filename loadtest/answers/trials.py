@@ -20,28 +20,26 @@ OVERHEAD_S = 4.0  # of a trial beyond warm-up and duration, until one has been t
 class Trials:
     """Makes trials; `left` is how many are still to come, the present one included, as far as its owner knows."""
 
-    def __init__(self, folder: Path, stream: TextIO, left: int) -> None:
-        self.folder = folder
+    def __init__(self, stream: TextIO, left: float = 1) -> None:
         self.stream = stream
         self.live = stream.isatty()
-        self.left = left
+        self.left: float = left
         self.made = 0
         self.loaded_s = self.spent_s = 0.0
 
     def make(
         self,
-        name: str,
+        folder: Path,
         title: str,
         settings: RunSettings,
         thresholds: list[Threshold],
         service: Service | None = None,
     ) -> dict[str, Any]:
-        """One run in the folder `name`, against `service` or one of its own; its document.
+        """One run in `folder`, made for it, against `service` or one of its own; its document.
 
         KeyboardInterrupt if the run was interrupted: its folder is complete all the same.
         """
-        folder = self.folder / name
-        folder.mkdir()
+        folder.mkdir(parents=True)
         progress = Progress(self.stream, settings)
         head = f"{title}, {self.outlook(settings)}"
 

@@ -1,0 +1,160 @@
+"""The capacity of a service: one search, stage by stage, against one server that stands."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from loadtest.answers.capacity_answer import CapacityAnswer, Limiter, Stage
+from loadtest.answers.conclusion import conclude
+from loadtest.answers.stages import is_clear, stage_of
+from loadtest.answers.trials import Trials
+from loadtest.run import commit, host_facts
+from loadtest.service import Service
+from loadtest.settings import RunSettings
+from loadtest.statistics.search import FACTOR, Outcome, Probe, Purpose, Search
+from loadtest.thresholds import Threshold
+from loadtest.units import format_count, format_us
+from procserver.errors import ProcserverError
+
+__all__ = ["CONFIRM_STAGES", "Question", "find"]
+
+CONFIRM_STAGES = 3  # a confirmation lasts as long as so many stages
+REST_TIMEOUT_S = 30.0
+REST_POLL_S = 0.05
+
+
+class Question(NamedTuple):
+    """What is asked: the most of `of` (rate or connections) from `low` to `high`, within a share of `precision`."""
+
+    of: str
+    low: float
+    high: float
+    start: float
+    precision: float
+    factor: float = FACTOR
+
+
+class NoRest(ProcserverError):
+    """The server is still busy with an earlier stage."""
+
+
+def find(
+    question: Question,
+    base: RunSettings,
+    thresholds: list[Threshold],
+    service: Service,
+    trials: Trials,
+    folder: Path,
+) -> CapacityAnswer:
+    """Search; each stage leaves a folder below `folder`. ServiceError, GeneratorError: a stage could not be made.
+
+    Interrupted by Ctrl-C, it answers from the stages that were made.
+    """
+    began = datetime.now(UTC)
+    start_s = time.monotonic()
+    search = _search(question)
+    stages: list[Stage] = []
+    stopped = ""
+    try:
+        while search.probe is not None and not stopped:
+            stage = _stage(
+                len(stages) + 1, search.probe, question.of, base, thresholds, service, trials, folder
+            )
+            stages.append(stage)
+            trials.tell(told(stage, question.of))
+            stopped = _ended(service, stage)
+            if not stopped:
+                search.tell(Outcome(stage.outcome), clear=is_clear(stage))
+                trials.left = search.left(CONFIRM_STAGES)
+                _rest(service)
+    except KeyboardInterrupt:
+        stopped = "it was interrupted"
+    except NoRest as error:
+        stopped = str(error)
+    found = conclude(search, stages, question.of, stopped)
+    return CapacityAnswer(
+        **found._asdict(),
+        of=question.of,
+        precision=question.precision,
+        main=main_request(base),
+        thresholds=[threshold.expression for threshold in thresholds],
+        stages=stages,
+        started=began.isoformat(timespec="milliseconds"),
+        took_s=round(time.monotonic() - start_s, 1),
+        settings=msgspec.to_builtins(base) | {"host": service.host, "question": question._asdict()},
+        host=host_facts(),
+        commit=commit(),
+    )
+
+
+def told(stage: Stage, of: str) -> str:
+    """A stage in a line."""
+    unit = "/s" if of == "rate" else " connections"
+    what = f"{stage.purpose}{' again' if stage.repeat else ''}"
+    line = f"{stage.number:>3}  {what:<13} {format_count(stage.asked):>7}{unit}  {stage.outcome:<8}"
+    line += f" p50 {format_us(stage.p50_us)}, p99 {format_us(stage.p99_us)}"
+    return line + (f": {stage.why[0]}" if stage.why else "")
+
+
+def main_request(settings: RunSettings) -> str:
+    return "message" if settings.user == "greeting" else "greeting"
+
+
+def _search(question: Question) -> Search:
+    return Search(
+        question.low,
+        question.high,
+        question.start,
+        question.precision,
+        whole=question.of == "connections",
+        factor=question.factor,
+    )
+
+
+def _stage(
+    number: int,
+    probe: Probe,
+    of: str,
+    base: RunSettings,
+    thresholds: list[Threshold],
+    service: Service,
+    trials: Trials,
+    folder: Path,
+) -> Stage:
+    settings = _settings_at(probe, of, base)
+    name = f"{number:02d}-{probe.load:g}"
+    unit = "/s" if of == "rate" else " connections"
+    title = f"stage {number}, {format_count(probe.load)}{unit}"
+    document = trials.make(folder / name, title, settings, thresholds, service)
+    return stage_of(number, name, probe, document, of, main_request(base))
+
+
+def _settings_at(probe: Probe, of: str, base: RunSettings) -> RunSettings:
+    """The run of a stage: its load, and its length."""
+    duration_s = base.duration_s * (CONFIRM_STAGES if probe.purpose is Purpose.CONFIRM else 1)
+    if of == "rate":
+        return msgspec.structs.replace(base, rate=probe.load, duration_s=duration_s)
+    connections = int(probe.load)
+    base = msgspec.structs.replace(
+        base, connections=connections, processes=min(base.processes, connections), duration_s=duration_s
+    )
+    # All connections are made in the first half of the warm-up, at the pace that connecting has.
+    needed_s = 2 * connections / base.connects_per_s
+    return msgspec.structs.replace(base, warmup_s=max(base.warmup_s, needed_s))
+
+
+def _ended(service: Service, stage: Stage) -> str:
+    ended = service.ended()
+    return f"the server ended at {format_count(stage.asked)}: {ended}" if ended else ""
+
+
+def _rest(service: Service) -> None:
+    """Wait until the server has done with the stage: what it still has to do would be charged to the next."""
+    deadline = time.monotonic() + REST_TIMEOUT_S
+    while (status := service.status()) is not None and (status["pool"]["busy"] or status["queue"]["depth"]):
+        if time.monotonic() > deadline:
+            raise NoRest(f"the server was still busy {REST_TIMEOUT_S:.0f} s after the load had ended")
+        time.sleep(REST_POLL_S)

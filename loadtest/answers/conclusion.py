@@ -1,0 +1,95 @@
+"""What a search for capacity has found, in words and with the limiter named. Pure."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from loadtest.answers.capacity_answer import LIMITERS, Limiter, Stage
+from loadtest.statistics.search import Outcome, Search
+from loadtest.units import format_count, format_duration, format_us
+
+__all__ = ["EXIT_CODES", "Conclusion", "conclude"]
+
+EXIT_CODES = {"answered": 0, "none": 3, "cannot tell": 4}
+NEAR = 2.1  # times the capacity: a stage that far above still explains it
+OTHERS_TOLD = 0.15  # of a CPU, on average over a stage
+
+
+class Conclusion(NamedTuple):
+    """The part of CapacityAnswer that the stages decide."""
+
+    verdict: str
+    reasons: list[str]
+    notes: list[str]
+    capacity: float | None
+    at_least: bool
+    breaks_at: float | None
+    limiter: Limiter | None
+
+
+def conclude(search: Search, stages: Sequence[Stage], of: str, stopped: str) -> Conclusion:
+    """`stopped` says why the search was not carried to its end; empty if it was."""
+    notes = _notes(stages)
+    if search.found is not None:
+        at_least = search.broke_by is not Outcome.BREAKS
+        limiter = _limiter(search.found, search.broke_by, stages, of)
+        reasons = _found(search, stages, of, limiter)
+        return Conclusion("answered", reasons, notes, search.found, at_least, search.broke_at, limiter)
+    if not stopped and not search.unsure:
+        lowest = [stage for stage in stages if stage.asked <= search.low]
+        limiter = lowest[-1].limiter
+        reasons = [f"already {load(search.low, of)} did not hold: {why}" for why in lowest[-1].why]
+        if limiter is not None and limiter.name == "thresholds":
+            notes = [*notes, "if that is how the service answers unloaded, set thresholds that it can meet"]
+        return Conclusion("none", reasons, notes, None, False, search.low, limiter)
+    reasons = [stopped or search.unsure]
+    if search.held is not None:
+        reasons.append(f"{load(search.held, of)} held once, but was not confirmed")
+    reasons += stages[-1].why if stages else []
+    return Conclusion("cannot tell", reasons, notes, None, False, search.broke_at, None)
+
+
+def load(asked: float, of: str) -> str:
+    return f"{format_count(asked)}{'/s' if of == 'rate' else ' connections'}"
+
+
+def _found(search: Search, stages: Sequence[Stage], of: str, limiter: Limiter) -> list[str]:
+    assert search.found is not None
+    confirmed = stages[-1]
+    times = f"p50 {format_us(confirmed.p50_us)}, p99 {format_us(confirmed.p99_us)}"
+    reasons = [f"{load(search.found, of)} held for {format_duration(confirmed.duration_s)}: {times}"]
+    if search.broke_at is not None:
+        broke = [stage for stage in stages if stage.asked == search.broke_at and stage.why]
+        word = "could not be made" if search.broke_by is Outcome.LIMITED else "did not hold"
+        reasons += [f"{load(search.broke_at, of)} {word}: {why}" for why in (broke[-1].why if broke else [])]
+    reasons.append(f"the limit was {LIMITERS[limiter.name]}: {'; '.join(limiter.reasons)}")
+    return reasons
+
+
+def _limiter(found: float, broke_by: Outcome | None, stages: Sequence[Stage], of: str) -> Limiter:
+    """From the nearest stage above that shows a cause; where none does, from the nearest."""
+    if broke_by is None:
+        return Limiter("range", [f"it held all that --to allows, {load(found, of)}"])
+    above = sorted((s for s in stages if s.limiter and s.asked > found), key=lambda s: (s.asked, -s.number))
+    of_this_kind = [s.limiter for s in above if s.outcome == broke_by and s.limiter]
+    nearest = of_this_kind[0]
+    asked = {stage.number: stage.asked for stage in stages}
+    for limiter in of_this_kind:
+        load_there = asked[limiter.stage] if limiter.stage is not None else found
+        if limiter.name != "thresholds" and load_there <= NEAR * found:
+            there = [] if limiter is nearest else [f"seen at {load(load_there, of)}"]
+            return Limiter(limiter.name, [*limiter.reasons, *there], limiter.stage)
+    return nearest
+
+
+def _notes(stages: Sequence[Stage]) -> list[str]:
+    others = max((stage.others_cores or 0.0 for stage in stages), default=0.0)
+    notes = []
+    if others > OTHERS_TOLD:
+        notes.append(f"other programs used up to {others:.1f} cores of the host meanwhile")
+    repeats = sum(stage.repeat for stage in stages)
+    swayed = sum(later.repeat and later.outcome == "holds" for later in stages)
+    if swayed:
+        notes.append(
+            f"{swayed} of {repeats} stages that were repeated held the second time: the host is noisy"
+        )
+    return notes

@@ -1,0 +1,141 @@
+"""What kept a service from more: from the document of a run that broke, by a table of rules. Pure.
+
+The first rule that finds evidence names the limiter; what others find is told beside it. Their order is that of cause:
+where CPU is short, workers are busy for longer; where all workers are busy, the queue grows and may overflow.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from loadtest.answers.capacity_answer import Limiter
+from loadtest.saturation import Saturation
+from loadtest.units import format_bytes, format_count
+from loadtest.verdict import EXHAUSTION, GENERATOR_CORES_MAX
+
+__all__ = ["generator_limits", "limiter_of"]
+
+CPU_FULL = 0.9  # of the cores that may be used
+WORKERS_FULL = 0.9
+QUEUE_SHARE = 0.5  # of the time: somebody waits as a rule
+FDS_FULL = 0.97
+MEMORY_LEFT_MIN = 0.05
+NO_CAUSE = (
+    "latency or errors rose, but CPU, memory, descriptors, workers and queue had room: no cause was measured"
+)
+LATE_SHARE = 0.05  # of the arrivals that found no connection free
+
+Run = Mapping[str, Any]
+Rule = Callable[[Run, Saturation, str], list[str]]
+
+
+def limiter_of(run: Run, main: str) -> Limiter:
+    """`run` is the document of a run that broke, `main` the request that was counted."""
+    if run["server"] is None:
+        unseen = "the server's processes were not followed (--control or --pid): no cause could be measured"
+        return Limiter("thresholds", [unseen])
+    if run["server"]["saturation"] is None:
+        return Limiter("thresholds", ["the run was too short for the server's side to be seen"])
+    strain = msgspec.convert(run["server"]["saturation"], Saturation)
+    found = {name: reasons for name, rule in RULES.items() if (reasons := rule(run, strain, main))}
+    if not found:
+        return Limiter("thresholds", [NO_CAUSE])
+    return Limiter(next(iter(found)), [reason for reasons in found.values() for reason in reasons])
+
+
+def generator_limits(run: Run) -> list[str]:
+    """Why the generator could not do what it was asked; none if it could."""
+    generator = run["generator"]
+    reasons = []
+    cores = generator["cores_max"]
+    if cores is not None and cores > GENERATOR_CORES_MAX:
+        reasons.append(f"the generator's busiest process used {cores:.0%} of a core: use --processes")
+    errors = {error for row in run["requests"].values() for error in row["errors"]}
+    reasons += [why for sign, why in EXHAUSTION.items() if any(error.startswith(sign) for error in errors)]
+    return reasons
+
+
+def _server_cpu(run: Run, strain: Saturation, _main: str) -> list[str]:
+    reasons = []
+    allowed, generator = strain.cores_allowed, run["generator"]["cores_max"] or 0.0
+    if strain.cores is not None and allowed is not None and strain.cores >= CPU_FULL * allowed:
+        reasons.append(f"the server used {strain.cores:.2f} of the {allowed:g} cores that it may use")
+    elif _leads(strain, generator):
+        reasons.append(
+            f"all {strain.host_cpus} CPUs of the host were busy: the server used {strain.cores:.2f} cores, the "
+            f"generator beside it {generator:.2f}"
+        )
+    if strain.process_cores_max is not None and strain.process_cores_max >= CPU_FULL:
+        reasons.append(f"one process of the server used {strain.process_cores_max:.0%} of a core")
+    return reasons
+
+
+def _leads(strain: Saturation, generator: float) -> bool:
+    """Whether the host is busy, and nobody uses more of it than the server."""
+    if strain.cores is None or strain.host_cores is None or strain.host_cores < CPU_FULL * strain.host_cpus:
+        return False
+    return strain.cores >= max(generator, strain.host_cores - strain.cores - generator)
+
+
+def _memory(run: Run, strain: Saturation, _main: str) -> list[str]:
+    reasons = []
+    left = strain.memory_available_share_min
+    if left is not None and left < MEMORY_LEFT_MIN:
+        pss = format_bytes(run["server"]["pss_bytes_max"])
+        reasons.append(f"only {left:.1%} of the memory was left; the server had {pss}")
+    return reasons + _said(strain, "memory", "the server's log says that the kernel refused it memory")
+
+
+def _fds(_run: Run, strain: Saturation, _main: str) -> list[str]:
+    reasons = _said(strain, "fds", "the server's log says that it had too many open files")
+    reasons += _said(
+        strain, "processes", "the server's log says that the kernel refused it processes or threads"
+    )
+    share = strain.fds_share_max
+    if share is not None and share >= FDS_FULL:
+        reasons.append(f"one process of the server held {share:.0%} of the descriptors that it may have")
+    return reasons
+
+
+def _workers(_run: Run, strain: Saturation, _main: str) -> list[str]:
+    busy, waited = strain.workers_busy_share, strain.queue_share
+    if busy is None or busy < WORKERS_FULL or waited is None or waited < QUEUE_SHARE:
+        return []
+    all_of = f"all {strain.workers} workers were busy ({busy:.0%} of the time)"
+    return [f"{all_of} while up to {format_count(strain.queue_depth_max)} connections waited for one"]
+
+
+def _backlog(_run: Run, strain: Saturation, _main: str) -> list[str]:
+    reasons = []
+    depth, limit = strain.queue_depth_max, strain.queue_limit
+    if overflows := strain.listen_overflows:
+        reasons.append(f"the kernel's queue overflowed {format_count(overflows)} times")
+    if depth and limit and depth >= limit:
+        reasons.append(f"the kernel's queue was full: {format_count(depth)} of {format_count(limit)} waited")
+    return reasons
+
+
+def _connections(run: Run, _strain: Saturation, main: str) -> list[str]:
+    row = run["requests"].get(main) or {}
+    late, planned = row.get("late"), row.get("planned")
+    if not late or not planned or late < LATE_SHARE * planned:
+        return []
+    asked = run["connections"]["asked"]
+    found = f"{late / planned:.0%} of the arrivals found none of the {asked} connections free"
+    return [f"{found}: more --connections might carry more"]
+
+
+def _said(strain: Saturation, kind: str, what: str) -> list[str]:
+    count = strain.log_errors.get(kind)
+    return [f"{what} ({format_count(count)} times)"] if count else []
+
+
+RULES: dict[str, Rule] = {
+    "server_cpu": _server_cpu,
+    "memory": _memory,
+    "fds": _fds,
+    "workers": _workers,
+    "backlog": _backlog,
+    "connections": _connections,
+}

@@ -1,0 +1,116 @@
+"""What one stage says: whether its load was borne, and the few figures that an answer keeps of it. Pure.
+
+A load is borne if every threshold holds, the run is valid, nothing was dropped, and at least 99 % of what was asked was
+done. What the generator could not do is no failure of the service, and what cannot be believed is neither.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from loadtest.answers.capacity_answer import Limiter, Stage
+from loadtest.answers.limiter import generator_limits, limiter_of
+from loadtest.statistics.search import Outcome, Probe
+from loadtest.units import format_count
+from loadtest.verdict import shown
+
+__all__ = ["ACHIEVED_MIN", "is_clear", "stage_of"]
+
+ACHIEVED_MIN = 0.99  # of what was asked
+CLEARLY_SHORT = 0.9  # so far below that no noise explains it: there is nothing to repeat
+
+Run = Mapping[str, Any]
+
+
+def stage_of(number: int, folder: str, probe: Probe, run: Run, of: str, main: str) -> Stage:
+    """`run` is the document of the stage's run, `of` is rate or connections, `main` the request that counts."""
+    achieved = _achieved(run, of, main)
+    outcome, why = _judged(run, of, probe.load, achieved)
+    row = run["requests"].get(main) or {}
+    times = row.get("response_us") or {}
+    server = run["server"] or {}
+    strain = server.get("saturation") or {}
+    limiter = None
+    if outcome is Outcome.BREAKS:
+        limiter = limiter_of(run, main)
+    elif outcome is Outcome.LIMITED:
+        limiter = Limiter("generator", why)
+    if limiter is not None:
+        limiter.stage = number
+    return Stage(
+        number=number,
+        folder=folder,
+        asked=probe.load,
+        purpose=str(probe.purpose),
+        repeat=probe.repeat,
+        outcome=str(outcome),
+        why=why,
+        achieved=achieved,
+        duration_s=run["duration_s"],
+        p50_us=times.get("p50"),
+        p99_us=times.get("p99"),
+        failed=sum(request["failed"] for request in run["requests"].values()),
+        dropped=sum(request["dropped"] for request in run["requests"].values()),
+        thresholds=run["thresholds"],
+        server_cores=strain.get("cores", server.get("cpu_cores")),
+        process_cores_max=strain.get("process_cores_max"),
+        workers=strain.get("workers"),
+        workers_busy=strain.get("workers_busy"),
+        queue_depth_max=strain.get("queue_depth_max", server.get("queue_depth_max")),
+        listen_overflows=strain.get("listen_overflows", server.get("listen_overflows")),
+        generator_cores=run["generator"]["cores_max"],
+        generator_lag_p99_us=(run["generator"]["lag_us"] or {}).get("p99"),
+        others_cores=run["host"]["others_cores"],
+        limiter=limiter,
+    )
+
+
+def is_clear(stage: Stage) -> bool:
+    """Whether a stage broke by so much that it need not be repeated."""
+    if stage.outcome != Outcome.BREAKS:
+        return False
+    return (stage.achieved or 0.0) < CLEARLY_SHORT * stage.asked
+
+
+def _judged(run: Run, of: str, asked: float, achieved: float | None) -> tuple[Outcome, list[str]]:
+    if (server := run["server"]) and server["ended"]:
+        return Outcome.INVALID, [f"the server ended: {server['ended']}"]
+    if (reconciled := run["reconciled"]) is not None and not reconciled["ok"]:
+        return Outcome.INVALID, list(run["reasons"])
+    if limits := generator_limits(run):
+        return Outcome.LIMITED, limits
+    broken = _short(run, of, asked, achieved)
+    for row in run["thresholds"]:
+        if row["ok"] is False:
+            wanted = row["expression"].replace(row["metric"], "", 1).strip()
+            broken.append(f"{row['metric']} was {shown(row['metric'], row['value'])}, asked was {wanted}")
+    if broken:
+        return Outcome.BREAKS, broken
+    if run["verdict"] == "invalid":
+        return Outcome.INVALID, list(run["reasons"])
+    if run["verdict"] == "fail":
+        return Outcome.BREAKS, list(run["reasons"])
+    return Outcome.HOLDS, []
+
+
+def _short(run: Run, of: str, asked: float, achieved: float | None) -> list[str]:
+    """What was asked and not done."""
+    reasons = []
+    if (achieved or 0.0) < ACHIEVED_MIN * asked:
+        unit = "/s" if of == "rate" else " connections"
+        reasons.append(
+            f"{format_count(achieved or 0.0)}{unit} of {format_count(asked)}{unit} were "
+            f"{'answered' if of == 'rate' else 'greeted'}"
+        )
+    dropped = sum(request["dropped"] for request in run["requests"].values())
+    if dropped:
+        reasons.append(f"{format_count(dropped)} arrivals were dropped")
+    return reasons
+
+
+def _achieved(run: Run, of: str, main: str) -> float | None:
+    if of == "connections":
+        made: int = run["connections"]["made"]
+        return float(made)
+    row = run["requests"].get(main)
+    rate: float | None = row["rate_achieved"] if row else None
+    return rate
