@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from loadtest.answers.capacity_answer import CapacityAnswer, Limiter, Stage
+from loadtest.answers.capacity_answer import CapacityAnswer, Stage
 from loadtest.answers.conclusion import conclude
 from loadtest.answers.stages import is_clear, stage_of
 from loadtest.answers.trials import Trials

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from loadtest.answers.capacity_answer import LIMITERS, Limiter, Stage
+from loadtest.answers.capacity_answer import Limiter, Stage
 from loadtest.statistics.search import Outcome, Search
 from loadtest.units import format_count, format_duration, format_us
 
@@ -32,15 +32,15 @@ def conclude(search: Search, stages: Sequence[Stage], of: str, stopped: str) -> 
     if search.found is not None:
         at_least = search.broke_by is not Outcome.BREAKS
         limiter = _limiter(search.found, search.broke_by, stages, of)
-        reasons = _found(search, stages, of, limiter)
+        reasons = _found(search, stages, of)
         return Conclusion("answered", reasons, notes, search.found, at_least, search.broke_at, limiter)
     if not stopped and not search.unsure:
         lowest = [stage for stage in stages if stage.asked <= search.low]
-        limiter = lowest[-1].limiter
+        lowest_limiter = lowest[-1].limiter
         reasons = [f"already {load(search.low, of)} did not hold: {why}" for why in lowest[-1].why]
-        if limiter is not None and limiter.name == "thresholds":
+        if lowest_limiter is not None and lowest_limiter.name == "thresholds":
             notes = [*notes, "if that is how the service answers unloaded, set thresholds that it can meet"]
-        return Conclusion("none", reasons, notes, None, False, search.low, limiter)
+        return Conclusion("none", reasons, notes, None, False, search.low, lowest_limiter)
     reasons = [stopped or search.unsure]
     if search.held is not None:
         reasons.append(f"{load(search.held, of)} held once, but was not confirmed")
@@ -52,7 +52,7 @@ def load(asked: float, of: str) -> str:
     return f"{format_count(asked)}{'/s' if of == 'rate' else ' connections'}"
 
 
-def _found(search: Search, stages: Sequence[Stage], of: str, limiter: Limiter) -> list[str]:
+def _found(search: Search, stages: Sequence[Stage], of: str) -> list[str]:
     assert search.found is not None
     confirmed = stages[-1]
     times = f"p50 {format_us(confirmed.p50_us)}, p99 {format_us(confirmed.p99_us)}"
@@ -61,7 +61,6 @@ def _found(search: Search, stages: Sequence[Stage], of: str, limiter: Limiter) -
         broke = [stage for stage in stages if stage.asked == search.broke_at and stage.why]
         word = "could not be made" if search.broke_by is Outcome.LIMITED else "did not hold"
         reasons += [f"{load(search.broke_at, of)} {word}: {why}" for why in (broke[-1].why if broke else [])]
-    reasons.append(f"the limit was {LIMITERS[limiter.name]}: {'; '.join(limiter.reasons)}")
     return reasons
 
 
