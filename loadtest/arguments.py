@@ -9,11 +9,12 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from loadtest.generator import USERS
+from loadtest.dialogue_file import parse_dialogue, read_text
 from loadtest.options import ARRIVALS, CONNECT_RATE_DEFAULT, FRAMINGS, PACING_DEFAULT
 from loadtest.scenarios import SCENARIOS
 from loadtest.service import option_value
 from loadtest.settings import RunSettings
+from loadtest.talks import TALKS
 from loadtest.thresholds import Threshold, parse_threshold
 from loadtest.units import parse_duration_s
 from procserver.errors import ConfigError
@@ -54,11 +55,27 @@ def service_options(command: Command) -> Command:
         click.option(
             "--serve", metavar="ARGS", help='Start a procserver for it: --serve "--workers 8 --delay 0.01".'
         ),
-        click.option("--host", metavar="tcp://HOST:PORT", help="Load a service that runs already."),
+        click.option(
+            "--host",
+            metavar="tcp://HOST:PORT",
+            help="Load a service that runs already; also tls://HOST:PORT, unix:///PATH.",
+        ),
         click.option(
             "--control", metavar="PATH", help="With --host: its control socket, to follow and reconcile it."
         ),
         click.option("--pid", type=int, metavar="PID", help="With --host: its process, to follow it."),
+        click.option(
+            "--tls-ca", metavar="FILE", help="With tls://: whom to trust, in PEM, not the system's."
+        ),
+        click.option(
+            "--tls-server-name", metavar="NAME", help="With tls://: the name to ask for and to check."
+        ),
+        click.option("--tls-insecure", is_flag=True, help="With tls://: check no certificate."),
+        click.option(
+            "--source-address",
+            metavar="A,B,...",
+            help="Addresses of this machine to connect from, one after another: 28 000 ports for each.",
+        ),
     )
 
 
@@ -68,10 +85,12 @@ def talk_options(command: Command) -> Command:
         command,
         click.option(
             "--user",
-            type=click.Choice(sorted(USERS)),
-            default="greeting",
-            show_default=True,
-            help="greeting: hold a connection and talk; connect: a connection for each greeting.",
+            type=click.Choice([*sorted(TALKS), "dialogue"]),
+            help="greeting: hold a connection and talk; connect: a connection for each greeting; dialogue: what "
+            "--dialogue says.  [default: greeting, or dialogue with --dialogue]",
+        ),
+        click.option(
+            "--dialogue", metavar="FILE", help="A conversation of your own, in TOML: see docs/loadtest.md."
         ),
         click.option("--framing", type=click.Choice(FRAMINGS), help="[default: what --serve says, else raw]"),
         click.option(
@@ -155,17 +174,25 @@ def settings_of(options: dict[str, Any]) -> tuple[RunSettings, list[Threshold]]:
     """The checked settings in a command's options, which are used up; ConfigError names option and reason."""
     expressions = list(options.pop("thresholds")) or [DEFAULT_THRESHOLD]
     args = serve_args(options.pop("serve"))
-    framing = options.pop("framing")
+    framing, dialogue = options.pop("framing"), options.get("dialogue")
     served = option_value(args or [], "--framing")
+    if dialogue:
+        if framing:
+            raise ConfigError(f"--framing {framing}: with --dialogue it is the file that says it")
+        kind = parse_dialogue(read_text(dialogue), dialogue).framing.kind
+        framing = kind if kind in FRAMINGS else None
     if framing and served and framing != served:
         raise ConfigError(f"--framing {framing}: but the server is told --framing {served}")
+    sources = options.pop("source_address")
     pacing_s, duration_s = options.pop("pacing"), options.pop("duration")
     if options.get("rate") is not None and pacing_s is not None:
         raise ConfigError(f"--pacing {pacing_s:g}s: with --rate it is the schedule that says when")
     if duration_s is None:
         duration_s = SCENARIOS[options.get("scenario", "steady")].duration_s
+    options["user"] = options["user"] or ("dialogue" if dialogue else "greeting")
     settings = RunSettings(
         serve=args,
+        source_addresses=sources.split(",") if sources else [],
         framing=framing or served or "raw",
         pacing_s=parse_duration_s(PACING_DEFAULT) if pacing_s is None else pacing_s,
         request_timeout_s=options.pop("request_timeout"),
@@ -176,7 +203,7 @@ def settings_of(options: dict[str, Any]) -> tuple[RunSettings, list[Threshold]]:
     )
     settings.check()
     try:
-        return settings, [parse_threshold(expression, settings.user) for expression in expressions]
+        return settings, [parse_threshold(text, settings.talk().requests) for text in expressions]
     except ValueError as error:
         raise ConfigError(f"--threshold {error}") from None
 

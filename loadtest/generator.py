@@ -13,10 +13,8 @@ from loadtest.processes import LineReader, Piped, start, stop
 from loadtest.settings import RunSettings
 from procserver.errors import ProcserverError
 
-__all__ = ["USERS", "Generator", "GeneratorError"]
+__all__ = ["Generator", "GeneratorError"]
 
-LOCUSTFILE = Path(__file__).with_name("tcp_user.py")
-USERS = {"greeting": "GreetingUser", "connect": "ConnectUser"}
 STOP_TIMEOUT_S = 5
 # Beyond warm-up, duration and stop: importing Locust, forking, workers' reports.
 OVERHEAD_TIMEOUT_S = 45.0
@@ -44,7 +42,9 @@ class Generator:
 
     def command(self, host: str, progress_fd: int) -> list[str]:
         settings = self.settings
-        command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), USERS[settings.user]]
+        talk = settings.talk()
+        locustfile = Path(__file__).with_name(talk.locustfile)
+        command = [sys.executable, "-m", "locust", "-f", str(locustfile), talk.user]
         command += ["--headless", "--only-summary", "--host", host, "--stop-timeout", f"{STOP_TIMEOUT_S}s"]
         command += ["--users", str(settings.connections), "--spawn-rate", str(settings.connections)]
         command += ["--framing", settings.framing, "--name-length", str(settings.name_length)]
@@ -54,6 +54,10 @@ class Generator:
         command += ["--request-timeout", f"{settings.request_timeout_s}s"]
         command += ["--warmup", f"{settings.warmup_s}s", "--measure", f"{settings.duration_s}s"]
         command += ["--account", self.account_path, "--progress-fd", str(progress_fd)]
+        command += _given("--dialogue", settings.dialogue) + _given("--tls-ca", settings.tls_ca)
+        command += _given("--tls-server-name", settings.tls_server_name)
+        command += ["--tls-insecure"] if settings.tls_insecure else []
+        command += _given("--source-address", ",".join(settings.source_addresses))
         if settings.processes > 1:
             command += ["--processes", str(settings.processes)]
         return command
@@ -86,3 +90,7 @@ class Generator:
             said = Path(self.log_path).read_text(errors="replace").strip().splitlines()
             last = said[-1] if said else "it said nothing"
             raise GeneratorError(f"Locust left no account (exit {self.process.returncode}): {last}") from None
+
+
+def _given(name: str, value: str | None) -> list[str]:
+    return [name, value] if value else []

@@ -23,7 +23,7 @@ class Progress:
     def __init__(self, stream: TextIO, settings: RunSettings) -> None:
         self.stream = stream
         self.live = stream.isatty()
-        self.main = "message" if settings.user == "greeting" else "greeting"
+        self.main = settings.talk().main
         self.total_s = settings.warmup_s + settings.duration_s
         self.started_s: float | None = None
 
@@ -102,8 +102,11 @@ def _agreement(document: dict[str, Any]) -> list[str]:
         return ["books: not compared (the server's control socket is not known)"]
     client, server = reconciled["client"], reconciled["server"]
     pairs = ", ".join(f"{format_count(client[k])} of {format_count(server[k])} {k}" for k in client)
-    if reconciled["exact"]:
-        both = f"{format_count(client['connections'])} connections and {format_count(client['messages'])} messages"
-        return [f"books: equal on both sides, {both}"]
     word = "agree within what was cut off" if reconciled["ok"] else "DIFFER"
-    return [f"books: {word}; we have {pairs} that the server counted"]
+    lines = [f"books: {word}; we have {pairs} that the server counted"]
+    if reconciled["exact"]:
+        both = " and ".join(f"{format_count(client[k])} {k}" for k in client)
+        lines = [f"books: equal on both sides, {both}"]
+    return lines + [
+        f"books: {what} are not compared: {why}" for what, why in reconciled["not_compared"].items()
+    ]

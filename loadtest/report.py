@@ -45,7 +45,7 @@ def page(run: StoredRun, bundle_html: str) -> str:
 
 def _main(document: dict[str, Any]) -> str:
     """The request that the page speaks of first: the user's own, or else the one that was answered most."""
-    name = "message" if document["settings"]["user"] == "greeting" else "greeting"
+    name = str(document["main_request"])
     requests = document["requests"]
     if name in requests or not requests:
         return name
@@ -227,7 +227,7 @@ def _tally(reconciled: dict[str, Any] | None) -> str:
     if reconciled is None:
         return "no control socket"
     server = reconciled["server"]
-    return f"{format_count(server['connections'])} connections, {format_count(server['messages'])} messages"
+    return ", ".join(f"{format_count(count)} {what}" for what, count in server.items())
 
 
 def _counted(number: int | None, noun: str, plural: str = "s") -> str:

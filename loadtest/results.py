@@ -14,6 +14,8 @@ import msgspec
 from hdrh.histogram import HdrHistogram
 
 from loadtest.books import Account, Entry, Histogram
+from loadtest.dialogue import Counted
+from loadtest.talks import Talk
 from loadtest.timeline import Point, columns
 
 __all__ = [
@@ -32,21 +34,20 @@ __all__ = [
 FORMAT = 2
 LAG = "generator lag"
 MEASURED = ("measure",)
-ORDER = ("handshake", "connect", "message", "greeting")
 SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999}
 HDR_MAX_US = 3_600_000_000
 
 
-def requests(account: Account, user: str) -> dict[str, dict[str, Any]]:
+def requests(account: Account, talk: Talk) -> dict[str, dict[str, Any]]:
     """What was measured, by request name. In a closed loop nothing is planned, and response is service.
 
     A user that holds its connection makes it once, in the warm-up: such requests are told `over` the whole run.
     """
-    order = [name for name in ORDER if name in account.ledger.names()]
-    order += [name for name in account.ledger.names() if name not in (*ORDER, LAG)]
+    order = [name for name in talk.requests if name in account.ledger.names()]
+    order += [name for name in account.ledger.names() if name not in (*order, LAG)]
     table = {}
     for name in order:
-        whole = user == "greeting" and name in ("handshake", "connect")
+        whole = name in talk.once
         entry = account.ledger.total(name) if whole else account.ledger.total(name, MEASURED)
         since = account.started if whole else (account.measure_from or 0.0)
         measured_s = (account.measure_to or 0.0) - since
@@ -88,7 +89,7 @@ def summary_us(histogram: Histogram) -> dict[str, float | None] | None:
 
 
 def reconcile(
-    account: Account, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+    account: Account, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, talk: Talk
 ) -> dict[str, Any] | None:
     """Our tally against the server's own, over the whole run, warm-up included; None if it has none.
 
@@ -99,12 +100,14 @@ def reconcile(
         return None
     client, server, difference = {}, {}, {}
     unconfirmed = {}
-    for what, name in (("connections", "connect"), ("messages", "message")):
-        entry = account.ledger.total(name)
-        client[what], unconfirmed[what] = entry.ok.count, entry.unconfirmed
+    counted = {"connections": Counted(dict.fromkeys(talk.connections, 1), {}), "messages": talk.messages}
+    for what, counts in counted.items():
+        if isinstance(counts, str):
+            continue
+        client[what], unconfirmed[what] = _tally(account, counts)
         server[what] = int(after["totals"][what]) - int(before["totals"][what])
         beyond = server[what] - client[what]
-        difference[what] = beyond if beyond < 0 else max(0, beyond - entry.unconfirmed)
+        difference[what] = beyond if beyond < 0 else max(0, beyond - unconfirmed[what])
     return {
         "ok": not any(difference.values()),
         "exact": client == server,
@@ -112,7 +115,21 @@ def reconcile(
         "unconfirmed": unconfirmed,
         "server": server,
         "difference": difference,
+        "not_compared": {what: why for what, why in counted.items() if isinstance(why, str)},
     }
+
+
+def _tally(account: Account, counts: Counted) -> tuple[int, int]:
+    """How many the server has confirmed, and how many more it may have seen."""
+    confirmed = unconfirmed = 0
+    for name, each in counts.answered.items():
+        entry = account.ledger.total(name)
+        confirmed += each * entry.ok.count
+        unconfirmed += each * entry.unconfirmed
+    for name, each in counts.silent.items():
+        entry = account.ledger.total(name)
+        unconfirmed += each * (entry.ok.count + entry.unconfirmed)
+    return confirmed, unconfirmed
 
 
 def server_side(
@@ -121,6 +138,7 @@ def server_side(
     account: Account,
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
+    talk: Talk,
 ) -> dict[str, Any] | None:
     """The server's processes over the run; None if they could not be followed."""
     ticks = [line for line in samples if "server" in line]
@@ -131,7 +149,7 @@ def server_side(
     pss = [p.pss_bytes for p in points if p.pss_bytes is not None]
     busy = [p.workers_busy for p in points if p.workers_busy is not None]
     measured = [p.cpu_cores for p in points if p.cpu_cores is not None and _measured(p, account)]
-    answered = account.ledger.total("message").ok.count
+    answered = 0 if isinstance(talk.messages, str) else _tally(account, talk.messages)[0]
     end = next((line for line in samples if line.get("kind") == "end"), None)
     return {
         "cpu_s": round(cpu_s, 3),

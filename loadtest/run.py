@@ -151,7 +151,7 @@ def _write(
     points = timeline.points(observed["samples"], account.started)
     table = timeline.rows(account, points)
     document = _document(settings, service, observed, points)
-    judged = verdict.judge(document, thresholds, settings.user)
+    judged = verdict.judge(document, thresholds)
     document = {
         "format": results.FORMAT,
         "verdict": judged.verdict,
@@ -176,7 +176,8 @@ def _document(
     """`run.json` but for the verdict."""
     account: Account = observed["account"]
     before, after = observed["before"], observed["after"]
-    server = results.server_side(observed["samples"], points, account, before, after)
+    talk = settings.talk()
+    server = results.server_side(observed["samples"], points, account, before, after, talk)
     if server is not None:
         server["exit_code"] = service.exit_code
         server["saturation"] = msgspec.to_builtins(
@@ -208,7 +209,8 @@ def _document(
         },
         "host": host_facts() | {"others_cores": results.others_cores(points, account)},
         "commit": commit(),
-        "requests": results.requests(account, settings.user),
+        "main_request": talk.main,
+        "requests": results.requests(account, talk),
         "connections": {"asked": settings.connections, "made": min(made, settings.connections)},
         "server": server,
         "generator": {
@@ -218,7 +220,7 @@ def _document(
             "cores_max": round(sum(cores) / len(cores), 4) if cores else None,
             "lag_us": lag,
         },
-        "reconciled": results.reconcile(account, before, after),
+        "reconciled": results.reconcile(account, before, after, talk),
         "sampler_cost": results.sampler_cost(observed["samples"]),
     }
 

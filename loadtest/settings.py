@@ -2,9 +2,11 @@
 
 import msgspec
 
+from loadtest.dialogue_file import parse_dialogue, read_text
 from loadtest.options import ARRIVALS, CONNECT_RATE_DEFAULT, FRAMINGS, NAME_LENGTH_MAX, RATE_MAX
 from loadtest.scenarios import SCENARIOS
-from loadtest.target import parse_host
+from loadtest.talks import TALKS, Talk, talk_of
+from loadtest.target import Tls, check_sources, parse_host, tls_context
 from procserver.errors import ConfigError
 
 __all__ = ["CONNECTIONS_MAX", "RunSettings"]
@@ -43,6 +45,10 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     warmup_s: float = 2.0
     duration_s: float = 20.0
     processes: int = 1
+    tls_ca: str | None = None
+    tls_server_name: str | None = None
+    tls_insecure: bool = False
+    source_addresses: list[str] = []
     thresholds: list[str] = []
 
     @property
@@ -52,6 +58,17 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
             return self.connect_rate
         needed = 2 * self.connections / self.warmup_s if self.warmup_s else CONNECT_RATE_DEFAULT
         return min(CONNECT_RATE_DEFAULT, needed)
+
+    @property
+    def tls(self) -> Tls:
+        return Tls(self.tls_ca, self.tls_server_name, self.tls_insecure)
+
+    def talk(self) -> Talk:
+        """What its users do. ConfigError if that is a dialogue, and its file is wrong."""
+        scheme = parse_host(self.host).scheme if self.host is not None else "tcp"
+        if self.dialogue is None:
+            return talk_of(self.user, scheme)
+        return talk_of(self.user, scheme, parse_dialogue(read_text(self.dialogue), self.dialogue))
 
     def check(self) -> None:
         """ConfigError names the option, its value and what is allowed."""
@@ -63,8 +80,15 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
             parse_host(self.host)
         if self.serve is not None and (self.control or self.pid):
             raise ConfigError("--control and --pid tell of a server that runs already; --serve knows its own")
+        if (self.user == "dialogue") != (self.dialogue is not None):
+            raise ConfigError(
+                f"--user {self.user}: --dialogue FILE says what is spoken by the user `dialogue`"
+            )
+        _one_of("--user", self.user, (*TALKS, "dialogue"))
+        self.talk()
+        self._check_target()
         _one_of("--framing", self.framing, FRAMINGS)
-        _within("--connections", self.connections, 1, CONNECTIONS_MAX)
+        _within("--connections", self.connections, 1, CONNECTIONS_MAX * max(1, len(self.source_addresses)))
         _within("--processes", self.processes, 1, PROCESSES_MAX)
         _within("--name-length", self.name_length, 1, NAME_LENGTH_MAX)
         _within("--duration", self.duration_s, 0.5, DURATION_MAX_S, "s")
@@ -74,6 +98,20 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         if self.processes > self.connections:
             raise ConfigError(f"--processes {self.processes}: more than --connections {self.connections}")
         self._check_arrivals()
+
+    def _check_target(self) -> None:
+        place = parse_host(self.host) if self.host is not None else None
+        check_sources(self.source_addresses, place)
+        if place is not None and place.scheme == "tls":
+            if self.tls_insecure and (self.tls_ca or self.tls_server_name):
+                raise ConfigError(
+                    "--tls-insecure: no certificate is checked; give either it or what to check"
+                )
+            tls_context(self.tls)
+        elif self.tls != Tls():
+            raise ConfigError(
+                "--tls-ca, --tls-server-name, --tls-insecure: they are for --host tls://HOST:PORT"
+            )
 
     def _check_arrivals(self) -> None:
         _one_of("--arrivals", self.arrivals, ARRIVALS)

@@ -64,7 +64,8 @@ def books(document: dict[str, Any]) -> str:
     keys = ("client", "unconfirmed", "server", "difference")
     head = ["", "confirmed by us", "unconfirmed", "counted by the server", "unaccounted for"]
     rows = [[what, *(format_count(reconciled[key][what]) for key in keys)] for what in reconciled["client"]]
-    return table(head, rows)
+    why = [f"{what} are not compared: {why}" for what, why in reconciled.get("not_compared", {}).items()]
+    return table(head, rows) + "".join(paragraph(f"{text[0].upper()}{text[1:]}.") for text in why)
 
 
 def thresholds(document: dict[str, Any]) -> str:

@@ -12,15 +12,11 @@ lag.p99, lag.max                            time: how late the generator's own t
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-__all__ = ["REQUESTS", "Threshold", "parse_threshold"]
+__all__ = ["Threshold", "parse_threshold"]
 
-REQUESTS = {
-    "greeting": ("handshake", "connect", "message"),
-    "connect": ("handshake", "connect", "message", "greeting"),
-}
 _TIMES = ("p50", "p90", "p99", "p99_9", "max", "mean")
 _KINDS = {
     "errors": "share",
@@ -67,30 +63,29 @@ class Threshold(NamedTuple):
         return None if value is None else _OPERATORS[self.operator](value, self.limit)
 
 
-def parse_threshold(expression: str, user: str) -> Threshold:
-    """ValueError says what is wrong and what is allowed; `user` decides which requests there will be."""
+def parse_threshold(expression: str, requests: Sequence[str]) -> Threshold:
+    """ValueError says what is wrong and what is allowed; `requests` are the names that there will be."""
     match = _EXPRESSION.fullmatch(expression)
     if match is None:
         raise ValueError(
             f"{expression!r} is no threshold; write METRIC<VALUE, as message.p99<5ms or errors<0.1%"
         )
     metric, comparison, number, unit = match.groups()
-    units = _UNITS[_kind(metric, user)]
+    units = _UNITS[_kind(metric, requests)]
     if unit not in units:
         allowed = ", ".join(repr(name) for name in units)
         raise ValueError(f"{expression!r}: {metric} has no unit {unit!r}; allowed are {allowed}")
     return Threshold(expression, metric, comparison, float(number) * units[unit])
 
 
-def _kind(metric: str, user: str) -> str:
+def _kind(metric: str, requests: Sequence[str]) -> str:
     if metric in _KINDS:
         return _KINDS[metric]
-    request, _, what = metric.partition(".")
-    if request in REQUESTS[user]:
+    request, _, what = metric.rpartition(".")
+    if request in requests:
         if what in _TIMES:
             return "time"
         if what in ("errors", "rate"):
             return "share" if what == "errors" else "rate"
-    requests = "|".join(REQUESTS[user])
-    known = ", ".join([f"({requests}).({'|'.join(_TIMES)}|errors|rate)", *_KINDS])
+    known = ", ".join([f"({'|'.join(requests)}).({'|'.join(_TIMES)}|errors|rate)", *_KINDS])
     raise ValueError(f"there is no metric {metric!r}; there are {known}")

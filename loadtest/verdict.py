@@ -27,9 +27,9 @@ class Verdict(NamedTuple):
     thresholds: list[dict[str, Any]]
 
 
-def judge(run: Mapping[str, Any], thresholds: Sequence[Threshold], user: str) -> Verdict:
+def judge(run: Mapping[str, Any], thresholds: Sequence[Threshold]) -> Verdict:
     """Judge a run's document (see `results`), which has everything but this."""
-    invalid = [*_nothing_measured(run, user), *_unbelievable(run), *_exhausted(run)]
+    invalid = [*_nothing_measured(run), *_unbelievable(run), *_exhausted(run)]
     failed: list[str] = []
     values = metrics_of(run)
     rows = []
@@ -91,8 +91,8 @@ def shown(metric: str, value: float | None) -> str:
     return format_count(value)
 
 
-def _nothing_measured(run: Mapping[str, Any], user: str) -> list[str]:
-    name = "message" if user == "greeting" else "greeting"
+def _nothing_measured(run: Mapping[str, Any]) -> list[str]:
+    name = run["main_request"]
     row = run["requests"].get(name)
     if run["interrupted"]:
         return ["the run was interrupted"]

@@ -38,7 +38,9 @@ class Connection(Wire):
     def recv(self, n: int = CHUNK_BYTES) -> bytes:
         """What has come, at most `n` bytes; waits for the first. `b""`: the peer has ended, or we are draining."""
         if n < 1:
-            raise LocalProtocolError(f"recv: n={n!r}, but at least 1; an empty answer means that the peer has ended")
+            raise LocalProtocolError(
+                f"recv: n={n!r}, but at least 1; an empty answer means that the peer has ended"
+            )
         if self._rest:
             data, self._rest = self._rest[:n], self._rest[n:]
         else:

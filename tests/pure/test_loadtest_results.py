@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from loadtest import results, timeline
 from loadtest.books import Account, Entry, Histogram, Ledger, Window
 from loadtest.stored import StoredRun
+from loadtest.talks import TALKS
 from loadtest.units import format_bytes, format_duration, format_us, parse_duration_s
 
 STARTED = 1000.25
@@ -51,7 +52,7 @@ def test_the_servers_count_lies_between_confirmed_and_sent(
 ) -> None:
     """Equal where all was confirmed; else ok <= server <= ok + unconfirmed; anything else is a difference."""
     books = account(window(1001, "message", ok, unconfirmed))
-    found = results.reconcile(books, status(0, before), status(0, before + server))
+    found = results.reconcile(books, status(0, before), status(0, before + server), TALKS["greeting"])
     assert found is not None
     assert found["ok"] == (ok <= server <= ok + unconfirmed)
     assert found["exact"] == (ok == server)
@@ -61,7 +62,7 @@ def test_the_servers_count_lies_between_confirmed_and_sent(
 
 def test_without_the_servers_account_nothing_is_claimed() -> None:
     """None, and not `ok`."""
-    assert results.reconcile(account(), None, None) is None
+    assert results.reconcile(account(), None, None, TALKS["greeting"]) is None
 
 
 def test_a_stall_is_a_row_of_zeros() -> None:
@@ -179,7 +180,8 @@ def test_the_page_needs_nothing_from_anywhere_and_escapes_what_a_server_says() -
             "others_cores": None,
         },
         "commit": None,
-        "requests": results.requests(books, "greeting"),
+        "main_request": "message",
+        "requests": results.requests(books, TALKS["greeting"]),
         "connections": {"asked": 1, "made": 1},
         "server": None,
         "generator": {"processes": 1, "cores_max": None, "lag_us": None},

@@ -9,6 +9,7 @@ import pytest
 
 from loadtest import results, stored, timeline
 from loadtest.books import Account, Entry, Histogram, Ledger, Window
+from loadtest.talks import TALKS
 from procserver.errors import ConfigError
 
 VALUES = {40: 10, 900: 5, 123_456: 2}
@@ -21,7 +22,7 @@ def folder_of_a_run(folder: Path) -> tuple[Account, list[dict[str, Any]]]:
         ledger.post(Window(second, "measure", {"message": Entry(Histogram.of(VALUES), {"reset": 1})}))
     account = Account(ledger, 1000.25, 1001.0, 1005.0, 1005.5, 1, 1, [], [])
     table = timeline.rows(account, [timeline.Point(1.0, cpu_cores=0.25, workers_busy=3)])
-    requests = results.requests(account, "greeting")
+    requests = results.requests(account, TALKS["greeting"])
     document = {"format": results.FORMAT, "clock": results.clock(account), "requests": requests}
     results.write_table(str(folder / "timeline.csv"), table)
     (folder / "histograms.json").write_bytes(msgspec.json.encode(results.histograms(account, requests)))

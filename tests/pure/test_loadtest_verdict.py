@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadtest.talks import TALKS
 from loadtest.thresholds import parse_threshold
 from loadtest.verdict import EXIT_CODES, judge
+
+REQUESTS = TALKS["greeting"].requests
 
 
 def request(ok: int = 1000, failed: int = 0, p99: int | None = 900) -> dict[str, Any]:
@@ -27,6 +30,7 @@ def run(**changes: Any) -> dict[str, Any]:
     """A run in which all went well, but for `changes`."""
     document = {
         "interrupted": False,
+        "main_request": "message",
         "requests": {"connect": request(50), "message": request()},
         "connections": {"asked": 50, "made": 50},
         "server": {"cpu_cores": 0.5, "pss_bytes_max": 50 << 20, "queue_depth_max": 0, "ended": None},
@@ -42,7 +46,7 @@ def run(**changes: Any) -> dict[str, Any]:
 
 
 def verdict(document: dict[str, Any], *expressions: str) -> tuple[str, list[str]]:
-    judged = judge(document, [parse_threshold(text, "greeting") for text in expressions], "greeting")
+    judged = judge(document, [parse_threshold(text, REQUESTS) for text in expressions])
     return judged.verdict, judged.reasons
 
 
@@ -116,7 +120,7 @@ def test_exhausted_ports_are_the_generators_fault() -> None:
 )
 def test_thresholds_are_read(text: str, metric: str, limit: float) -> None:
     """In the units that people write, into microseconds, bytes and shares."""
-    threshold = parse_threshold(text, "greeting")
+    threshold = parse_threshold(text, REQUESTS)
     assert metric == threshold.metric
     assert limit == pytest.approx(threshold.limit)
 
@@ -136,7 +140,7 @@ def test_thresholds_are_read(text: str, metric: str, limit: float) -> None:
 def test_bad_thresholds_are_refused(text: str, says: str) -> None:
     """Before anything runs, naming what is allowed."""
     with pytest.raises(ValueError, match=re.escape(says)):
-        parse_threshold(text, "greeting")
+        parse_threshold(text, REQUESTS)
 
 
 def test_each_verdict_has_its_exit_code() -> None:
