@@ -61,10 +61,9 @@ def throughput(rows: Rows, name: str, span: Span) -> Figure:
     traces = [line(at, rate, "answered", BLUE, fill=True, hover="%{y:,.0f} per s")]
     names = [("answered", BLUE, _last(rate))]
     if any(value is not None for value in planned):
-        missing = [max(value or 0.0, due or 0.0) for value, due in zip(rate, planned, strict=True)]
-        gap = line(at, missing, "missing", RED, hover="") | {"fill": "tonexty", "hoverinfo": "skip"}
-        gap |= {"fillcolor": plot.tint(RED, 0.22), "hovertemplate": None, "mode": "none"}
-        traces += [gap, line(at, planned, "planned", GREY, dash="dash", hover="%{y:,.0f} per s")]
+        due = [max(value or 0.0, plan or 0.0) for value, plan in zip(rate, planned, strict=True)]
+        traces += plot.between(at, rate, due, RED, 0.22)
+        traces.append(line(at, planned, "planned", GREY, dash="dash", hover="%{y:,.0f} per s"))
         names.append(("planned", GREY, _last(planned)))
     for words, colour, values in (
         ("failed", RED, failed),
@@ -235,7 +234,7 @@ def _mark(chart: Figure, histogram: Histogram, most: float) -> None:
         )
         place = {"xanchor": "right", "yanchor": "bottom", "xshift": 2, "yshift": 5}
         value = math.log10(max(us, 1))
-        plot.note(chart, f"{words} <b>{format_us(us)}</b>", math.log10(rarity), value, BLUE, size=12, **place)
+        plot.note(chart, f"{words} <b>{format_us(us)}</b>", math.log10(rarity), value, BLUE, place, 12)
 
 
 def _per_s(row: Mapping[str, Any], column: str) -> float | None:

@@ -6,14 +6,16 @@ Everything that is given as text is escaped here; what ends in `_html` is taken 
 import html
 import json
 import re
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Template
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from loadtest.pictures.plot import Figure
+from loadtest.units import format_duration
 
-__all__ = ["Panel", "Section", "Tile", "fill", "listed", "paragraph", "sentence", "table", "text"]
+__all__ = ["Panel", "Section", "Tile", "fill", "listed", "origin", "paragraph", "sentence", "table", "text"]
 
 TEMPLATE = Path(__file__).with_name("page.html")
 MARKS = {"good": "✓", "bad": "✗", "unsure": "?", "plain": ""}
@@ -95,6 +97,21 @@ def table(
 
 def paragraph(words: str, kind: str = "note") -> str:
     return f"<p class='{kind}'>{text(words)}</p>"
+
+
+def origin(
+    settings: Mapping[str, Any], host: Mapping[str, Any], started: str, took_s: float, commit: str | None
+) -> Iterator[str]:
+    """Facts of an answer: what was loaded, where, when, for how long, and which commit it was."""
+    served = settings.get("serve")
+    if served is not None:
+        yield f"procserver {shlex.join(served)}".strip()
+    elif settings.get("host"):
+        yield str(settings["host"]).removeprefix("tcp://")
+    yield f"{host['cpus']} CPUs, {host['machine']}"
+    yield f"{started[:16].replace('T', ' ')} UTC, {format_duration(round(took_s))}"
+    if commit:
+        yield f"commit {commit[:10]}{' with changes' if commit.endswith('+') else ''}"
 
 
 def listed(items: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ and in words, so that no chart needs a legend and none is lost in grey.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 __all__ = [
@@ -19,14 +19,19 @@ __all__ = [
     "Axis",
     "Figure",
     "band",
+    "between",
     "clock",
     "count_axis",
     "duration_axis",
     "ends",
     "figure",
     "line",
+    "load_axis",
     "note",
     "over_time",
+    "place",
+    "points",
+    "rule",
     "tint",
 ]
 
@@ -41,7 +46,8 @@ BLUE, ORANGE, RED, GREEN = (
 SKY, PURPLE, GREY = "#56B4E9", "#A6548A", "#5f6b76"
 INK, GRID, SHADE = "#1c2126", "#e6e9ec", "#eef1f3"
 FONT = '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif'
-MARGIN = {"l": 58, "r": 70, "t": 12, "b": 30}
+MARGIN = {"l": 58, "r": 16, "t": 12, "b": 30}
+NAMES_PX = 72  # at the right, for the names of lines
 LABEL_PX = 15  # two words nearer than this would touch
 MINUTES_FROM_S, HOURS_FROM_S = 300, 3 * 3600
 
@@ -82,6 +88,75 @@ def count_axis(values: Iterable[float | None], *, least: float = 1.0, **layout: 
     high = 1.12 * max(least, max((value for value in values if value is not None), default=0.0))
     shown = {"range": [0, high], "nticks": 5, "tickformat": ",~r" if high < 10 else ",.0f"}
     return Axis(shown | layout, 0.0, high, log=False)
+
+
+def load_axis(values: Iterable[float], **layout: Any) -> dict[str, Any]:
+    """A horizontal axis of loads: linear from 0, or, where they differ tenfold, with a factor for each step."""
+    known = [value for value in values if value > 0]
+    low, high = min(known, default=1.0), max(known, default=1.0)
+    if high < 8 * low:
+        return {"range": [0, 1.06 * high], "nticks": 7, "tickformat": ",.0f", **layout}
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if high < 300 * low else (1,)
+    ticks = [10**k * step for k in decades for step in steps]
+    shown = [tick for tick in ticks if 0.85 * low <= tick <= 1.2 * high]
+    return {
+        "type": "log",
+        "range": [math.log10(0.85 * low), math.log10(1.2 * high)],
+        "tickvals": shown,
+        "ticktext": [f"{tick:,.10g}".replace(",", "\u202f") for tick in shown],
+        **layout,
+    }
+
+
+def place(x: Mapping[str, Any], value: float) -> float:
+    """Where Plotly wants a note at `value` of an axis: if it is logarithmic, at the exponent; a shape at `value`."""
+    return math.log10(value) if x.get("type") == "log" else value
+
+
+def points(
+    x: Sequence[float],
+    y: Sequence[float | None],
+    name: str,
+    colour: str,
+    symbol: str,
+    *,
+    text: Sequence[str],
+    size: float = 11,
+) -> dict[str, Any]:
+    """Marks that differ in form as well as in colour; `text` is said of each where the pointer is."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": list(x),
+        "y": list(y),
+        "name": name,
+        "text": list(text),
+        "hovertemplate": f"%{{text}}<extra>{name}</extra>",
+        "marker": {"color": colour, "symbol": symbol, "size": size, "line": {"color": colour, "width": 2}},
+    }
+
+
+def between(
+    x: Sequence[float], low: Sequence[float | None], high: Sequence[float | None], colour: str, opacity: float
+) -> list[dict[str, Any]]:
+    """The space between two lines, as traces."""
+    unseen = {"hoverinfo": "skip", "hovertemplate": None, "line": {"width": 0}}
+    below, above = (line(x, edge, "", colour, hover="") | unseen for edge in (low, high))
+    return [below, above | {"fill": "tonexty", "fillcolor": tint(colour, opacity)}]
+
+
+def rule(
+    chart: Figure, *, x: float | None = None, y: float | None = None, colour: str, dash: str = "dash"
+) -> None:
+    """A line across the chart: upright at `x`, level at `y`."""
+    across = (
+        {"xref": "x", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1}
+        if x is not None
+        else {"xref": "paper", "yref": "y", "x0": 0, "x1": 1, "y0": y, "y1": y}
+    )
+    style = {"type": "line", "line": {"color": colour, "width": 1.5, "dash": dash}, "layer": "below"}
+    chart["layout"]["shapes"].append(across | style)
 
 
 def clock(end_s: float) -> tuple[float, str]:
@@ -171,23 +246,17 @@ def band(chart: Figure, from_x: float, to_x: float, colour: str, words: str = ""
         }
     )
     if words:
-        middle = (from_x + to_x) / 2
-        note(
-            chart, words, middle, 1.0, GREY if colour == SHADE else RED, yref="paper", yanchor="top", size=12
-        )
+        middle = place(chart["layout"]["xaxis"], (from_x + to_x) / 2)
+        note(chart, words, middle, 1.0, GREY, {"yref": "paper", "yanchor": "top"}, 12)
 
 
-def note(chart: Figure, words: str, x: float, y: float, colour: str, *, size: int = 13, **place: Any) -> None:
-    """Words at a point; `place` overrides where they stand to it, in Plotly's terms."""
+def note(
+    chart: Figure, words: str, x: float, y: float, colour: str, stands: Mapping[str, Any], size: int = 13
+) -> None:
+    """Words at a point; `stands`: how they stand to it, in Plotly's terms (`xanchor`, `yref` ...)."""
+    font = {"color": colour, "size": size}
     chart["layout"]["annotations"].append(
-        {
-            "text": words,
-            "x": x,
-            "y": y,
-            "showarrow": False,
-            "font": {"color": colour, "size": size},
-            **place,
-        }
+        {"text": words, "x": x, "y": y, "showarrow": False, "font": font, **stands}
     )
 
 
@@ -199,6 +268,7 @@ def ends(
     `at`: the shares of the width at which they end, if not all at the right.
     """
     layout = chart["layout"]
+    layout["margin"]["r"] = NAMES_PX
     inner_px = layout["height"] - layout["margin"]["t"] - layout["margin"]["b"]
     wanted = sorted(
         (axis.at(value) * inner_px, words, colour, x)
@@ -213,8 +283,8 @@ def ends(
         places[i] = min(places[i], ceiling)
         ceiling = places[i] - LABEL_PX
     for place, (_, words, colour, x) in zip(places, wanted, strict=True):
-        right: dict[str, Any] = {"xref": "paper", "xanchor": "left", "xshift": 6}
-        note(chart, words, x, place / inner_px, colour, yref="paper", yanchor="middle", **right)
+        right = {"xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "middle", "xshift": 6}
+        note(chart, words, x, place / inner_px, colour, right)
 
 
 def _duration(us: int) -> str:
