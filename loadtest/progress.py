@@ -61,6 +61,7 @@ def summary(document: dict[str, Any], folder: Path) -> str:
     load = f"{settings['connections']} connections to {settings['host']}, {settings['framing']} framing"
     lines = [f"{HEADLINES[document['verdict']]}  {load}, {format_duration(document['duration_s'])} measured"]
     lines += [f"  because {reason}" for reason in document["reasons"]]
+    lines += [f"  note: {note}" for note in document["notes"]]
     lines += ["", _row("request", ("ok", "failed", "cut off", "per s", *TIMES))]
     for name, row in document["requests"].items():
         times = row["response_us"] or {}

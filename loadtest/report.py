@@ -187,6 +187,7 @@ def _facts(document: dict[str, Any]) -> Iterable[str]:
     yield f"{settings['connections']} connections to {settings['host'].removeprefix('tcp://')}"
     yield f"{settings['framing']} framing"
     yield pacing
+    yield from document.get("notes", ())
     yield (
         f"{format_duration(document['duration_s'])} measured after "
         f"{format_duration(settings['warmup_s'])} of warm-up"

@@ -210,6 +210,7 @@ def _document(
         "host": host_facts() | {"others_cores": results.others_cores(points, account)},
         "commit": commit(),
         "main_request": talk.main,
+        "notes": list(settings.notes()),
         "requests": results.requests(account, talk),
         "connections": {"asked": settings.connections, "made": min(made, settings.connections)},
         "server": server,

@@ -1,5 +1,7 @@
 """What a run is told: values only, checked before anything is started."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from loadtest.dialogue_file import parse_dialogue, read_text
@@ -69,6 +71,11 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         if self.dialogue is None:
             return talk_of(self.user, scheme)
         return talk_of(self.user, scheme, parse_dialogue(read_text(self.dialogue), self.dialogue))
+
+    def notes(self) -> Iterator[str]:
+        """What a reader of its results must not miss."""
+        if self.tls_insecure:
+            yield "no certificate was checked (--tls-insecure): another server may have answered"
 
     def check(self) -> None:
         """ConfigError names the option, its value and what is allowed."""

@@ -3,6 +3,7 @@
 import itertools
 import random
 import sys
+import time
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from locust.exception import StopTest
 from locust.runners import WorkerRunner
 
 from loadtest import bookkeeping
+from loadtest.bookkeeping import BOOKS
 from loadtest.dialogue import ROUND, Answer, Dialogue, Step
 from loadtest.dialogue_file import parse_dialogue, read_text
 from loadtest.tcp import RECV_BYTES, TcpUser
@@ -21,6 +23,7 @@ from procserver.errors import ConfigError, RemoteProtocolError
 
 __all__ = ["Speaker"]
 
+_now_ns = time.perf_counter_ns
 WORKERS_MAX = 10_000  # the stride of user numbers where nobody has said how many workers there will be
 
 
@@ -71,12 +74,20 @@ class Speaker(TcpUser):
     def round(self) -> bool:
         """One turn of `steps`; False if it failed or the test ended in a pause of it."""
         self.n += 1
+        page = BOOKS.page(ROUND)
+        start = _now_ns()
         try:
-            with self.request(ROUND, reached=False):
-                if not self.say_all(self.dialogue.steps):
-                    raise RemoteProtocolError("see its steps")
+            said = self.say_all(self.dialogue.steps)
         except _EndOfTest:
+            page.censor(reached=False)
             return False
+        except BaseException:
+            page.censor(reached=False)
+            raise
+        if not said:
+            page.fail("see its steps", reached=False)
+            return False
+        page.done((_now_ns() - start + 500) // 1000)
         self.rounds_here += 1
         if self.sock is not None and self.rounds_here == self.dialogue.rounds:
             self.say_goodbye()

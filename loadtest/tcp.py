@@ -216,12 +216,9 @@ class TcpUser(User):
         page.done((_now_ns() - start + 500) // 1000)
         return True
 
-    def request(self, name: str, *, reached: bool = True) -> "_Request":
-        """`with self.request("login"): ...` times any conversation; afterwards `self.sock` is None if it failed.
-
-        `reached`: the server may have seen it even if it failed; False for what is made of other requests.
-        """
-        return _Request(self, BOOKS.page(name), reached=reached)
+    def request(self, name: str) -> "_Request":
+        """`with self.request("login"): ...` times any conversation; afterwards `self.sock` is None if it failed."""
+        return _Request(self, BOOKS.page(name))
 
     def send(self, data: bytes) -> None:
         """All of it; OSError if it cannot be. A request is one send: there is nothing for Nagle to hold back."""
@@ -269,10 +266,9 @@ class TcpUser(User):
 class _Request:
     """The general form of `exchange`, at some more cost. Failures end here; they are in the books."""
 
-    def __init__(self, user: TcpUser, page: Page, *, reached: bool) -> None:
+    def __init__(self, user: TcpUser, page: Page) -> None:
         self.user = user
         self.page = page
-        self.reached = reached
         self.start_ns = 0
 
     def __enter__(self) -> None:
@@ -288,8 +284,8 @@ class _Request:
             return False
         failed = isinstance(error, OSError | ProcserverError)
         if failed:
-            self.page.fail(describe(error, overdue=self.user.overdue), reached=self.reached)
+            self.page.fail(describe(error, overdue=self.user.overdue), reached=True)
         else:
-            self.page.censor(reached=self.reached)
+            self.page.censor()
         self.user.close()
         return failed

@@ -4,11 +4,13 @@
 
 Prints `listening on 127.0.0.1:PORT`; at EOF of its standard input it writes its counts as JSON and ends.
 Faults for the tests of a client: `--segment N` sends answers N bytes at a time, `--lie` answers one in ten wrongly.
+With `--certificate FILE` (key and chain, PEM) it speaks TLS.
 """
 
 import argparse
 import json
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Iterator
@@ -21,8 +23,13 @@ def main() -> None:
     parser.add_argument("counts")
     parser.add_argument("--segment", type=int, default=0)
     parser.add_argument("--lie", action="store_true")
+    parser.add_argument("--certificate")
     args = parser.parse_args()
-    server = FakeServer(args.framing, args.segment, lie=args.lie)
+    tls = None
+    if args.certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(args.certificate)
+    server = FakeServer(args.framing, args.segment, lie=args.lie, tls=tls)
     with socket.create_server(("127.0.0.1", args.port), backlog=1024) as listener:
         print(f"listening on 127.0.0.1:{listener.getsockname()[1]}", flush=True)
         threading.Thread(target=server.accept_all, args=(listener,), daemon=True).start()
@@ -32,7 +39,8 @@ def main() -> None:
 
 
 class FakeServer:
-    def __init__(self, framing: str, segment: int, *, lie: bool) -> None:
+    def __init__(self, framing: str, segment: int, *, lie: bool, tls: ssl.SSLContext | None = None) -> None:
+        self.tls = tls
         self.end = b"\n" if framing == "line" else b""
         self.segment = segment
         self.lie = lie
@@ -47,8 +55,13 @@ class FakeServer:
             threading.Thread(target=self.serve, args=(conn,), daemon=True).start()
 
     def serve(self, conn: socket.socket) -> None:
+        conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.tls is not None:
+            try:
+                conn = self.tls.wrap_socket(conn, server_side=True)
+            except OSError:
+                return  # a client that does not trust us
         with conn:
-            conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
                 self.say(conn, b"Welcome!" + self.end)
                 for name in self.received(conn):
@@ -58,7 +71,7 @@ class FakeServer:
                     if name == b"exit":
                         return
                     self.say(conn, (b"Goodbye," if wrong else b"Hello,") + name + self.end)
-            except ConnectionError:
+            except (ConnectionError, ssl.SSLError):
                 return  # the client left first
 
     def received(self, conn: socket.socket) -> Iterator[bytes]:

@@ -1,0 +1,128 @@
+"""Dialogues out of files, held with real servers: the examples as they stand, and peers that break them."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.loadtest_runs import document, loadtest, locust
+from tests.support.repository import ROOT
+from tests.support.scripted_server import ScriptedServer, receive_exactly
+
+EXAMPLES = ROOT / "examples" / "dialogues"
+SHORT = ("--connections", "4", "--warmup", "300ms", "--duration", "1s", "--pacing", "20ms")
+
+
+@pytest.mark.parametrize(
+    ("example", "served", "per_round"),
+    [
+        ("greeting.toml", "", {"message": 1}),
+        ("redis.toml", "tests.support.talkers:redis", {"set": 10, "get": 10, "dbsize": 1}),
+        ("smtp.toml", "tests.support.talkers:smtp", {"mail": 1, "rcpt": 3, "data": 1, "body": 1}),
+        ("length_prefixed.toml", "tests.support.talkers:frames", {"echo": 1, "burst": 1}),
+    ],
+)
+def test_an_example_is_spoken_and_counted(
+    example: str, served: str, per_round: dict[str, int], tmp_path: Path
+) -> None:
+    """Each round is whole, every step is a request of its own, and the server has counted the same."""
+    done = loadtest(
+        "run", "--serve", f"{served} --workers 8", "--dialogue", str(EXAMPLES / example), *SHORT,
+        "--threshold", "errors=0", "--threshold", "round.p50<5s", "--results", str(tmp_path / "r"),
+    )  # fmt: skip
+    assert done.exit_code == 0, done
+    run = document(tmp_path / "r")
+    whole = {name: row["ok"] + row["warmup"]["ok"] for name, row in run["requests"].items()}
+    whole |= {name: row["ok"] for name, row in run["requests"].items() if row["over"] == "run"}
+    assert whole["round"] > 20
+    assert {name: whole[name] for name in per_round} == {
+        name: times * whole["round"] for name, times in per_round.items()
+    }
+    assert run["reconciled"]["exact"]
+    assert run["reconciled"]["server"]["connections"] == whole["connect"]
+    assert ("messages" in run["reconciled"]["server"]) == (example != "length_prefixed.toml")
+    if example == "smtp.toml":  # a connection for five rounds, but for the last
+        assert whole["quit"] == whole["ehlo"] == whole["connect"]
+        assert whole["round"] / 5 <= whole["connect"] < whole["round"] / 5 + 5
+        assert run["requests"]["round"]["response_us"]["min"] >= 20_000  # the pause is in it
+
+
+FAULTS = r"""
+framing = { kind = "line", max_bytes = 20 }
+expect_match = 'hi (?P<token>\w+)'
+refusal = "no,"
+
+[[steps]]
+name = "ask"
+send = "{token} {n}"
+expect_match = "fine"
+
+[[steps]]
+name = "known"
+send = "x"
+expect = ["a", "b"]
+"""
+
+
+def test_each_way_to_break_a_dialogue_is_told_in_its_own_words(tmp_path: Path) -> None:
+    """A user that meets them one after another goes on, and none of them hangs or is taken for an answer."""
+
+    def peer(*answers: bytes) -> Any:
+        def script(conn: socket.socket) -> None:
+            conn.sendall(answers[0])
+            for due, answer in zip((b"t ", b"x\n"), answers[1:], strict=False):
+                receive_exactly(conn, due)
+                while due == b"t " and conn.recv(1) != b"\n":
+                    continue
+                for byte in answer:  # a segment each, or as the kernel likes
+                    conn.sendall(bytes([byte]))
+            conn.shutdown(socket.SHUT_WR)
+            while conn.recv(4096):
+                continue
+
+        return script
+
+    greeting = b"hi t\n"
+    peers = [
+        (peer(b"hello\n"), "connect", "it does not match"),
+        (peer(b"x" * 40), "connect", "no b'\\n' within 20 bytes"),
+        (peer(b"no, full\n"), "connect", "refused: no, full"),
+        (peer(greeting, b"bad\n"), "ask", "it does not match"),
+        (peer(greeting, b"no, never\n"), "ask", "refused: no, never"),
+        (peer(greeting, b"fi"), "ask", "closed by the server"),
+        (peer(greeting, b"fine\nmore\n"), "known", "something came that no step expects"),
+        (peer(greeting, b"fine\n", b"a\nc\n"), "known", "wrong answer: byte 2 is b'c', due was b'b'"),
+        (peer(greeting, b"fine\n", b"a\nb\n"), "ask", "closed by the server"),
+    ]
+    (tmp_path / "talk.toml").write_text(FAULTS)
+    account = tmp_path / "account.json"
+    with ScriptedServer(*(script for script, _, _ in peers)) as server:
+        done = locust(
+            "-f", "loadtest/dialogue_user.py", "--dialogue", str(tmp_path / "talk.toml"),
+            "--host", f"tcp://{server.address}", "-u", "1", "--pacing", "1ms", "--measure", "3s",
+            "--account", str(account), "--stop-timeout", "1s",
+        )  # fmt: skip
+    assert done.exit_code == 1, done  # there were failures
+    measured = json.loads(account.read_text())["ledger"]["phases"]["measure"]
+    for _, name, error in peers:
+        assert error in measured[name]["errors"], (name, error, measured[name]["errors"])
+    assert measured["round"]["ok"]["counts"]
+    assert measured["round"]["errors"] == {"see its steps": 6}
+
+
+def test_a_dialogue_that_is_wrong_starts_nothing(tmp_path: Path) -> None:
+    """Exit code 2, and the place: for our command and for Locust's."""
+    path = tmp_path / "talk.toml"
+    path.write_text('[[steps]]\nname = "ask"\nsend = "{who}"\n')
+    says = f"{path}:3: steps[0].send '{{who}}': no placeholder {{who}}"
+    for done in (
+        loadtest("run", "--serve", "", "--dialogue", str(path), "--results", str(tmp_path / "r")),
+        locust("-f", "loadtest/dialogue_user.py", "--dialogue", str(path)),
+    ):
+        assert done.exit_code == 2, done
+        assert says in done.err
+    assert "--dialogue FILE is missing" in locust("-f", "loadtest/dialogue_user.py").err
+    conflict = loadtest("run", "--serve", "", "--dialogue", str(EXAMPLES / "redis.toml"), "--user", "connect")
+    assert (conflict.exit_code, "--user connect: " in conflict.err) == (2, True)
