@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from loadtest.answers.capacity_command import capacity
 from loadtest.answers.report_command import report
 from loadtest.arguments import (
     fail,
@@ -68,4 +69,5 @@ def run(**options: Any) -> None:
     sys.exit(EXIT_CODES[document["verdict"]])
 
 
+main.add_command(capacity)
 main.add_command(report)

@@ -3,13 +3,14 @@
 Invalid is stronger than fail: a number that may be wrong proves nothing, neither good nor bad.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from loadtest.thresholds import Threshold
 from loadtest.units import format_bytes, format_count, format_us
 
-__all__ = ["EXIT_CODES", "GENERATOR_CORES_MAX", "Verdict", "judge", "metrics_of"]
+__all__ = ["EXIT_CODES", "GENERATOR_CORES_MAX", "Verdict", "judge", "metrics_of", "missed", "samples_needed"]
 
 EXIT_CODES = {"pass": 0, "fail": 3, "invalid": 4}
 GENERATOR_CORES_MAX = 0.9  # of one core in its busiest process: beyond, its own queueing is in every latency
@@ -43,13 +44,24 @@ def judge(run: Mapping[str, Any], thresholds: Sequence[Threshold]) -> Verdict:
         elif _too_few(run, threshold.metric):
             invalid.append(f"{threshold.expression}: too few samples for {threshold.metric}")
         elif not holds:
-            asked = threshold.expression.replace(threshold.metric, "", 1).strip()
-            failed.append(f"{threshold.metric} was {shown(threshold.metric, value)}, asked was {asked}")
+            failed.append(missed(rows[-1]))
     if ungreeted := run["connections"]["asked"] - run["connections"]["made"]:
         failed.append(f"{ungreeted} of {run['connections']['asked']} connections were never greeted")
     if invalid:
         return Verdict("invalid", invalid + failed, rows)
     return Verdict("fail", failed, rows) if failed else Verdict("pass", [], rows)
+
+
+def missed(row: Mapping[str, Any]) -> str:
+    """A threshold that does not hold, in words; `row` is its row in the verdict."""
+    asked = row["expression"].replace(row["metric"], "", 1).strip()
+    return f"{row['metric']} was {shown(row['metric'], row['value'])}, asked was {asked}"
+
+
+def samples_needed(metric: str) -> int:
+    """As many answers as a threshold on this metric must have been judged by."""
+    beyond = 1 - _SHARES.get(metric.rpartition(".")[2], 0.0)
+    return math.ceil(SAMPLES_BEYOND_MIN / beyond - 1e-9)
 
 
 def metrics_of(run: Mapping[str, Any]) -> dict[str, float | None]:
@@ -129,6 +141,5 @@ def _exhausted(run: Mapping[str, Any]) -> list[str]:
 
 
 def _too_few(run: Mapping[str, Any], metric: str) -> bool:
-    name, _, what = metric.rpartition(".")
-    row = run["requests"].get(name)
-    return row is not None and what in _SHARES and row["ok"] * (1 - _SHARES[what]) < SAMPLES_BEYOND_MIN
+    row = run["requests"].get(metric.rpartition(".")[0])
+    return row is not None and row["ok"] < samples_needed(metric)

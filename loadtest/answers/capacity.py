@@ -3,38 +3,27 @@
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
 from loadtest.answers.capacity_answer import CapacityAnswer, Stage
-from loadtest.answers.conclusion import conclude
+from loadtest.answers.capacity_settings import Question
+from loadtest.answers.conclusion import conclude, load
 from loadtest.answers.stages import is_clear, stage_of
 from loadtest.answers.trials import Trials
 from loadtest.run import commit, host_facts
 from loadtest.service import Service
 from loadtest.settings import RunSettings
-from loadtest.statistics.search import FACTOR, Outcome, Probe, Purpose, Search
+from loadtest.statistics.search import Outcome, Probe, Purpose, Search
 from loadtest.thresholds import Threshold
 from loadtest.units import format_count, format_us
 from procserver.errors import ProcserverError
 
-__all__ = ["CONFIRM_STAGES", "Question", "find"]
+__all__ = ["CONFIRM_STAGES", "find", "told"]
 
 CONFIRM_STAGES = 3  # a confirmation lasts as long as so many stages
 REST_TIMEOUT_S = 30.0
 REST_POLL_S = 0.05
-
-
-class Question(NamedTuple):
-    """What is asked: the most of `of` (rate or connections) from `low` to `high`, within a share of `precision`."""
-
-    of: str
-    low: float
-    high: float
-    start: float
-    precision: float
-    factor: float = FACTOR
 
 
 class NoRest(ProcserverError):
@@ -79,7 +68,7 @@ def find(
         **found._asdict(),
         of=question.of,
         precision=question.precision,
-        main=main_request(base),
+        main=base.talk().main,
         thresholds=[threshold.expression for threshold in thresholds],
         stages=stages,
         started=began.isoformat(timespec="milliseconds"),
@@ -92,15 +81,10 @@ def find(
 
 def told(stage: Stage, of: str) -> str:
     """A stage in a line."""
-    unit = "/s" if of == "rate" else " connections"
     what = f"{stage.purpose}{' again' if stage.repeat else ''}"
-    line = f"{stage.number:>3}  {what:<13} {format_count(stage.asked):>7}{unit}  {stage.outcome:<8}"
+    line = f"{stage.number:>3}  {what:<13} {load(stage.asked, of):>10}  {stage.outcome:<7}"
     line += f" p50 {format_us(stage.p50_us)}, p99 {format_us(stage.p99_us)}"
     return line + (f": {stage.why[0]}" if stage.why else "")
-
-
-def main_request(settings: RunSettings) -> str:
-    return "message" if settings.user == "greeting" else "greeting"
 
 
 def _search(question: Question) -> Search:
@@ -126,10 +110,9 @@ def _stage(
 ) -> Stage:
     settings = _settings_at(probe, of, base)
     name = f"{number:02d}-{probe.load:g}"
-    unit = "/s" if of == "rate" else " connections"
-    title = f"stage {number}, {format_count(probe.load)}{unit}"
+    title = f"stage {number}, {load(probe.load, of)}"
     document = trials.make(folder / name, title, settings, thresholds, service)
-    return stage_of(number, name, probe, document, of, main_request(base))
+    return stage_of(number, name, probe, document, of)
 
 
 def _settings_at(probe: Probe, of: str, base: RunSettings) -> RunSettings:

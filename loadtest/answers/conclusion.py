@@ -7,7 +7,7 @@ from loadtest.answers.capacity_answer import Limiter, Stage
 from loadtest.statistics.search import Outcome, Search
 from loadtest.units import format_count, format_duration, format_us
 
-__all__ = ["EXIT_CODES", "Conclusion", "conclude"]
+__all__ = ["EXIT_CODES", "Conclusion", "conclude", "load"]
 
 EXIT_CODES = {"answered": 0, "none": 3, "cannot tell": 4}
 NEAR = 2.1  # times the capacity: a stage that far above still explains it

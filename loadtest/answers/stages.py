@@ -11,7 +11,7 @@ from loadtest.answers.capacity_answer import Limiter, Stage
 from loadtest.answers.limiter import generator_limits, limiter_of
 from loadtest.statistics.search import Outcome, Probe
 from loadtest.units import format_count
-from loadtest.verdict import shown
+from loadtest.verdict import missed
 
 __all__ = ["ACHIEVED_MIN", "is_clear", "stage_of"]
 
@@ -21,8 +21,9 @@ CLEARLY_SHORT = 0.9  # so far below that no noise explains it: there is nothing 
 Run = Mapping[str, Any]
 
 
-def stage_of(number: int, folder: str, probe: Probe, run: Run, of: str, main: str) -> Stage:
-    """`run` is the document of the stage's run, `of` is rate or connections, `main` the request that counts."""
+def stage_of(number: int, folder: str, probe: Probe, run: Run, of: str) -> Stage:
+    """`run` is the document of the stage's run, `of` is rate or connections."""
+    main = run["main_request"]
     achieved = _achieved(run, of, main)
     outcome, why = _judged(run, of, probe.load, achieved)
     row = run["requests"].get(main) or {}
@@ -79,10 +80,7 @@ def _judged(run: Run, of: str, asked: float, achieved: float | None) -> tuple[Ou
     if limits := generator_limits(run):
         return Outcome.LIMITED, limits
     broken = _short(run, of, asked, achieved)
-    for row in run["thresholds"]:
-        if row["ok"] is False:
-            wanted = row["expression"].replace(row["metric"], "", 1).strip()
-            broken.append(f"{row['metric']} was {shown(row['metric'], row['value'])}, asked was {wanted}")
+    broken += [missed(row) for row in run["thresholds"] if row["ok"] is False]
     if broken:
         return Outcome.BREAKS, broken
     if run["verdict"] == "invalid":
@@ -99,7 +97,7 @@ def _short(run: Run, of: str, asked: float, achieved: float | None) -> list[str]
         unit = "/s" if of == "rate" else " connections"
         reasons.append(
             f"{format_count(achieved or 0.0)}{unit} of {format_count(asked)}{unit} were "
-            f"{'answered' if of == 'rate' else 'greeted'}"
+            f"{'answered' if of == 'rate' else 'served'}"
         )
     dropped = sum(request["dropped"] for request in run["requests"].values())
     if dropped:
@@ -108,9 +106,12 @@ def _short(run: Run, of: str, asked: float, achieved: float | None) -> list[str]
 
 
 def _achieved(run: Run, of: str, main: str) -> float | None:
-    if of == "connections":
-        made: int = run["connections"]["made"]
-        return float(made)
+    """Answers per second; or as many connections as have had an answer at each heartbeat while it was measured.
+
+    That a connection was greeted is not enough: in the last moment it may be, when others leave.
+    """
     row = run["requests"].get(main)
     rate: float | None = row["rate_achieved"] if row else None
-    return rate
+    if of == "rate" or rate is None:
+        return rate
+    return round(min(float(run["connections"]["made"]), rate * run["settings"]["pacing_s"]), 2)

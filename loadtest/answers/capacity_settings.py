@@ -1,0 +1,146 @@
+"""What a search for capacity is told: the range, and whether its stages can decide what they are asked."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from loadtest.arguments import settings_of
+from loadtest.options import RATE_MAX
+from loadtest.service import option_value
+from loadtest.settings import CONNECTIONS_MAX, RunSettings
+from loadtest.statistics.search import FACTOR
+from loadtest.thresholds import Threshold, parse_threshold
+from loadtest.units import parse_duration_s
+from loadtest.verdict import samples_needed
+from procserver.errors import ConfigError
+
+__all__ = [
+    "CONNECTIONS_DEFAULT",
+    "HEARTBEAT_DEFAULT",
+    "P99_DEFAULT",
+    "PRECISION_DEFAULT",
+    "Question",
+    "Understood",
+    "understood",
+]
+
+CONNECTIONS_DEFAULT = 50
+HEARTBEAT_DEFAULT = "1s"
+P99_DEFAULT = "100ms"  # what a person takes for at once; a stage in which work piles up is soon beyond it
+START_DEFAULT = {"rate": 100.0, "connections": 16.0}
+LEAST = {"rate": 1.0, "connections": 1.0}
+# By default no more than a host bears that nobody has been asked about.
+MOST_DEFAULT = {"rate": 100_000.0, "connections": 5_000.0}
+MOST = {"rate": RATE_MAX, "connections": float(CONNECTIONS_MAX)}
+PRECISION_DEFAULT = "5%"
+PRECISION_MIN, PRECISION_MAX = 0.005, 0.5
+
+
+class Question(NamedTuple):
+    """What is asked: the most of `of` (rate or connections) from `low` to `high`, within a share of `precision`."""
+
+    of: str
+    low: float
+    high: float
+    start: float
+    precision: float
+    factor: float = FACTOR
+
+
+class Understood(NamedTuple):
+    """A search, checked: `base` is the run of a stage at the greatest load, but for what the stage changes."""
+
+    question: Question
+    base: RunSettings
+    thresholds: list[Threshold]
+
+
+def understood(options: dict[str, Any]) -> Understood:
+    """What a command's options ask for, which are used up; ConfigError names option, value and what is allowed."""
+    of = options.pop("of")
+    low, high, precision = (options.pop(key) for key in ("low", "high", "precision"))
+    _check_range(of, low, high, precision)
+    _put_load(of, high, options)
+    options["duration"] = options.pop("stage")
+    told = options["thresholds"]
+    base, thresholds = settings_of(options)
+    if not told:
+        thresholds = _usual_thresholds(base)
+        base = msgspec.structs.replace(base, thresholds=[threshold.expression for threshold in thresholds])
+    least = _least(of, base, thresholds)
+    if low is not None and low < least:
+        raise ConfigError(
+            f"--from {low:g}: a stage of {base.duration_s:g} s has too few answers for its thresholds then; from "
+            f"{least:g} on there are enough, or with a longer --stage"
+        )
+    high = MOST_DEFAULT[of] if high is None else high
+    if high < least:
+        raise ConfigError(f"--to {high:g}: with stages of {base.duration_s:g} s the least is {least:g}")
+    start = min(high, max(least, START_DEFAULT[of])) if low is None else low
+    return Understood(Question(of, least if low is None else low, high, start, precision), base, thresholds)
+
+
+def _check_range(of: str, low: float | None, high: float | None, precision: float) -> None:
+    for name, value in (("--from", low), ("--to", high)):
+        if value is not None and not LEAST[of] <= value <= MOST[of]:
+            raise ConfigError(f"{name} {value:g}: allowed are {LEAST[of]:g} to {MOST[of]:g}")
+        if value is not None and of == "connections" and value != int(value):
+            raise ConfigError(f"{name} {value:g}: connections are whole")
+    if low is not None and high is not None and high < low:
+        raise ConfigError(f"--to {high:g}: less than --from {low:g}")
+    if not PRECISION_MIN <= precision <= PRECISION_MAX:
+        raise ConfigError(
+            f"--precision {precision:.2%}: allowed are {PRECISION_MIN:.1%} to {PRECISION_MAX:.0%}"
+        )
+
+
+def _put_load(of: str, high: float | None, options: dict[str, Any]) -> None:
+    """The options of a run at the greatest load, in place of those of the search."""
+    heartbeat_s, connections = options.pop("heartbeat"), options["connections"]
+    if of == "connections":
+        if connections is not None:
+            raise ConfigError(
+                f"--connections {connections}: they are what is searched; --from and --to bound them"
+            )
+        if options["user"] == "connect":
+            raise ConfigError("--user connect: it holds no connection; --of connections needs one that does")
+        options["pacing"] = parse_duration_s(HEARTBEAT_DEFAULT) if heartbeat_s is None else heartbeat_s
+        if options["stage"] < 2 * options["pacing"]:
+            raise ConfigError(
+                f"--stage {options['stage']:g}s: a held connection must be heard twice in it, so at least "
+                f"{2 * options['pacing']:g}s, or a shorter --heartbeat"
+            )
+        options["connections"] = int(high or MOST_DEFAULT[of])
+        options.pop("arrivals")
+        return
+    if heartbeat_s is not None:
+        raise ConfigError(f"--heartbeat {heartbeat_s:g}s: at a rate there is none; it needs --of connections")
+    options["pacing"], options["rate"] = None, high or MOST_DEFAULT[of]
+    if connections is None:
+        options["connections"] = _connections_default(options)
+
+
+def _usual_thresholds(settings: RunSettings) -> list[Threshold]:
+    """What holds where nothing is said: no errors, and quick answers."""
+    talk = settings.talk()
+    return [parse_threshold(text, talk.requests) for text in ("errors=0", f"{talk.main}.p99<{P99_DEFAULT}")]
+
+
+def _least(of: str, settings: RunSettings, thresholds: Sequence[Threshold]) -> float:
+    """The least load whose stage has enough answers for every threshold."""
+    per_load = settings.duration_s * (1 if of == "rate" else 1 / max(settings.pacing_s, 1e-3))
+    needed = max((samples_needed(threshold.metric) for threshold in thresholds), default=1)
+    return max(LEAST[of], float(math.ceil(1.05 * needed / per_load)))
+
+
+def _connections_default(options: dict[str, Any]) -> int:
+    """As many as a run has; but where each holds a worker, not more than the server is told to have."""
+    if options["user"] not in (None, "greeting"):
+        return CONNECTIONS_DEFAULT
+    words = (options["serve"] or "").split()
+    told = option_value(words, "--workers") or option_value(words, "--max-workers")
+    return (
+        min(CONNECTIONS_DEFAULT, int(told)) if told and told.isdigit() and int(told) else CONNECTIONS_DEFAULT
+    )
