@@ -121,9 +121,10 @@ def capacity(**options: Any) -> None:
         fail(str(error), 2)
     from loadtest.answers.capacity import find  # only now: `--help` need not wait for it
     from loadtest.answers.capacity_text import summary
-    from loadtest.answers.leaving import leave
+    from loadtest.answers.leaving import leave, write_whole
     from loadtest.answers.trials import Trials
     from loadtest.pictures import bundle
+    from loadtest.pictures.capacity import page
     from loadtest.run import service_of
 
     bundle.share(folder)
@@ -135,6 +136,7 @@ def capacity(**options: Any) -> None:
         fail(str(error), 1)
     finally:
         trials.close()
+    write_whole(folder / "report.html", page(answer, bundle.script(folder)).encode())
     leave(folder, answer)
     print(json.dumps(msgspec.to_builtins(answer), indent=2) if as_json else summary(answer, folder))
     sys.exit(EXIT_CODES[answer.verdict])

@@ -114,4 +114,5 @@ def _achieved(run: Run, of: str, main: str) -> float | None:
     rate: float | None = row["rate_achieved"] if row else None
     if of == "rate" or rate is None:
         return rate
-    return round(min(float(run["connections"]["made"]), rate * run["settings"]["pacing_s"]), 2)
+    made, pacing_s = float(run["connections"]["made"]), float(run["settings"]["pacing_s"])
+    return round(min(made, rate * pacing_s), 2)
