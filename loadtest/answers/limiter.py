@@ -27,18 +27,18 @@ NO_CAUSE = (
 LATE_SHARE = 0.05  # of the arrivals that found no connection free
 
 Run = Mapping[str, Any]
-Rule = Callable[[Run, Saturation, str], list[str]]
+Rule = Callable[[Run, Saturation], list[str]]
 
 
-def limiter_of(run: Run, main: str) -> Limiter:
-    """`run` is the document of a run that broke, `main` the request that was counted."""
+def limiter_of(run: Run) -> Limiter:
+    """`run` is the document of a run that broke."""
     if run["server"] is None:
         unseen = "the server's processes were not followed (--control or --pid): no cause could be measured"
         return Limiter("thresholds", [unseen])
     if run["server"]["saturation"] is None:
         return Limiter("thresholds", ["the run was too short for the server's side to be seen"])
     strain = msgspec.convert(run["server"]["saturation"], Saturation)
-    found = {name: reasons for name, rule in RULES.items() if (reasons := rule(run, strain, main))}
+    found = {name: reasons for name, rule in RULES.items() if (reasons := rule(run, strain))}
     if not found:
         return Limiter("thresholds", [NO_CAUSE])
     return Limiter(next(iter(found)), [reason for reasons in found.values() for reason in reasons])
@@ -56,7 +56,7 @@ def generator_limits(run: Run) -> list[str]:
     return reasons
 
 
-def _server_cpu(run: Run, strain: Saturation, _main: str) -> list[str]:
+def _server_cpu(run: Run, strain: Saturation) -> list[str]:
     reasons = []
     allowed, generator = strain.cores_allowed, run["generator"]["cores_max"] or 0.0
     if strain.cores is not None and allowed is not None and strain.cores >= CPU_FULL * allowed:
@@ -78,7 +78,7 @@ def _leads(strain: Saturation, generator: float) -> bool:
     return strain.cores >= max(generator, strain.host_cores - strain.cores - generator)
 
 
-def _memory(run: Run, strain: Saturation, _main: str) -> list[str]:
+def _memory(run: Run, strain: Saturation) -> list[str]:
     reasons = []
     left = strain.memory_available_share_min
     if left is not None and left < MEMORY_LEFT_MIN:
@@ -87,7 +87,7 @@ def _memory(run: Run, strain: Saturation, _main: str) -> list[str]:
     return reasons + _said(strain, "memory", "the server's log says that the kernel refused it memory")
 
 
-def _fds(_run: Run, strain: Saturation, _main: str) -> list[str]:
+def _fds(_run: Run, strain: Saturation) -> list[str]:
     reasons = _said(strain, "fds", "the server's log says that it had too many open files")
     reasons += _said(
         strain, "processes", "the server's log says that the kernel refused it processes or threads"
@@ -98,7 +98,7 @@ def _fds(_run: Run, strain: Saturation, _main: str) -> list[str]:
     return reasons
 
 
-def _workers(_run: Run, strain: Saturation, _main: str) -> list[str]:
+def _workers(_run: Run, strain: Saturation) -> list[str]:
     busy, waited = strain.workers_busy_share, strain.queue_share
     if busy is None or busy < WORKERS_FULL or waited is None or waited < QUEUE_SHARE:
         return []
@@ -106,7 +106,7 @@ def _workers(_run: Run, strain: Saturation, _main: str) -> list[str]:
     return [f"{all_of} while up to {format_count(strain.queue_depth_max)} connections waited for one"]
 
 
-def _backlog(_run: Run, strain: Saturation, _main: str) -> list[str]:
+def _backlog(_run: Run, strain: Saturation) -> list[str]:
     reasons = []
     depth, limit = strain.queue_depth_max, strain.queue_limit
     if overflows := strain.listen_overflows:
@@ -116,8 +116,8 @@ def _backlog(_run: Run, strain: Saturation, _main: str) -> list[str]:
     return reasons
 
 
-def _connections(run: Run, _strain: Saturation, main: str) -> list[str]:
-    row = run["requests"].get(main) or {}
+def _connections(run: Run, _strain: Saturation) -> list[str]:
+    row = run["requests"].get(run["main_request"]) or {}
     late, planned = row.get("late"), row.get("planned")
     if not late or not planned or late < LATE_SHARE * planned:
         return []

@@ -32,7 +32,7 @@ def stage_of(number: int, folder: str, probe: Probe, run: Run, of: str) -> Stage
     strain = server.get("saturation") or {}
     limiter = None
     if outcome is Outcome.BREAKS:
-        limiter = limiter_of(run, main)
+        limiter = limiter_of(run)
     elif outcome is Outcome.LIMITED:
         limiter = Limiter("generator", why)
     if limiter is not None:

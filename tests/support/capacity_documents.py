@@ -1,0 +1,66 @@
+"""Documents of runs as a search for capacity reads them: all went well, but for what a test changes."""
+
+from typing import Any
+
+__all__ = ["document"]
+
+SATURATION: dict[str, Any] = {
+    "cores": 0.4,
+    "process_cores_max": 0.1,
+    "cores_allowed": 4,
+    "host_cores": 0.9,
+    "host_cpus": 4,
+    "workers": 8,
+    "workers_busy": 3.2,
+    "workers_busy_share": 0.4,
+    "queue_share": 0.0,
+    "queue_depth_max": 0,
+    "queue_limit": 128,
+    "listen_overflows": 0,
+    "fds_share_max": 0.1,
+    "memory_available_share_min": 0.6,
+    "log_errors": {},
+}
+
+
+def document(
+    *,
+    rate: float = 100.0,
+    p99_us: float = 900.0,
+    strain: dict[str, Any] | None = None,
+    row: dict[str, Any] | None = None,
+    generator: dict[str, Any] | None = None,
+    **changes: Any,
+) -> dict[str, Any]:
+    """`strain`, `row` (of the main request) and `generator` change these parts; `changes` whole ones."""
+    message = {
+        "planned": 1000,
+        "late": 0,
+        "ok": 1000,
+        "failed": 0,
+        "dropped": 0,
+        "rate_achieved": rate,
+        "response_us": {"p50": 400.0, "p99": p99_us, "max": 5000.0},
+        "errors": {},
+    } | (row or {})
+    return {
+        "verdict": "pass",
+        "reasons": [],
+        "main_request": "message",
+        "duration_s": 10.0,
+        "settings": {"pacing_s": 1.0},
+        "requests": {"message": message},
+        "connections": {"asked": 50, "made": 50},
+        "thresholds": [],
+        "server": {
+            "cpu_cores": 0.4,
+            "pss_bytes_max": 50 << 20,
+            "queue_depth_max": 0,
+            "listen_overflows": 0,
+            "ended": None,
+            "saturation": SATURATION | (strain or {}),
+        },
+        "generator": {"cores_max": 0.3, "lag_us": {"p99": 1200.0}} | (generator or {}),
+        "host": {"others_cores": 0.05},
+        "reconciled": {"ok": True},
+    } | changes
