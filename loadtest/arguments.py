@@ -22,10 +22,12 @@ from procserver.errors import ConfigError
 __all__ = [
     "Duration",
     "fail",
+    "framing_of",
     "load_options",
     "result_options",
     "results_folder",
     "serve_args",
+    "server_options",
     "service_options",
     "settings_of",
     "talk_options",
@@ -48,7 +50,7 @@ class Duration(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
-def service_options(command: Command) -> Command:
+def server_options(command: Command) -> Command:
     """`--serve`, or `--host` with what is known of its processes."""
     return _all(
         command,
@@ -64,6 +66,14 @@ def service_options(command: Command) -> Command:
             "--control", metavar="PATH", help="With --host: its control socket, to follow and reconcile it."
         ),
         click.option("--pid", type=int, metavar="PID", help="With --host: its process, to follow it."),
+    )
+
+
+def service_options(command: Command) -> Command:
+    """The server, and how to connect to it."""
+    return _all(
+        command,
+        server_options,
         click.option(
             "--tls-ca", metavar="FILE", help="With tls://: whom to trust, in PEM, not the system's."
         ),
@@ -175,14 +185,11 @@ def settings_of(options: dict[str, Any]) -> tuple[RunSettings, list[Threshold]]:
     expressions = list(options.pop("thresholds")) or [DEFAULT_THRESHOLD]
     args = serve_args(options.pop("serve"))
     framing, dialogue = options.pop("framing"), options.get("dialogue")
-    served = option_value(args or [], "--framing")
     if dialogue:
         if framing:
             raise ConfigError(f"--framing {framing}: with --dialogue it is the file that says it")
         kind = parse_dialogue(read_text(dialogue), dialogue).framing.kind
         framing = kind if kind in FRAMINGS else None
-    if framing and served and framing != served:
-        raise ConfigError(f"--framing {framing}: but the server is told --framing {served}")
     sources = options.pop("source_address")
     pacing_s, duration_s = options.pop("pacing"), options.pop("duration")
     if options.get("rate") is not None and pacing_s is not None:
@@ -193,7 +200,7 @@ def settings_of(options: dict[str, Any]) -> tuple[RunSettings, list[Threshold]]:
     settings = RunSettings(
         serve=args,
         source_addresses=sources.split(",") if sources else [],
-        framing=framing or served or "raw",
+        framing=framing_of(args, framing),
         pacing_s=parse_duration_s(PACING_DEFAULT) if pacing_s is None else pacing_s,
         request_timeout_s=options.pop("request_timeout"),
         warmup_s=options.pop("warmup"),
@@ -206,6 +213,14 @@ def settings_of(options: dict[str, Any]) -> tuple[RunSettings, list[Threshold]]:
         return settings, [parse_threshold(text, settings.talk().requests) for text in expressions]
     except ValueError as error:
         raise ConfigError(f"--threshold {error}") from None
+
+
+def framing_of(args: list[str] | None, framing: str | None) -> str:
+    """What is asked for, else what the server of `--serve` is told; ConfigError if they differ."""
+    served = option_value(args or [], "--framing")
+    if framing and served and framing != served:
+        raise ConfigError(f"--framing {framing}: but the server is told --framing {served}")
+    return framing or served or "raw"
 
 
 def serve_args(serve: str | None) -> list[str] | None:

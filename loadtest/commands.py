@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from loadtest.answers.capacity_command import capacity
+from loadtest.answers.cost_command import cost
 from loadtest.answers.report_command import report
 from loadtest.arguments import (
     fail,
@@ -70,4 +71,5 @@ def run(**options: Any) -> None:
 
 
 main.add_command(capacity)
+main.add_command(cost)
 main.add_command(report)

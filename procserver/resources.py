@@ -11,7 +11,18 @@ from dataclasses import dataclass
 
 import psutil
 
-__all__ = ["HostUsage", "ProcessDetail", "Tree", "TreeDetail", "TreeUsage", "host_usage", "own_cpu_s"]
+__all__ = [
+    "HostUsage",
+    "ProcessDetail",
+    "Tree",
+    "TreeDetail",
+    "TreeUsage",
+    "host_usage",
+    "own_cpu_s",
+    "page_tables_bytes",
+    "pss_data_bytes",
+    "tcp_memory_bytes",
+]
 
 CPUCLOCK_SCHED = 2  # the process CPU-time clock of any process, as clock_getcpuclockid(3) makes its number
 
@@ -154,6 +165,41 @@ def host_usage() -> HostUsage:
         listen_drops=tcp.get("ListenDrops", 0),
         retransmits=tcp.get("RetransSegs", 0),
     )
+
+
+def page_tables_bytes(pid: int) -> int:
+    """What the kernel keeps to map a process's memory; no sum of its pages tells. 0 of one that is gone."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            sizes = [line.split()[1] for line in file if line.startswith("VmPTE:")]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(sizes[0]) * 1024 if sizes else 0
+
+
+def pss_data_bytes(pid: int) -> int | None:
+    """The share of PSS that is no mapped file: 0 of a process that is gone, None where the kernel does not tell.
+
+    Files are shared with every process of the host that maps them, so their PSS falls when some other program of the
+    same interpreter starts; data is shared within the tree alone.
+    """
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            sizes = [line.split()[1] for line in file if line.startswith(("Pss_Anon:", "Pss_Shmem:"))]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(map(int, sizes)) * 1024 if sizes else None
+
+
+def tcp_memory_bytes() -> int | None:
+    """What the kernel keeps in the buffers of all TCP sockets, in whole pages; None where it does not tell."""
+    try:
+        with open("/proc/net/sockstat") as file:
+            words = next((line.split() for line in file if line.startswith("TCP:")), [])
+    except FileNotFoundError:
+        return None
+    facts = dict(zip(words[1::2], words[2::2], strict=False))
+    return int(facts["mem"]) * os.sysconf("SC_PAGE_SIZE") if "mem" in facts else None
 
 
 def own_cpu_s() -> float:

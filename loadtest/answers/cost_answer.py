@@ -6,13 +6,15 @@ import msgspec
 
 from loadtest.statistics.slope import Line
 
-__all__ = ["FORMAT", "QUANTITIES", "CostAnswer", "Parts", "Step"]
+__all__ = ["FORMAT", "QUANTITIES", "CostAnswer", "Parts", "Spares", "Step"]
 
 FORMAT = 1
 # What has a slope, the unit of it per connection (of `cpu_message`: per message), and how people call it.
+# Memory is PSS without mapped files: whose PSS falls when any program of the same interpreter starts on the host.
 QUANTITIES = {
-    "pss": ("bytes", "memory, PSS"),
-    "uss": ("bytes", "memory, USS"),
+    "data": ("bytes", "memory"),
+    "pss": ("bytes", "  with files"),
+    "uss": ("bytes", "  private alone"),
     "page_tables": ("bytes", "page tables"),
     "socket_memory": ("bytes", "socket buffers"),
     "fds": ("count", "descriptors"),
@@ -22,26 +24,33 @@ QUANTITIES = {
 }
 
 
+class Spares(msgspec.Struct):
+    """The workers that wait for a connection, and what they hold."""
+
+    count: int
+    uss_bytes: int
+    page_tables_bytes: int
+    fds: int
+
+
 class Step(msgspec.Struct):
     """Readings with so many connections open, each greeted and each having had at least one answer.
 
-    Sums over the server's processes. `kept` is false for the first steps: they warm the allocator up.
-    `spares_uss_bytes` is what the idle workers hold of it; None where the server does not tell which are idle.
+    Sums over all of the server's processes. `kept` is false for the first steps: they warm the allocator up.
     """
 
     connections: int
     kept: bool
-    settled: bool
+    settled: bool  # two readings agreed
     settle_s: float
+    data_bytes: int | None  # PSS but for mapped files; None: the kernel does not tell
     pss_bytes: int
     uss_bytes: int
     page_tables_bytes: int
     socket_memory_bytes: int | None  # of the whole host
     fds: int
     processes: int
-    workers: int | None
-    spares: int | None
-    spares_uss_bytes: int | None
+    spares: Spares | None  # None: the server does not tell which workers wait
     idle_s: float
     idle_cpu_s: float
     talk_s: float
@@ -52,7 +61,7 @@ class Step(msgspec.Struct):
 class Parts(msgspec.Struct):
     """The memory of a connection in two: the worker that waits for it, and what it adds to that worker."""
 
-    pool: str  # static: the workers were there before; elastic: each connection brought one
+    pool: str  # static: the processes were there before; elastic: each connection brought one
     worker_bytes: float | None  # of an idle worker that has served nobody yet: its USS
     connection_bytes: float | None
     connection_low: float | None
@@ -61,10 +70,14 @@ class Parts(msgspec.Struct):
 
 
 class CostAnswer(msgspec.Struct):
-    """`verdict` is `answered` or `invalid`; `lines` has one entry for each of QUANTITIES that could be read."""
+    """`verdict`: `answered`; `not linear` (there is no one price of a connection); `invalid`.
+
+    `lines` has one entry for each of QUANTITIES that could be read, and `points` what it was fitted to: x, y of every
+    step, those that were not kept included. Where the pool is elastic, what the spares hold is not in them.
+    """
 
     verdict: str
-    reasons: list[str]  # why it is invalid
+    reasons: list[str]  # why it is not answered
     notes: list[str]  # what a reader must know of it
     started: str
     took_s: float
@@ -72,7 +85,13 @@ class CostAnswer(msgspec.Struct):
     host: dict[str, Any]
     commit: str | None
     steps: list[Step]
+    points: dict[str, list[tuple[float, float]]]
     lines: dict[str, Line]
     parts: Parts | None
     format: int = FORMAT
     answer: str = "cost"
+
+    @property
+    def memory(self) -> Line:
+        """The line of the price: of data, else of all PSS. KeyError if it is invalid."""
+        return self.lines.get("data") or self.lines["pss"]

@@ -1,0 +1,72 @@
+"""`python -m loadtest cost`: a server whose connections cost what is known, and servers that cannot be measured."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.loadtest_runs import Finished, loadtest
+
+MIB = 1 << 20
+STEPS = ("--steps", "2,4,6,8,10,12", "--hold", "200ms", "--heartbeat", "100ms")
+
+
+def cost(folder: Path, serve: str, *options: str) -> tuple[Finished, dict[str, Any]]:
+    done = loadtest("cost", "--serve", serve, *STEPS, "--results", str(folder), *options)
+    path = folder / "answer.json"
+    return done, json.loads(path.read_text()) if path.exists() else {}
+
+
+def test_a_mebibyte_for_each_connection_is_found(tmp_path: Path) -> None:
+    """Within 5 %: between a handler that writes one and the same that does not."""
+    slopes = {}
+    for name in ("Keeping", "KeepingMiB"):
+        done, answer = cost(tmp_path / name, f"benchmarks.greeters:{name} --workers 14")
+        assert (done.exit_code, answer["verdict"]) == (0, "answered"), done
+        slopes[name] = answer["lines"]["data"]["slope"]
+        assert answer["lines"]["fds"]["slope"] == pytest.approx(1)
+        assert answer["lines"]["processes"]["slope"] == 0
+        assert answer["parts"]["pool"] == "static"
+        assert answer["parts"]["worker_bytes"] > 0
+        assert "COST  a connection costs" in done.out
+    assert slopes["KeepingMiB"] - slopes["Keeping"] == pytest.approx(MIB, rel=0.05)
+
+
+def test_with_an_elastic_pool_a_connection_brings_its_worker(tmp_path: Path) -> None:
+    """The price has the worker in it, and both parts are told apart; the answer is printed as it is stored."""
+    done, answer = cost(tmp_path / "r", "--framing line", "--json")
+    assert done.exit_code == 0, done
+    assert json.loads(done.out) == answer
+    assert answer["lines"]["processes"]["slope"] == pytest.approx(1, abs=0.01)
+    parts = answer["parts"]
+    assert parts["pool"] == "elastic"
+    assert parts["worker_bytes"] + parts["connection_bytes"] == pytest.approx(parts["both_bytes"])
+    assert [step["connections"] for step in answer["steps"]] == [2, 4, 6, 8, 10, 12]
+    assert all(step["messages"] >= 2 * step["connections"] for step in answer["steps"])
+
+
+def test_connections_that_do_not_live_make_no_price(tmp_path: Path) -> None:
+    """A server that hangs up after a while is not measured: exit 4, and the reason."""
+    done, answer = cost(tmp_path / "r", "--workers 14 --connection-timeout 0.5")
+    assert done.exit_code == 4
+    assert answer["verdict"] == "invalid"
+    assert "a connection was lost while it was held" in answer["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("serve", "options", "code", "said"),
+    [
+        ("--workers 11", (), 2, "12 connections, but the server serves at most 11 at once"),
+        ("--workers 14", ("--steps", "1,2,3"), 2, "a slope needs 5 of them"),
+        ("--workers 14", ("--steps", "few"), 2, "write numbers of connections"),
+        ("--no-such-flag", (), 1, "No such option"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(
+    serve: str, options: tuple[str, ...], code: int, said: str, tmp_path: Path
+) -> None:
+    """Before the first connection, and with the reason in the last line."""
+    done, answer = cost(tmp_path / "r", serve, *options)
+    assert (done.exit_code, answer) == (code, {}), done
+    assert said in done.last_line
