@@ -9,6 +9,7 @@ import click
 from loadtest.answers.capacity_command import capacity
 from loadtest.answers.cost_command import cost
 from loadtest.answers.report_command import report
+from loadtest.answers.workers_command import workers
 from loadtest.arguments import (
     fail,
     load_options,
@@ -72,4 +73,5 @@ def run(**options: Any) -> None:
 
 main.add_command(capacity)
 main.add_command(cost)
+main.add_command(workers)
 main.add_command(report)

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from loadtest import report, results, stored, timeline, verdict
+from loadtest.allowance import allowance_of
 from loadtest.books import Account
 from loadtest.generator import Generator
 from loadtest.pictures import bundle
@@ -227,10 +228,12 @@ def _document(
 
 
 def host_facts() -> dict[str, Any]:
-    """What another run's host must be like to be compared with this one."""
+    """What another run's host must be like to be compared with this one; `cpu_quota` is in cores, or None."""
+    allowed = allowance_of(os.getpid())
     return {
         "cpus": host_usage().cpus,
-        "cpus_allowed": len(os.sched_getaffinity(0)),
+        "cpus_allowed": allowed.cpus,
+        "cpu_quota": allowed.cpu_quota,
         "kernel": platform.release(),
         "machine": platform.machine(),
         "python": platform.python_version(),

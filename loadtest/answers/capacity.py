@@ -45,8 +45,9 @@ def find(
     began = datetime.now(UTC)
     start_s = time.monotonic()
     search = _search(question)
+    trials.left = search.left(CONFIRM_STAGES)
     stages: list[Stage] = []
-    stopped = ""
+    stopped, interrupted = "", False
     try:
         while search.probe is not None and not stopped:
             stage = _stage(
@@ -60,7 +61,7 @@ def find(
                 trials.left = search.left(CONFIRM_STAGES)
                 _rest(service)
     except KeyboardInterrupt:
-        stopped = "it was interrupted"
+        stopped, interrupted = "it was interrupted", True
     except NoRest as error:
         stopped = str(error)
     found = conclude(search, stages, question.of, stopped)
@@ -76,6 +77,7 @@ def find(
         settings=msgspec.to_builtins(base) | {"host": service.host, "question": question._asdict()},
         host=host_facts(),
         commit=commit(),
+        interrupted=interrupted,
     )
 
 

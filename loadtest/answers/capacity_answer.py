@@ -86,5 +86,6 @@ class CapacityAnswer(msgspec.Struct):
     settings: dict[str, Any]
     host: dict[str, Any]
     commit: str | None
+    interrupted: bool = False
     format: int = FORMAT
     answer: str = "capacity"

@@ -18,12 +18,16 @@ OVERHEAD_S = 4.0  # of a trial beyond warm-up and duration, until one has been t
 
 
 class Trials:
-    """Makes trials; `left` is how many are still to come, the present one included, as far as its owner knows."""
+    """Makes trials; `left` is how many are to come, the present one included, as far as its owner knows.
+
+    `beyond` is how many more come after those, where several answers are sought one after another.
+    """
 
     def __init__(self, stream: TextIO, left: float = 1) -> None:
         self.stream = stream
         self.live = stream.isatty()
         self.left: float = left
+        self.beyond: float = 0
         self.made = 0
         self.loaded_s = self.spent_s = 0.0
 
@@ -75,7 +79,7 @@ class Trials:
     def outlook(self, settings: RunSettings) -> str:
         """How many trials this may still take, and how long, if the others are like this one."""
         overhead_s = (self.spent_s - self.loaded_s) / self.made if self.made else OVERHEAD_S
-        left_s = self.left * (settings.warmup_s + settings.duration_s + overhead_s)
+        left_s = (self.left + self.beyond) * (settings.warmup_s + settings.duration_s + overhead_s)
         return f"about {format_duration(round(left_s))} left in all"
 
     def _rewrite(self, line: str) -> None:

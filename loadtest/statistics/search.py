@@ -102,8 +102,13 @@ class Search:
         if self.probe.purpose is Purpose.CONFIRM:
             return 1
         if self.held is None or self.broke_at is None:
-            return 2 + _halvings(FACTOR, self.precision) + confirmation
+            return self.usual_stages(self.precision, confirmation)
         return max(1, _halvings(self.broke_at / self.held, self.precision)) + confirmation
+
+    @staticmethod
+    def usual_stages(precision: float, confirmation: float) -> float:
+        """As many as a search takes that begins near the limit."""
+        return 2 + _halvings(FACTOR, precision) + confirmation
 
     @staticmethod
     def stages_max(low: float, high: float, precision: float) -> int:
