@@ -76,19 +76,17 @@ class Link:
                 return events
             events += self._parse(packet.decode("utf-8", "replace"))
 
-    def hand_over(self, listeners: list[socket.socket]) -> None:
+    def hand_over(self, listeners: list[socket.socket], ours: list[bool]) -> None:
+        """Give it the listeners; `ours` are those that are shut with the service, whoever else holds them."""
+        message = "listeners" + "".join(" ours" if own else " lent" for own in ours)
         try:
-            socket.send_fds(self.sock, [b"listeners"], [sock.fileno() for sock in listeners])
+            socket.send_fds(self.sock, [message.encode()], [sock.fileno() for sock in listeners])
         except OSError:
             pass  # it is gone already, as its pidfd will tell
 
     def fork(self, slots: tuple[int, ...]) -> bool:
         """Order workers; False if it cannot take the order (gone, or it does not read)."""
         return self._send("fork " + " ".join(map(str, slots)))
-
-    def release(self) -> None:
-        """Have it let go of the listeners: nothing more will be forked."""
-        self._send("release")
 
     def dismiss(self) -> None:
         """Let it go without a word to workers: it has none."""

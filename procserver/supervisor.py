@@ -180,7 +180,7 @@ class Supervisor:
 
     def _on_template(self, link: Link, event: m.Event) -> None:
         if isinstance(event, m.TemplateReady):
-            link.hand_over(self.listeners.sockets)
+            link.hand_over(self.listeners.sockets, self.listeners.ours)
         elif isinstance(event, m.Spawned):
             known = self.workforce.children.get(event.slot)
             if known is not None or not self.pool.expects(event.slot):

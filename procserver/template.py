@@ -6,7 +6,7 @@ The supervisor starts it by `exec`, with its own session, and talks to it over
 a SEQPACKET socket (one message, one packet):
 
     template -> supervisor   ready THREADS | failed TEXT
-    supervisor -> template   listeners (with the descriptors) | fork SLOT... | release | dismiss
+    supervisor -> template   listeners (ours|lent)..., with the descriptors | fork SLOT... | dismiss
     middle -> supervisor     spawned SLOT:PID... | unforked ERRNO SLOT...
 
 Listeners come only after the handler is imported: a hung import holds no
@@ -16,8 +16,8 @@ them. A worker waits for the middle to be gone (EOF of a pipe that only the
 middle holds) before it says ready: from then on it has its final parent.
 
 The template ignores what stops workers and lives by its socket. At EOF the
-supervisor is gone: it tells the workers of its session to finish, kills what
-is left after `graceful_timeout`, and exits.
+supervisor is gone: it tells the workers of its session to finish, shuts the
+listeners, kills what is left after `graceful_timeout`, and exits.
 
 Before the first fork it rehearses the worker's loop. CPython specialises
 bytecode in place and fills caches at first use; done in every child, that
@@ -84,6 +84,7 @@ class Template:
             resource.RLIMIT_CORE, (0, 0)
         )  # a worker is aborted for its stack, not for its memory
         self.listeners: list[socket.socket] = []
+        self.ours: list[bool] = []
         # Workers keep the writing end: when we have let go of ours, EOF tells that they are all gone.
         self.presence_reader, self.presence_writer = os.pipe()
 
@@ -104,10 +105,10 @@ class Template:
         gc.freeze()
         while packet := self._next():
             verb, *words = packet.decode().split()
-            if verb == "fork":
+            if verb == "listeners":
+                self.ours = [word == "ours" for word in words]
+            elif verb == "fork":
                 self.fork_batch([int(word) for word in words])
-            elif verb == "release":
-                self._release()
             elif verb == "dismiss":
                 return 0
         self._outlive_supervisor()
@@ -213,17 +214,27 @@ class Template:
             gc.freeze()
         return packet
 
-    def _release(self) -> None:
-        for listener in self.listeners:
+    def _shut_listeners(self) -> None:
+        """Close them, and those that were made for this service under the workers' hands as well.
+
+        A worker holds them for as long as its conversation goes on: a new server could not listen there,
+        and who connects would wait in a queue that nobody serves.
+        """
+        for listener, own in zip(self.listeners, self.ours, strict=True):
+            try:
+                if own:
+                    listener.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # another generation's template has done it
             listener.close()
         self.listeners = []
 
     def _outlive_supervisor(self) -> None:
         """Nobody is left to restart anything: let conversations end, within bounds."""
-        self._release()
         self.board.words[H_STOPPING] = 1  # the supervisor's word, whose heir we are
         os.close(self.presence_writer)
         os.killpg(0, signals.STOP)
+        self._shut_listeners()
         poller = select.poll()
         poller.register(self.presence_reader, 0)  # POLLHUP: the last writer is gone
         if not poller.poll(int(self.plan.graceful_timeout * 1000)):

@@ -24,6 +24,7 @@ import resource
 import socket
 import sys
 from _signal import SIG_UNBLOCK, pthread_sigmask, set_wakeup_fd  # type: ignore[import-not-found]  # see signals
+from errno import EINVAL
 from os import O_CLOEXEC, O_NONBLOCK, eventfd_write, pipe2
 from time import monotonic_ns, time, time_ns
 
@@ -47,6 +48,7 @@ from procserver.layout import (
     CONNECTIONS,
     DEADLINE_MASK,
     H_DRAIN,
+    H_STOPPING,
     H_TICK_NS,
     IDLE,
     LEAVING,
@@ -143,8 +145,10 @@ class Worker:
         try:
             self._work(poller)
         except OSError as error:
-            self._complain("listener_failed", error)
-            self.exit_code = EXIT_LISTENER
+            # The supervisor is gone and the template has shut them: perhaps before the lifeline told of it.
+            if error.errno != EINVAL or not self.board.words[H_STOPPING]:
+                self._complain("listener_failed", error)
+                self.exit_code = EXIT_LISTENER
         slot[STATE] = LEAVING
         call(self.handler, "teardown")
         return self.exit_code

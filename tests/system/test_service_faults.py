@@ -143,6 +143,33 @@ def test_a_message_that_is_being_answered_survives_the_supervisor() -> None:
         server.tally.expect("drained")
 
 
+def test_the_port_is_free_for_a_successor_while_an_answer_is_finished(tmp_path: Path) -> None:
+    """The survivor holds the listener's descriptor, but nobody waits in its queue any more."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with RunningServer(handler="tests.support.handlers:trouble") as server:
+        guest = server.connect()
+        guest.hear(b"ready\n")
+        guest.say(b"wait %s\n" % bytes(fifo))
+        hold = os.open(fifo, os.O_WRONLY)  # returns when the handler is there
+        server.kill_supervisor()
+        wait_until(lambda: not connects(server.port), "the port is closed", 1.0)
+        with RunningServer(bind=(server.address,)) as second:
+            second.guest().leave()
+        os.close(hold)
+        guest.hear(b"done\n")
+        guest.hear_the_end()
+        server.tally.expect("drained")
+
+
+def connects(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 def test_what_is_stuck_is_killed_after_the_supervisor() -> None:
     """A handler that never ends has nobody left to judge it but the template, which waits for graceful_timeout."""
     with RunningServer("--graceful-timeout", "300ms", handler="tests.support.handlers:trouble") as server:
