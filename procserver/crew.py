@@ -33,7 +33,8 @@ class Entry:
     """One worker. `since`: when this part of its life began; `told_at`: when it was last told to leave.
 
     `worn` is why it is to be replaced; `must_go_at` when it is ended if it has
-    not left; `quota` the connections after which it is worn, 0 for none.
+    not left; `quota` the connections after which it is worn, 0 for none;
+    `shown_since` since when its slot has shown the state that it shows.
     """
 
     slot: int
@@ -51,6 +52,7 @@ class Entry:
     born: float = 0.0
     served_before: int = 0
     sight: Sight = NOTHING_SEEN
+    shown_since: float = 0.0
 
     @property
     def idle(self) -> bool:
@@ -118,6 +120,8 @@ class Crew:
                 continue  # until its pid is known a slot may still show its last owner
             if entry.sight is NOTHING_SEEN:
                 entry.served_before = sight.served
+            if entry.sight.state != sight.state:
+                entry.shown_since = now
             entry.sight = sight
             if sight.state in (IDLE, BUSY) and not entry.was_ready:
                 entry.was_ready = True

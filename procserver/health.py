@@ -23,6 +23,7 @@ KILL_AFTER_S = 0.6
 SLEPT_S = 3.0  # a gap between our own counts: it was we who were stopped, not the workers
 POKE_AFTER_S = 0.05
 RETIRE_AGAIN_S = 0.1
+LEAVE_LEAST_S = 2.0  # on a busy machine the last steps take their time, whatever clients are granted
 
 
 class Health:
@@ -62,15 +63,35 @@ class Health:
                 commands.append(m.Kill(entry.slot, entry.killed))
         return commands
 
+    def hasten(self, crew: Crew, graceful_s: float, now: float) -> list[m.Command]:
+        """Who was told to leave and has no conversation needs no longer than one might have taken to end.
+
+        It is stopped, or hangs in its handler's `teardown`; and its place is needed for a successor.
+        """
+        if now < self.lenient_until:
+            return []
+        return [
+            command
+            for entry in crew
+            if entry.life is Life.LEAVING and not entry.busy and not entry.killed
+            if now - max(entry.since, entry.shown_since) > max(graceful_s, LEAVE_LEAST_S)
+            for command in self._sentence(entry, "graceful_timeout", now)
+        ]
+
     def _sentence(self, entry: Entry, reason: str, now: float) -> list[m.Command]:
         entry.killed, entry.killed_at = reason, now
         return [m.Interrogate(entry.slot, reason), retire(entry, now)]
 
     def _execute(self, entry: Entry, now: float) -> list[m.Command]:
         """What comes next for one that has been sentenced; who comes free in time is let go."""
-        if entry.killed not in ("handler_timeout", "boot_timeout") or entry.life is Life.ASKED:
+        pardon = {
+            "handler_timeout": not entry.sight.overdue,
+            "boot_timeout": entry.was_ready,
+            "graceful_timeout": entry.busy,  # it has heard, and its last look at the queue found somebody
+        }
+        if entry.killed not in pardon or entry.life is Life.ASKED:
             return []
-        if entry.was_ready if entry.killed == "boot_timeout" else not entry.sight.overdue:
+        if pardon[entry.killed]:
             entry.killed = ""
             return []
         if now - entry.killed_at >= KILL_AFTER_S:

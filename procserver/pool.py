@@ -77,7 +77,7 @@ class Pool:
             case m.Gibberish():
                 return [m.Report("error", "template_not_understood", {"said": event.text})]
             case m.Weighed():
-                return self._weighed(event)
+                return self.sizing.weighed(self.crew, event)
             case m.ReloadRequested():
                 return self._reload_requested(event)
             case m.ScaleRequested():
@@ -126,6 +126,7 @@ class Pool:
         commands += self.health.judge(self.crew, self.sizes.boot_s, now)
         if self.stopping is not None and not self.stopping.accepting(now):
             return commands + self.stopping.drive(self.crew, event.queue_depth, now, self._fork_one)
+        commands += self.health.hasten(self.crew, self.sizes.graceful_s, now)
         commands += self.health.retire_again(self.crew, now)
         commands += self.health.poke(self.crew, event.queue_depth, now)
         commands += self.saturation.note(self.crew, self.sizes.cap, event.queue_depth, now)
@@ -135,7 +136,7 @@ class Pool:
         if any(isinstance(command, m.Commit) for command in looked):
             return commands  # who is to leave is decided by the new sizes: the caller counts again
         self.sizing.find_worn(self.crew, now)
-        if self.generations.ready and not self.births.holds(now) and not self.held:
+        if self.generations.ready and not self.births.holds(now) and (self.unfinished or not self.held):
             commands += self.sizing.grow(self.crew, self.generations.current, event.queue_depth, now)
         commands += self.sizing.replace(self.crew, now)
         commands += self.sizing.shrink(self.crew, now)
@@ -189,13 +190,6 @@ class Pool:
             why = f"no worker became ready in {FIRST_TRIES} tries; the last: {facts['reason']}"
             commands += self._stop_requested(m.StopRequested(m.Stop.NOW, why, code=1), now)
         return commands
-
-    def _weighed(self, event: m.Weighed) -> list[m.Command]:
-        entry, limit = self.crew.get(event.slot), self.sizes.memory_bytes
-        if entry is None or not limit or event.pss_bytes <= limit or not entry.fresh:
-            return []
-        entry.worn = "memory"
-        return [m.Report("info", "worker_too_big", {"worker": event.slot, "pss_bytes": event.pss_bytes})]
 
     def _fork_one(self, now: float) -> list[m.Command]:
         if not self.generations.ready:
@@ -265,9 +259,14 @@ class Pool:
         self.announced, self.scaled = True, scaled
         self.sizing.sizes = self._scaled(self.base)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether everybody is being replaced: what an operator waits for comes to its end before an upgrade."""
+        return self.recycling or self.generations.attempt is not None
+
     def quiet(self) -> bool:
         """Whether nothing is half-done with a template: nobody asked for, nobody on trial."""
-        return self.generations.attempt is None and not any(entry.life is Life.ASKED for entry in self.crew)
+        return not self.unfinished and not any(entry.life is Life.ASKED for entry in self.crew)
 
     def _reload_requested(self, event: m.ReloadRequested) -> list[m.Command]:
         if self.stopping is not None:

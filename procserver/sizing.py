@@ -80,6 +80,13 @@ class Sizing:
             elif age_s and now - entry.born >= age_s:
                 entry.worn = "age"
 
+    def weighed(self, crew: Crew, event: m.Weighed) -> list[m.Command]:
+        entry, limit = crew.get(event.slot), self.sizes.memory_bytes
+        if entry is None or not limit or event.pss_bytes <= limit or not entry.fresh:
+            return []
+        entry.worn = "memory"
+        return [m.Report("info", "worker_too_big", {"worker": event.slot, "pss_bytes": event.pss_bytes})]
+
     def replace(self, crew: Crew, now: float) -> list[m.Command]:
         """Tell worn workers to leave: the idle when successors are ready, the oldest last to be woken; then the busy.
 

@@ -304,3 +304,43 @@ def test_saturation_is_told_once_per_episode_and_its_time_added_up() -> None:
     assert len(world.reported("saturated")) == len(world.reported("saturation_over")) == 2
     assert world.pool.saturation.total_s() == pytest.approx(6.0)
     assert world.pool.saturation.busy_max == 1
+
+
+def test_who_was_told_to_leave_and_does_not_is_ended() -> None:
+    """A stopped one hears nothing, and would keep its successor's place for good."""
+    world = ready_world(Sizes(workers=2, graceful_s=2.0))
+    world.recycle()
+    world.count()
+    (successor,) = world.these("asked")
+    world.is_born(successor)
+    world.is_ready(successor)
+    (deaf,) = [command.slot for command in world.count() if isinstance(command, m.Retire)]
+    world.now += 2.0
+    assert not sentences(world.count())
+    world.now += 0.1
+    assert sentences(world.count()) == [m.Interrogate(deaf, "graceful_timeout")]
+    world.takes(deaf)  # it has heard, and its last look at the queue found somebody
+    world.now += KILL_AFTER_S
+    assert not sentences(world.count())
+    world.is_done(deaf)
+    assert not sentences(world.count())
+    world.now += 2.1
+    assert m.Interrogate(deaf, "graceful_timeout") in world.count()
+    world.now += ABORT_AFTER_S + 0.01
+    assert m.Abort(deaf) in world.count()
+    world.now += KILL_AFTER_S - ABORT_AFTER_S + 0.01
+    assert m.Kill(deaf, "graceful_timeout") in world.count()
+
+
+@pytest.mark.parametrize("order", ["reload", "recycle"])
+def test_what_operators_wait_for_comes_to_its_end_before_an_upgrade(order: str) -> None:
+    """Nothing new is begun then; but were no successor forked either, the two would wait for each other for good."""
+    world = ready_world(Sizes(workers=3))
+    getattr(world, order)()
+    assert not world.pool.quiet()
+    world.pool.held = True
+    world.settle(20)
+    assert not world.waiting
+    assert world.pool.quiet()
+    world.exits(world.these("idle")[0], clean=True)
+    assert not forked(world.count()), "the new program's affair"

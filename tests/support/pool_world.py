@@ -9,6 +9,7 @@ from typing import Literal
 
 from procserver import messages as m
 from procserver.generations import DRAINING_MAX
+from procserver.health import LEAVE_LEAST_S
 from procserver.layout import BUSY, IDLE, LEAVING, SEEN_STOP, STARTING
 from procserver.messages import Sizes
 from procserver.pool import Pool
@@ -215,13 +216,17 @@ class World:
                 self.retire(slot)
             case m.Interrogate(slot, reason):
                 worker = self.workers[slot]
-                assert worker.overdue if reason == "handler_timeout" else self.is_late(worker)
+                assert {
+                    "handler_timeout": worker.overdue,
+                    "boot_timeout": self.is_late(worker),
+                    "graceful_timeout": self.lingers(worker),
+                }[reason]
                 worker.asked_why = True
             case m.Abort(slot):
                 worker = self.workers[slot]
                 assert worker.asked_why
                 assert worker.told
-                assert worker.overdue or not self.may_have_a_guest(worker)
+                assert worker.overdue or self.lingers(worker) or not self.may_have_a_guest(worker)
             case m.Kill(slot, reason):
                 self.kill(slot, reason)
             case m.StartTemplate() | m.KillTemplate() | m.DismissTemplate() | m.Commit():
@@ -299,6 +304,9 @@ class World:
         elif reason == "boot_timeout":
             assert worker.asked_why
             assert not self.may_have_a_guest(worker), "it has come late, but it has come"
+        elif reason == "graceful_timeout":
+            assert worker.asked_why
+            assert self.lingers(worker)
         else:
             assert reason == "reload_timeout"
             assert worker.shown == "busy", "who has no conversation is told to leave"
@@ -359,6 +367,11 @@ class World:
 
     def is_late(self, worker: Worker) -> bool:
         return worker.life == "starting" and self.now - worker.since > self.pool.sizes.boot_s
+
+    def lingers(self, worker: Worker) -> bool:
+        """Told to leave long ago, and nobody holds it up."""
+        patience_s = max(self.sizes.graceful_s, LEAVE_LEAST_S)
+        return worker.told and worker.shown != "busy" and self.now - worker.told_at > patience_s
 
     def may_have_a_guest(self, worker: Worker) -> bool:
         """Whether it serves; one that was idle when it saw that it should leave does not any more."""

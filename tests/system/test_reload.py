@@ -165,9 +165,9 @@ def test_reloads_during_a_reload_wait_and_are_one(tmp_path: Path) -> None:
             server.wait_for_event("reloading")
             with server.ordering("reload") as second, server.ordering("reload") as third:
                 server.wait_for_event("reload_waits", 2)
-                server.be("three")
-                server.meet("one")
-                fifo.write_bytes(b"")
+                with fifo.open("wb"):  # opened when the template has read its code and waits
+                    server.be("three")
+                    server.meet("one")
         assert [first.returncode, second.returncode, third.returncode] == [0, 0, 0]
         assert server.status()["supervisor"]["generation"] == 3
         server.meet("three")

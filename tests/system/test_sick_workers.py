@@ -11,7 +11,7 @@ from procserver.health import SLEPT_S
 from tests.support.changing import ChangingServer
 from tests.support.clients import Guest
 from tests.support.pace import span
-from tests.support.server import RunningServer
+from tests.support.server import RunningServer, run_to_end
 from tests.support.wait import wait_until
 
 TROUBLE = "tests.support.handlers:trouble"
@@ -86,6 +86,48 @@ def test_an_idle_worker_that_is_stopped_keeps_nobody_waiting() -> None:
             assert first in {worker["pid"] for worker in server.workers("idle")}
         finally:
             os.kill(first, signal.SIGCONT)
+
+
+def test_who_is_stopped_does_not_keep_its_successor_out() -> None:
+    """It is told to leave and cannot hear it: after graceful_timeout its place is taken from it, and all is renewed."""
+    with RunningServer("--workers", "2", "--graceful-timeout", "1s") as server:
+        server.announce("worker_stuck", "worker_died")
+        server.wait_for_status(lambda s: s["pool"]["idle"] == 2, "both are ready")
+        before = {worker["pid"] for worker in server.workers()}
+        (last,) = before - {registered_first(server)}  # the first to be told to leave
+        stop_process(last)
+        done = run_to_end("recycle", "--control", str(server.control))
+        assert (done.stdout, done.stderr, done.returncode) == ("every worker is new\n", "", 0)
+        (died,) = server.wait_for_event("worker_died")
+        assert (died["pid"], died["reason"], died["cut"]) == (last, "graceful_timeout", 0)
+        server.wait_for_status(
+            lambda s: s["pool"]["idle"] == 2 and not before & {w["pid"] for w in s["workers"]}, "all are new"
+        )
+
+
+HANGS_AT_THE_END = """
+import time
+class handle:
+    def handle(self, conn):
+        conn.send(b"two\\n")
+    def teardown(self):
+        time.sleep(3600)
+"""
+
+
+def test_who_hangs_in_its_teardown_is_ended_and_says_where() -> None:
+    with ChangingServer("--graceful-timeout", "1s", settings="workers = 1") as server:
+        server.announce("worker_stuck", "worker_died")
+        server.write_code(HANGS_AT_THE_END)
+        assert server.order("reload").returncode == 0
+        server.be("three")
+        assert server.order("reload").returncode == 0
+        server.meet("three")
+        (stuck,) = server.wait_for_event("worker_stuck")
+        assert "in teardown" in stuck["stack"][0]
+        (died,) = server.wait_for_event("worker_died")
+        assert (died["pid"], died["reason"], died["cut"]) == (stuck["pid"], "graceful_timeout", 0)
+        server.wait_for_status(lambda s: len(s["processes"]["template"]) == 1, "and its template leaves")
 
 
 def test_a_slow_client_makes_nobody_sick() -> None:

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.stress.crowd import Crowd
-from tests.support.changing import ChangingServer
+from tests.support.changing import PARROT, ChangingServer
 from tests.support.server import RunningServer, run_to_end
 from tests.support.wait import wait_until
 
@@ -158,6 +159,29 @@ def test_nobody_is_lost_while_programs_change() -> None:
         assert (counts.lost, counts.refused) == (0, 0)
         server.tally.connections += counts.ok
         server.tally.messages += counts.messages
+
+
+def test_a_reload_that_is_under_way_is_finished_first(server: ChangingServer) -> None:
+    """The new program is proved while the reload waits for its code; then all workers are replaced, twice."""
+    proof, code = server.folder / "proof", server.folder / "code"
+    for fifo in (proof, code):
+        os.mkfifo(fifo)
+    other = program(server, f"'PROCSERVER_PREFLIGHT' in os.environ and open({str(proof)!r}).read()")
+    server.write_code(f"open({str(code)!r}).read()\n" + PARROT.format(name="two"))
+    with server.ordering("upgrade", "--to", other) as upgrade:
+        server.wait_for_event("upgrading")
+        with server.ordering("reload") as reload, code.open("wb"):
+            server.be("three")
+            proof.write_bytes(b"")
+            server.wait_for_status(lambda _: not preflights(server), "the new program is proved")
+        assert (reload.returncode, reload.stdout) == (0, "generation 2 serves\n"), reload.stderr
+    assert (upgrade.returncode, upgrade.stdout) == (0, "generation 3 serves\n"), upgrade.stderr
+    server.meet("three")
+
+
+def preflights(server: RunningServer) -> list[psutil.Process]:
+    children = psutil.Process(server.pid).children()
+    return [child for child in children if "PROCSERVER_PREFLIGHT" in child.environ()]
 
 
 def test_while_one_goes_on_another_is_refused(server: ChangingServer) -> None:
