@@ -28,6 +28,7 @@ __all__ = [
 
 CONNECTIONS_DEFAULT = 50
 HEARTBEAT_DEFAULT = "1s"
+HEARTBEATS_MIN = 10  # of each connection in a stage
 P99_DEFAULT = "100ms"  # what a person takes for at once; a stage in which work piles up is soon beyond it
 START_DEFAULT = {"rate": 100.0, "connections": 16.0}
 LEAST = {"rate": 1.0, "connections": 1.0}
@@ -107,10 +108,10 @@ def _put_load(of: str, high: float | None, options: dict[str, Any]) -> None:
         if options["user"] == "connect":
             raise ConfigError("--user connect: it holds no connection; --of connections needs one that does")
         options["pacing"] = parse_duration_s(HEARTBEAT_DEFAULT) if heartbeat_s is None else heartbeat_s
-        if options["stage"] < 2 * options["pacing"]:
+        if options["stage"] < HEARTBEATS_MIN * options["pacing"]:
             raise ConfigError(
-                f"--stage {options['stage']:g}s: a held connection must be heard twice in it, so at least "
-                f"{2 * options['pacing']:g}s, or a shorter --heartbeat"
+                f"--stage {options['stage']:g}s: it must hold {HEARTBEATS_MIN} heartbeats, so at least "
+                f"{HEARTBEATS_MIN * options['pacing']:g}s, or a shorter --heartbeat"
             )
         options["connections"] = int(high or MOST_DEFAULT[of])
         options.pop("arrivals")

@@ -60,14 +60,23 @@ def test_a_server_that_ended_proves_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "made", "achieved", "outcome"),
-    [(50.0, 50, 50, "holds"), (40.0, 50, 40, "breaks"), (50.0, 49, 49, "breaks")],
+    ("rate", "made", "connect_us", "achieved", "outcome"),
+    [
+        (50.0, 50, 30_000, 50, "holds"),
+        (46.0, 50, 30_000, 46, "holds"),  # a heartbeat of each may fall beyond the edge
+        (40.0, 50, 30_000, 40, "breaks"),
+        (50.0, 44, 30_000, 44, "breaks"),
+        (49.0, 50, 9_000_000, 49, "breaks"),  # one was greeted when others left
+    ],
 )
 def test_connections_count_as_far_as_they_are_served(
-    rate: float, made: int, achieved: float, outcome: str
+    rate: float, made: int, connect_us: float, achieved: float, outcome: str
 ) -> None:
-    """A connection that was greeted but had no answer at each heartbeat is not held."""
-    stage = staged(50, "connections", row={"rate_achieved": rate}, connections={"asked": 50, "made": made})
+    """A connection that was greeted too late, or had no answer at each heartbeat, is not held."""
+    connections = {"asked": 50, "made": made}
+    stage = staged(
+        50, "connections", row={"rate_achieved": rate}, connections=connections, connect_us=connect_us
+    )
     assert (stage.achieved, stage.outcome) == (achieved, outcome)
 
 

@@ -27,13 +27,14 @@ def document(
     *,
     rate: float = 100.0,
     p99_us: float = 900.0,
+    connect_us: float = 30_000.0,
     strain: dict[str, Any] | None = None,
     row: dict[str, Any] | None = None,
     generator: dict[str, Any] | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
     """`strain`, `row` (of the main request) and `generator` change these parts; `changes` whole ones."""
-    message = {
+    usual = {
         "planned": 1000,
         "late": 0,
         "ok": 1000,
@@ -42,14 +43,15 @@ def document(
         "rate_achieved": rate,
         "response_us": {"p50": 400.0, "p99": p99_us, "max": 5000.0},
         "errors": {},
-    } | (row or {})
+    }
+    connect = usual | {"response_us": {"max": connect_us}}
     return {
         "verdict": "pass",
         "reasons": [],
         "main_request": "message",
         "duration_s": 10.0,
-        "settings": {"pacing_s": 1.0},
-        "requests": {"message": message},
+        "settings": {"pacing_s": 1.0, "warmup_s": 2.0},
+        "requests": {"connect": connect, "message": usual | (row or {})},
         "connections": {"asked": 50, "made": 50},
         "thresholds": [],
         "server": {

@@ -1,0 +1,110 @@
+"""How many workers suffice, from the capacity of each size."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtest.answers.capacity_answer import Limiter
+from loadtest.answers.pool_sizes import sized
+from loadtest.answers.workers_answer import PoolSize, WorkersAnswer
+from loadtest.answers.workers_text import summary
+
+HOST = {"cpus": 8, "cpus_allowed": 6, "cpu_quota": 2.5}
+COUNTS = (1, 2, 4, 8, 16, 32)
+
+
+def size(workers: int, capacity: float | None, limiter: str = "workers", **changes: Any) -> PoolSize:
+    fields: dict[str, Any] = {
+        "workers": workers,
+        "verdict": "none" if capacity is None else "answered",
+        "capacity": capacity,
+        "at_least": limiter == "generator",
+        "rates": [] if capacity is None else [capacity],
+        "limiter": Limiter(limiter, ["because"]),
+        "server_cores": 0.5,
+        "p99_us": 900.0,
+        "reasons": [],
+        "folder": f"{workers}-workers",
+    }
+    return PoolSize(**(fields | changes))
+
+
+def test_the_smallest_size_near_the_best_suffices() -> None:
+    """Within 5 % of the best is as good as the best."""
+    rates = [100, 199, 390, 700, 720, 715]
+    found = sized([size(n, rate) for n, rate in zip(COUNTS, rates, strict=True)], HOST, 1)
+    assert (found.verdict, found.knee, found.best) == ("answered", 8, 16)
+    assert found.reasons[0] == "8 workers carry 700/s, 97% of the best, 720/s with 16"
+    assert found.notes == ["the host has 8 CPUs, 6 of them allowed to us, with a quota of 2.5"]
+    assert found.fit is not None
+    assert found.fit.rate_of_one.value == pytest.approx(100, rel=0.1)
+
+
+def test_a_pool_that_still_grows_at_its_largest_says_so() -> None:
+    """More than was tried may be better."""
+    found = sized([size(n, 100.0 * n) for n in COUNTS], HOST, 1)
+    assert (found.knee, found.best) == (32, 32)
+    assert "the largest pool was the best: more than 32 may carry more" in found.notes
+
+
+def test_where_the_generator_was_the_limit_the_best_is_not_known() -> None:
+    """At the largest size, or before: no knee, and what limited it is said."""
+    sizes = [size(n, 100.0 * n) for n in COUNTS[:-1]] + [size(32, 1700.0, "generator")]
+    found = sized(sizes, HOST, 1)
+    assert (found.verdict, found.knee) == ("cannot tell", None)
+    assert "at least 1\u202f700/s: the limit was the load generator" in found.reasons[0]
+    assert "at 32 workers the limit was the load generator, not the pool" in found.notes
+
+
+def test_what_is_only_a_least_takes_no_part_in_the_law() -> None:
+    """Five sizes are left: too few, and it says so."""
+    found = sized([size(n, 100.0 * n) for n in COUNTS[:-1]] + [size(32, 1700.0, "generator")], HOST, 1)
+    assert found.fit is None
+    assert found.no_fit == "5 sizes were measured; a fit needs 6"
+
+
+def test_sizes_that_hold_nothing_are_left_out() -> None:
+    """One worker may be too few for the lowest load; the others answer."""
+    found = sized([size(1, None), size(2, 150), size(4, 152)], HOST, 1)
+    assert (found.verdict, found.knee, found.best) == ("answered", 2, 4)
+
+
+@pytest.mark.parametrize(("verdict", "expected"), [("none", "none"), ("cannot tell", "cannot tell")])
+def test_no_capacity_at_all(verdict: str, expected: str) -> None:
+    """Known to hold nothing, or not known."""
+    found = sized([size(n, None, verdict=verdict) for n in (1, 2)], HOST, 1)
+    assert (found.verdict, found.knee, found.best, found.fit) == (expected, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "first", "law"),
+    [
+        (
+            [size(n, 100.0 * n) for n in COUNTS],
+            "WORKERS  32 suffice",
+            "law (95% intervals): one worker 100/s",
+        ),
+        ([size(1, 100), size(2, 150, "generator")], "CANNOT TELL", "no scalability law: 1 sizes"),
+        ([size(1, None)], "NONE", "no scalability law: 0 sizes"),
+    ],
+)
+def test_the_summary_has_each_size_and_the_law(
+    sizes: list[PoolSize], first: str, law: str, tmp_path: Path
+) -> None:
+    """A row for each, and no law where there is none."""
+    answer = WorkersAnswer(
+        **sized(sizes, HOST, 1)._asdict(),
+        sizes=sizes,
+        thresholds=["errors=0"],
+        started="",
+        took_s=1.0,
+        settings={},
+        host=HOST,
+        commit=None,
+    )
+    text = summary(answer, tmp_path)
+    assert text.startswith(first)
+    assert law in text
+    for row in sizes:
+        assert f"\n  {row.workers:>7} " in text
