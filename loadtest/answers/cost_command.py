@@ -82,9 +82,12 @@ def cost(**options: Any) -> None:
         # Only now: `--help` need not wait for it.
         from loadtest.answers import cost as room
         from loadtest.answers.cost_text import summary
-        from loadtest.answers.leaving import leave
+        from loadtest.answers.leaving import leave, write_whole
+        from loadtest.pictures import bundle
+        from loadtest.pictures.cost import page
 
         answer = room.cost(settings, folder, teller.tell)
+        write_whole(folder / "report.html", page(answer, bundle.script(folder)).encode())
         leave(folder, answer)
     except ConfigError as error:
         fail(str(error), 2)
