@@ -7,7 +7,7 @@ The rooms, from the top:
 
     commands, arguments, progress    the command line, and what it says
     run                   one run, end to end
-    report, charts        the page
+    report, tables, charts           the page of a run; `pictures` holds the frame, and the pages of the answers
     verdict, thresholds   may it be believed, and is it good enough        pure
     results, timeline     the accounts of both sides, joined               pure
     service, generator    the processes of a run, by `processes`
@@ -15,6 +15,7 @@ The rooms, from the top:
     tcp_user, users, tcp  what runs inside Locust, on `dialing`, `deadlines`, `bookkeeping`, `precision`, `options`
     dialogue_user, speaking          the same for a conversation out of a file
     dialogue_file, dialogue          what such a file says; on `templates`, `framing`       pure
+    web, live             inside Locust: the tab "Server", with a tracker of its own
     books                 counts and histograms                            pure
     settings, scenarios, target, units
 """

@@ -19,13 +19,12 @@ from locust.rpc.protocol import Message
 from locust.runners import STATE_MISSING, STATE_STOPPED, MasterRunner, WorkerRunner
 
 from loadtest import options, precision
-from loadtest.books import Account, Books, Entry, Ledger, Window
+from loadtest.books import LAG, Account, Books, Entry, Ledger, Window
 
-__all__ = ["BOOKS", "ENDING", "LAG", "install"]
+__all__ = ["BOOKS", "ENDING", "LAG", "clock", "install", "ledger"]
 
 BOOKS = Books()  # this process's
 ENDING = gevent.event.Event()  # the test is about to stop: no user begins another request
-LAG = "generator lag"  # how late a timer of the generator's fires: not a request, and in no table of Locust's
 LAG_INTERVAL_S = 0.01
 FINAL_REPORTS_TIMEOUT_S = 15.0  # beyond the stop timeout: a worker that has not reported by then is lost
 REPORT_KEY = "loadtest"
@@ -52,6 +51,11 @@ def install() -> None:
         )
         for name in joined:
             getattr(events, name).add_listener(getattr(_keeper, f"on_{name}"))
+
+
+def ledger() -> Ledger:
+    """All windows so far of the test that goes on, or was the last; empty in a worker."""
+    return _keeper.ledger if _keeper is not None else Ledger()
 
 
 def clock() -> float:

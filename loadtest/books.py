@@ -16,6 +16,7 @@ import msgspec
 
 __all__ = [
     "ERRORS_MAX",
+    "LAG",
     "Books",
     "Entry",
     "Histogram",
@@ -29,6 +30,7 @@ __all__ = [
 TOTAL_BITS = 11
 TIMELINE_BITS = 7  # within 1.6 %: read off a chart, kept for every second
 TIMELINE_WINDOWS_MAX = 600  # beyond it two neighbours become one, so that a run of any length fits
+LAG = "generator lag"  # how late the generator itself was: not a request, and in no table of Locust's
 ERRORS_MAX = 50  # kinds of failure told apart per name; the rest is counted together
 OTHER_ERRORS = "other failures"
 

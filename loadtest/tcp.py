@@ -27,7 +27,7 @@ from locust import User
 from locust.env import Environment
 from locust.exception import StopTest
 
-from loadtest import bookkeeping, deadlines, dialing, options
+from loadtest import bookkeeping, deadlines, dialing, options, web
 from loadtest.bookkeeping import BOOKS
 from loadtest.books import Page
 from loadtest.dialing import describe
@@ -36,6 +36,7 @@ from procserver.errors import ConfigError, PeerClosed, ProcserverError, RemotePr
 
 __all__ = ["TcpUser", "describe"]
 
+web.install()  # the first: at the end, what comes first is called last
 bookkeeping.install()
 
 BATCH_MAX = 64  # requests per task: Locust's own loop then costs little beside them

@@ -1,0 +1,191 @@
+"""The server's side while a test of Locust's own command line runs: a tracker, and one row a second of both sides.
+
+The tracker is a process of its own (see `tracker`); here its lines are only read, a few times less often than they
+come. Rows are kept for ten minutes.
+"""
+
+import collections
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from loadtest import timeline
+from loadtest.books import LAG, Entry, Histogram, Ledger
+from loadtest.processes import Piped, start
+from loadtest.target import parse_host
+from procserver import controlclient
+from procserver.errors import ConfigError, ProcserverError
+
+__all__ = ["ROWS_MAX", "Followed", "Live", "find_server", "server_row"]
+
+ROWS_MAX = 600
+SAMPLES_KEPT = 60  # CPU is a rate over the last second of them
+FRESH_S = 5.0  # an older gauge is none
+PERCENTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+STATUS_TIMEOUT_S = 2.0
+END_TIMEOUT_S = 3.0
+HOWTO = "give --server-control PATH (the server's control socket) or --server-pid PID, here or in the form"
+
+
+class Followed(NamedTuple):
+    """Whose processes are followed; without `control` nothing is known of workers and queue."""
+
+    pid: int
+    control: str | None
+
+
+def find_server(host: str, pid: str, control: str) -> Followed:
+    """The server that is meant: the one given, or the procserver whose own socket says that it listens at `host`.
+
+    ConfigError says what is missing, or what is wrong with what was given.
+    """
+    if pid and not (pid.isascii() and pid.isdigit() and int(pid) > 0):
+        raise ConfigError(f"--server-pid {pid!r}: a process's number is asked for")
+    if pid and not control:
+        return Followed(int(pid), None)
+    path = control or str(_default_control(host))
+    try:
+        status = controlclient.request(path, {"command": "status"}, timeout_s=STATUS_TIMEOUT_S)
+    except (OSError, ProcserverError) as error:
+        if control:
+            raise ConfigError(f"--server-control {control!r}: {error}") from None
+        raise ConfigError(f"which server this is, is not known: {HOWTO}") from None
+    return Followed(int(pid or status["supervisor"]["pid"]), path)
+
+
+def _default_control(host: str) -> Path:
+    address = parse_host(host).address
+    if address.kind == "unix":
+        return controlclient.default_path(f"unix:{address.path}")
+    name = "127.0.0.1" if address.host == "localhost" else address.host
+    return controlclient.default_path(f"[{name}]:{address.port}" if ":" in name else f"{name}:{address.port}")
+
+
+class Live:
+    """One test's rows. `complaint` says why there is nothing of the server, if so."""
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self.rows: collections.deque[dict[str, Any]] = collections.deque(maxlen=ROWS_MAX)
+        self.made = 0  # rows, those that are not kept any more included
+        self.most: dict[str, float] = {}
+        self.answered: collections.Counter[str] = collections.Counter()
+        self.second = int(started)
+        self.complaint = ""
+        self.process: Piped | None = None
+        self.folder: str | None = None
+        self.begun: list[dict[str, Any]] = []  # the line that joins the two clocks
+        self.samples: collections.deque[dict[str, Any]] = collections.deque(maxlen=SAMPLES_KEPT)
+        self.position = 0
+
+    @property
+    def main(self) -> str | None:
+        """The request that was answered most so far."""
+        return max(self.answered, key=self.answered.__getitem__, default=None)
+
+    def follow(self, server: Followed) -> None:
+        """Start the tracker; it ends when the server does, when `end` is called, or with this process."""
+        self.folder = tempfile.mkdtemp(prefix="loadtest-live-")
+        command = [sys.executable, "-m", "loadtest.tracker", "--server", str(server.pid)]
+        command += ["--generator", str(os.getpid()), "--output", os.path.join(self.folder, "samples.jsonl")]
+        if server.control is not None:
+            command += ["--control", server.control]
+        with open(os.path.join(self.folder, "log"), "wb") as log:
+            self.process = start(command, log=log, pipes=True)
+
+    def advance(self, now: float, ledger: Ledger) -> None:
+        """Rows for every second that is over and whose reports have come. `now`: Unix time by the books' clock."""
+        self.read_samples()
+        points = timeline.points([*self.begun, *self.samples], self.started)
+        while self.second + 2 <= now:
+            for name, entry in entries_of(ledger, self.second).items():
+                self.answered[name] += entry.ok.count
+            row = books_row(ledger, self.second, self.main)
+            row |= server_row(points, self.second + 1 - self.started)
+            row["t_s"] = round(max(0.0, self.second - self.started), 3)
+            for name, value in row.items():
+                if value is not None and value >= self.most.get(name, 0.0):
+                    self.most[name] = value
+            self.rows.append(row)
+            self.made += 1
+            self.second += 1
+
+    def read_samples(self) -> None:
+        if self.process is None or self.folder is None:
+            return
+        if self.process.poll() is not None and not self.complaint:
+            self.complaint = f"the server's processes are not followed any more: {self.last_words()}"
+        with (
+            contextlib.suppress(FileNotFoundError),
+            open(os.path.join(self.folder, "samples.jsonl"), "rb") as file,
+        ):
+            file.seek(self.position)
+            lines = file.read().split(b"\n")[:-1]  # the rest is not whole yet
+            self.position += sum(len(line) + 1 for line in lines)
+            for line in map(msgspec.json.decode, lines):
+                (self.begun if "epoch" in line else self.samples).append(line)
+
+    def last_words(self) -> str:
+        assert self.folder is not None
+        if self.samples and "reason" in self.samples[-1]:
+            return str(self.samples[-1]["reason"])
+        lines = Path(self.folder, "log").read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "the tracker has ended"
+
+    def end(self) -> None:
+        """No tracker and no folder is left."""
+        if self.process is not None:
+            for pipe in (self.process.stdin, self.process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(END_TIMEOUT_S)
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder = None
+
+
+def books_row(ledger: Ledger, second: int, main: str | None) -> dict[str, Any]:
+    """What ended in that second, with the percentiles of the request `main`. A stall is a row of zeros."""
+    entries = entries_of(ledger, second)
+    row: dict[str, Any] = {
+        "answered": sum(entry.ok.count for entry in entries.values()) / ledger.window_s,
+        "failed": sum(entry.failed for entry in entries.values()) / ledger.window_s,
+    }
+    times = entries[main].ok if main in entries else Histogram()
+    return row | {f"{key}_us": times.percentile(share) for key, share in PERCENTILES.items()}
+
+
+def entries_of(ledger: Ledger, second: int) -> dict[str, Entry]:
+    """The requests of the window that holds the second; the generator's own lag is none."""
+    window = ledger.timeline.get(second // ledger.window_s * ledger.window_s, {})
+    return {name: entry for name, entry in window.items() if name != LAG}
+
+
+def server_row(points: list[timeline.Point], until_s: float) -> dict[str, Any]:
+    """The latest of each gauge up to that time."""
+    fields = (
+        "cpu_cores",
+        "generator_cores_max",
+        "pss_bytes",
+        "processes",
+        "workers_busy",
+        "workers_idle",
+        "queue_depth",
+    )
+    seen = [point for point in points if until_s - FRESH_S <= point.t_s <= until_s]
+    return {
+        field: next((value for point in reversed(seen) if (value := getattr(point, field)) is not None), None)
+        for field in fields
+    }
