@@ -14,6 +14,7 @@ The rooms, from the top:
     tracker               follows the server's processes; one of its own
     tcp_user, users, tcp  what runs inside Locust, on `dialing`, `deadlines`, `bookkeeping`, `precision`, `options`
     dialogue_user, speaking          the same for a conversation out of a file
+    company_user, company, adversaries   who is there beside those that talk
     dialogue_file, dialogue          what such a file says; on `templates`, `framing`       pure
     web, live             inside Locust: the tab "Server", with a tracker of its own
     books                 counts and histograms                            pure

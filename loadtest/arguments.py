@@ -1,8 +1,9 @@
 """What the commands that make runs have in common: the service, the talk, what must hold, where results go."""
 
+import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -11,7 +12,7 @@ import click
 
 from loadtest.dialogue_file import parse_dialogue, read_text
 from loadtest.options import ARRIVALS, CONNECT_RATE_DEFAULT, FRAMINGS, PACING_DEFAULT
-from loadtest.scenarios import SCENARIOS
+from loadtest.scenarios import EVERY_DEFAULT, SCENARIOS
 from loadtest.service import option_value
 from loadtest.settings import RunSettings
 from loadtest.talks import TALKS
@@ -67,6 +68,16 @@ def server_options(command: Command) -> Command:
         ),
         click.option("--pid", type=int, metavar="PID", help="With --host: its process, to follow it."),
     )
+
+
+class Share(click.ParamType[float]):
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = str(value).removesuffix("%")
+        if not re.fullmatch(r"\d+(\.\d+)?", number):
+            self.fail(f"{value!r} is no share; write 20% or 0.2", param, ctx)
+        return float(number) / (100 if str(value).endswith("%") else 1)
 
 
 def service_options(command: Command) -> Command:
@@ -150,6 +161,16 @@ def load_options(command: Command) -> Command:
             default="steady",
             help="; ".join(f"{name}: {scenario.text}" for name, scenario in SCENARIOS.items()) + ".",
         ),
+        click.option(
+            "--beside",
+            type=Share(),
+            metavar="SHARE",
+            help="With hold, churn, slow, hostile: how many of the connections are theirs.  "
+            f"[default: {', '.join(_shares())}]",
+        ),
+        _shown(
+            "--every", type=Duration(), default=EVERY_DEFAULT, help="With hold, churn: heartbeats, storms."
+        ),
         _shown("--seed", type=int, default=1, help="The same seed plans the same arrivals."),
         click.option(
             "--duration", type=Duration(), help="How long is measured.  [default: 20s; soak: 10 minutes]"
@@ -205,6 +226,7 @@ def settings_of(options: dict[str, Any]) -> tuple[RunSettings, list[Threshold]]:
         request_timeout_s=options.pop("request_timeout"),
         warmup_s=options.pop("warmup"),
         duration_s=duration_s,
+        every_s=options.pop("every", 5.0),
         thresholds=expressions,
         **options,
     )
@@ -248,6 +270,12 @@ def results_folder(results: str | None) -> Path:
 def fail(text: str, code: int) -> NoReturn:
     print(f"loadtest: {text}", file=sys.stderr)
     sys.exit(code)
+
+
+def _shares() -> Iterator[str]:
+    for name, scenario in SCENARIOS.items():
+        if scenario.beside is not None:
+            yield f"{name} {scenario.beside.share:.0%}"
 
 
 def _shown(*names: str, **settings: Any) -> Callable[[Any], Any]:

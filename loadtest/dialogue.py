@@ -4,6 +4,8 @@
 """
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from loadtest.framing import Framing
@@ -64,6 +66,11 @@ class Dialogue(NamedTuple):
         spoken = (*self.on_connect, *self.steps, *self.goodbye)
         return [*dict.fromkeys(step.name for step in spoken if step.name), ROUND]
 
+    @property
+    def opening(self) -> Step | None:
+        """The first thing that is said again and again; None if only the server speaks."""
+        return next((step for step in self.steps if step.send is not None), None)
+
     def counted_by_server(self) -> "Counted | str":
         """How its requests show in a procserver's counter of messages; or why they cannot be told from it.
 
@@ -92,7 +99,18 @@ class Dialogue(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """Messages per request, by its name: `answered` are confirmed when they are ok, `silent` never are."""
+    """How many a server counts per request, by its name: `answered` are confirmed when they are ok, `silent` never.
 
-    answered: dict[str, int]
-    silent: dict[str, int]
+    `bounded` are names of which the server may have seen any number up to what the books say is unconfirmed.
+    """
+
+    answered: Mapping[str, int]
+    silent: Mapping[str, int] = MappingProxyType({})
+    bounded: tuple[str, ...] = ()
+
+
+def greeting(framing: str) -> Dialogue:
+    """The built-in greeting as a dialogue."""
+    step = Step("message", Template(("name",)), Answer((Template((b"Hello,", "name")),)))
+    banner = Answer((Template((b"Welcome!",)),))
+    return Dialogue("", Framing(framing), banner, b"Error,", 0, True, (), (step,), ())

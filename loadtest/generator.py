@@ -43,14 +43,15 @@ class Generator:
     def command(self, host: str, progress_fd: int) -> list[str]:
         settings = self.settings
         talk = settings.talk()
-        locustfile = Path(__file__).with_name(talk.locustfile)
-        command = [sys.executable, "-m", "locust", "-f", str(locustfile), talk.user]
+        locustfiles = [str(Path(__file__).with_name(name)) for name in talk.locustfiles]
+        command = [sys.executable, "-m", "locust", "-f", ",".join(locustfiles), *talk.users]
         command += ["--headless", "--only-summary", "--host", host, "--stop-timeout", f"{STOP_TIMEOUT_S}s"]
         command += ["--users", str(settings.connections), "--spawn-rate", str(settings.connections)]
         command += ["--framing", settings.framing, "--name-length", str(settings.name_length)]
         command += ["--pacing", f"{settings.pacing_s}s", "--connect-rate", str(settings.connects_per_s)]
         command += ["--rate", str(settings.rate or 0), "--arrivals", settings.arrivals]
         command += ["--scenario", settings.scenario, "--seed", str(settings.seed)]
+        command += ["--beside", str(settings.others), "--every", f"{settings.every_s}s"]
         command += ["--request-timeout", f"{settings.request_timeout_s}s"]
         command += ["--warmup", f"{settings.warmup_s}s", "--measure", f"{settings.duration_s}s"]
         command += ["--account", self.account_path, "--progress-fd", str(progress_fd)]

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from loadtest.scenarios import EVERY_DEFAULT
 from loadtest.target import Tls, check_sources
 from loadtest.units import parse_duration_s
 from procserver.errors import ConfigError
@@ -103,6 +104,14 @@ def _add_hidden_options(parser: Any) -> None:
         help="Addresses of this machine to connect from, one after another: 28 000 ports for each.",
     )
     add("--scenario", default="steady", help="How the rate moves while it is measured.")
+    add(
+        "--beside",
+        type=int,
+        default=None,
+        metavar="N",
+        help="With company_user.py: how many of the users are of it.",
+    )
+    add("--every", type=_duration_s, default=EVERY_DEFAULT, help="From one heartbeat or storm to the next.")
     add("--warmup", type=_duration_s, default="0s", help="What ends before this is told apart.")
     add("--measure", type=_duration_s, default=None, help="Stop this long after the warm-up.")
     add("--account", default=None, metavar="FILE", help="Write the closing account here, as JSON.")

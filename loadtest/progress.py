@@ -62,19 +62,20 @@ def summary(document: dict[str, Any], folder: Path) -> str:
     lines = [f"{HEADLINES[document['verdict']]}  {load}, {format_duration(document['duration_s'])} measured"]
     lines += [f"  because {reason}" for reason in document["reasons"]]
     lines += [f"  note: {note}" for note in document["notes"]]
-    lines += ["", _row("request", ("ok", "failed", "cut off", "per s", *TIMES))]
+    width = max(10, *map(len, document["requests"]))
+    lines += ["", _row("request", ("ok", "failed", "cut off", "per s", *TIMES), width)]
     for name, row in document["requests"].items():
         times = row["response_us"] or {}
         counts = [format_count(row[key]) for key in ("ok", "failed", "censored", "rate_achieved")]
-        lines.append(_row(name, (*counts, *(format_us(times.get(key)) for key in TIMES))))
+        lines.append(_row(name, (*counts, *(format_us(times.get(key)) for key in TIMES)), width))
         lines += [f"    {format_count(count)} x {error}" for error, count in row["errors"].items()]
     lines += ["", *(f"  {line}" for line in [*_server(document), *_agreement(document)]), ""]
     lines.append(f"  report: {folder / 'report.html'}")
     return "\n".join(lines)
 
 
-def _row(name: str, cells: Iterable[str]) -> str:
-    return f"  {name:<11}" + "".join(f"{cell:>10}" for cell in cells)
+def _row(name: str, cells: Iterable[str], width: int) -> str:
+    return f"  {name:<{width}} " + "".join(f"{cell:>10}" for cell in cells)
 
 
 def _server(document: dict[str, Any]) -> list[str]:
@@ -102,9 +103,12 @@ def _agreement(document: dict[str, Any]) -> list[str]:
     if reconciled is None:
         return ["books: not compared (the server's control socket is not known)"]
     client, server = reconciled["client"], reconciled["server"]
-    pairs = ", ".join(f"{format_count(client[k])} of {format_count(server[k])} {k}" for k in client)
-    word = "agree within what was cut off" if reconciled["ok"] else "DIFFER"
-    lines = [f"books: {word}; we have {pairs} that the server counted"]
+    bounds = "; ".join(
+        f"{format_count(client[k])} {k} confirmed, {format_count(server[k])} counted by the server, "
+        f"{format_count(client[k] + reconciled['unconfirmed'][k])} sent"
+        for k in client
+    )
+    lines = [f"books: {'agree' if reconciled['ok'] else 'DIFFER'}: {bounds}"]
     if reconciled["exact"]:
         both = " and ".join(f"{format_count(client[k])} {k}" for k in client)
         lines = [f"books: equal on both sides, {both}"]

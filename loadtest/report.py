@@ -7,6 +7,7 @@ from loadtest import charts, tables
 from loadtest.books import Histogram
 from loadtest.pictures.page import Panel, Section, Tile, fill, listed, paragraph, sentence
 from loadtest.pictures.stalls import stalls
+from loadtest.scenarios import judged
 from loadtest.stored import StoredRun
 from loadtest.timeline import Point
 from loadtest.units import format_bytes, format_count, format_duration, format_us
@@ -201,7 +202,7 @@ def _facts(document: dict[str, Any]) -> Iterable[str]:
 def _tiles(document: dict[str, Any], main: str) -> Iterable[Tile]:
     row = document["requests"].get(main) or {"response_us": None, "rate_achieved": None}
     times = row["response_us"] or {}
-    requests = document["requests"].values()
+    requests = [row for name, row in document["requests"].items() if judged(name)]
     failed, cut = sum(r["failed"] for r in requests), sum(r["censored"] for r in requests)
     server, reconciled = document["server"] or {}, document["reconciled"]
     cores = server.get("cpu_cores")

@@ -100,7 +100,7 @@ def reconcile(
         return None
     client, server, difference = {}, {}, {}
     unconfirmed = {}
-    counted = {"connections": Counted(dict.fromkeys(talk.connections, 1), {}), "messages": talk.messages}
+    counted = {"connections": talk.connections, "messages": talk.messages}
     for what, counts in counted.items():
         if isinstance(counts, str):
             continue
@@ -126,6 +126,7 @@ def _tally(account: Account, counts: Counted) -> tuple[int, int]:
         entry = account.ledger.total(name)
         confirmed += each * entry.ok.count
         unconfirmed += each * entry.unconfirmed
+    unconfirmed += sum(account.ledger.total(name).unconfirmed for name in counts.bounded)
     for name, each in counts.silent.items():
         entry = account.ledger.total(name)
         unconfirmed += each * (entry.ok.count + entry.unconfirmed)

@@ -188,7 +188,7 @@ def _document(
         )
     if server is not None and observed["ended"]:
         server["ended"] = observed["ended"]
-    made = account.ledger.total("connect").ok.count
+    made, honest = account.ledger.total("connect").ok.count, settings.connections - settings.others
     lag = results.summary_us(account.ledger.total(results.LAG, ("measure",)).ok)
     cores = [
         p.generator_cores_max
@@ -213,7 +213,7 @@ def _document(
         "main_request": talk.main,
         "notes": list(settings.notes()),
         "requests": results.requests(account, talk),
-        "connections": {"asked": settings.connections, "made": min(made, settings.connections)},
+        "connections": {"asked": honest, "made": min(made, honest)},
         "server": server,
         "generator": {
             "processes": account.processes,

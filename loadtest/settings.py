@@ -41,6 +41,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     rate: float | None = None
     arrivals: str = "constant"
     scenario: str = "steady"
+    beside: float | None = None
+    every_s: float = 5.0
     seed: int = 1
     pacing_s: float = 0.1
     request_timeout_s: float = 10.0
@@ -62,18 +64,29 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         return min(CONNECT_RATE_DEFAULT, needed)
 
     @property
+    def others(self) -> int:
+        """How many of `connections` belong to those whom the scenario puts beside the users that talk."""
+        beside = SCENARIOS[self.scenario].beside
+        if beside is None:
+            return 0
+        return round(self.connections * (beside.share if self.beside is None else self.beside))
+
+    @property
     def tls(self) -> Tls:
         return Tls(self.tls_ca, self.tls_server_name, self.tls_insecure)
 
     def talk(self) -> Talk:
         """What its users do. ConfigError if that is a dialogue, and its file is wrong."""
         scheme = parse_host(self.host).scheme if self.host is not None else "tcp"
-        if self.dialogue is None:
-            return talk_of(self.user, scheme)
-        return talk_of(self.user, scheme, parse_dialogue(read_text(self.dialogue), self.dialogue))
+        dialogue = None if self.dialogue is None else parse_dialogue(read_text(self.dialogue), self.dialogue)
+        return talk_of(self.user, scheme, dialogue, SCENARIOS[self.scenario].beside)
 
     def notes(self) -> Iterator[str]:
         """What a reader of its results must not miss."""
+        beside = SCENARIOS[self.scenario].beside
+        if beside is not None:
+            each = f"beside {self.connections - self.others} that talk"
+            yield f"{self.others} connections are of the scenario {self.scenario!r}, {each}"
         if self.tls_insecure:
             yield "no certificate was checked (--tls-insecure): another server may have answered"
 
@@ -92,6 +105,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"--user {self.user}: --dialogue FILE says what is spoken by the user `dialogue`"
             )
         _one_of("--user", self.user, (*TALKS, "dialogue"))
+        _one_of("--scenario", self.scenario, tuple(SCENARIOS))
+        self._check_company()
         self.talk()
         self._check_target()
         _one_of("--framing", self.framing, FRAMINGS)
@@ -105,6 +120,19 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         if self.processes > self.connections:
             raise ConfigError(f"--processes {self.processes}: more than --connections {self.connections}")
         self._check_arrivals()
+
+    def _check_company(self) -> None:
+        _within("--every", self.every_s, 0.1, 3600, "s")
+        if SCENARIOS[self.scenario].beside is None:
+            if self.beside is not None:
+                raise ConfigError(
+                    f"--beside {self.beside:.0%}: in scenario {self.scenario!r} there is nobody beside"
+                )
+        elif not 0 < self.others < self.connections:
+            raise ConfigError(
+                f"--beside: of {self.connections} connections {self.others} would be of the scenario "
+                f"{self.scenario!r}; there must be one at least, and one that talks"
+            )
 
     def _check_target(self) -> None:
         place = parse_host(self.host) if self.host is not None else None
@@ -122,7 +150,6 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def _check_arrivals(self) -> None:
         _one_of("--arrivals", self.arrivals, ARRIVALS)
-        _one_of("--scenario", self.scenario, tuple(SCENARIOS))
         _within("--seed", self.seed, 0, SEED_MAX)
         if self.connect_rate is not None:
             _within("--connect-rate", self.connect_rate, RATE_MIN, RATE_MAX, "/s")

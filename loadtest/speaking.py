@@ -31,6 +31,7 @@ class Speaker(TcpUser):
     """Holds a connection and says `steps` on it, again and again; each turn of them is the request `round`."""
 
     abstract = True
+    needs_file = True  # where no --dialogue is given there is nothing to be said
 
     _dialogues: ClassVar[dict[str, Dialogue]] = {}  # by text: parsed once per process
     _numbers: ClassVar[Iterator[int]] = itertools.count()
@@ -202,6 +203,9 @@ def _read(environment: Environment, **_: object) -> None:
     """Before anything starts: a dialogue that is wrong is a mistake in the command line."""
     chosen = environment.parsed_options
     if chosen is None or isinstance(environment.runner, WorkerRunner):
+        return
+    needed = any(issubclass(user, Speaker) and user.needs_file for user in environment.user_classes)
+    if not needed and not chosen.dialogue:
         return
     try:
         if not chosen.dialogue:

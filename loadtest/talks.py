@@ -3,6 +3,8 @@
 from typing import NamedTuple
 
 from loadtest.dialogue import ROUND, Counted, Dialogue
+from loadtest.scenarios import BESIDE_FILE, Beside
+from procserver.errors import ConfigError
 
 __all__ = ["TALKS", "Talk", "talk_of"]
 
@@ -14,25 +16,34 @@ class Talk(NamedTuple):
     `connections` and `messages` are what shows in a procserver's counters; for messages, else, why it cannot.
     """
 
-    locustfile: str
-    user: str
+    locustfiles: tuple[str, ...]
+    users: tuple[str, ...]
     main: str
     requests: tuple[str, ...]
     once: tuple[str, ...] = ()
-    connections: tuple[str, ...] = ("connect",)
-    messages: Counted | str = Counted({"message": 1}, {})
+    connections: Counted = Counted({"connect": 1})
+    messages: Counted | str = Counted({"message": 1})
 
 
 _CONNECTING = ("handshake", "connect")
 TALKS = {
-    "greeting": Talk("tcp_user.py", "GreetingUser", "message", (*_CONNECTING, "message"), _CONNECTING),
-    "connect": Talk("tcp_user.py", "ConnectUser", "greeting", (*_CONNECTING, "message", "greeting")),
+    "greeting": Talk(
+        ("tcp_user.py",), ("GreetingUser",), "message", (*_CONNECTING, "message"), once=_CONNECTING
+    ),
+    "connect": Talk(("tcp_user.py",), ("ConnectUser",), "greeting", (*_CONNECTING, "message", "greeting")),
 }
 
 
-def talk_of(user: str, scheme: str, dialogue: Dialogue | None = None) -> Talk:
-    """What users of this kind do at a host of this `scheme`; `dialogue` is what a user "dialogue" says."""
+def talk_of(user: str, scheme: str, dialogue: Dialogue | None, beside: Beside | None) -> Talk:
+    """What users of this kind do at a host of this `scheme`; `dialogue` is what a user "dialogue" says.
+
+    ConfigError if the dialogue has nothing to say for those who are there `beside`.
+    """
     talk = TALKS[user] if dialogue is None else _spoken(dialogue)
+    if beside is not None:
+        if dialogue is not None and dialogue.opening is None:
+            raise ConfigError("--scenario: this dialogue has no step that sends anything")
+        talk = _in_company(talk, beside)
     if scheme != "tls":
         return talk
     once = ("tls", *talk.once) if talk.once else ()
@@ -43,10 +54,28 @@ def _spoken(dialogue: Dialogue) -> Talk:
     held = not dialogue.rounds and not dialogue.steps[-1].answer.closes
     once = [step.name for step in (*dialogue.on_connect, *dialogue.goodbye) if step.name]
     return Talk(
-        "dialogue_user.py",
-        "DialogueUser",
+        ("dialogue_user.py",),
+        ("DialogueUser",),
         ROUND,
         (*_CONNECTING, *dialogue.requests),
         (*_CONNECTING, *once) if held else (),
         messages=dialogue.counted_by_server(),
+    )
+
+
+def _in_company(talk: Talk, beside: Beside) -> Talk:
+    connections = Counted(
+        {**talk.connections.answered, **dict.fromkeys(beside.connections, 1)},
+        dict.fromkeys(beside.unheard, 1),
+    )
+    messages = talk.messages
+    if not isinstance(messages, str):
+        answered = {**messages.answered, **dict.fromkeys(beside.messages, 1)}
+        messages = Counted(answered, messages.silent, beside.bounded)
+    return talk._replace(
+        locustfiles=(*talk.locustfiles, BESIDE_FILE),
+        users=(*talk.users, beside.user),
+        requests=(*talk.requests, *beside.requests),
+        connections=connections,
+        messages=messages,
     )

@@ -54,6 +54,7 @@ class TcpUser(User):
     abstract = True
     host = DEFAULT_HOST
     banner: bytes = b""  # what the server says first; b"" if the client speaks first
+    connects_as, shakes_as = "connect", "handshake"  # under which names a connection's making is told
     refusal: bytes = b"Error,"  # how an answer begins in which the server declines; b"" if it never does
     request_timeout_s: float = 10.0
     pacing_s: float = 0.0
@@ -71,8 +72,6 @@ class TcpUser(User):
         self.overdue = False
         self.backoff_s = BACKOFF_MIN_S
         self.next_start_s = 0.0
-        self.handshakes = BOOKS.page("handshake")
-        self.connects = BOOKS.page("connect")
 
     def on_start(self) -> None:
         """Reads options; connects nothing: an error here would end the user for good."""
@@ -128,33 +127,39 @@ class TcpUser(User):
     def connect(self) -> bool:
         """Connect and hear the banner, as the requests `handshake` and `connect`; False if it failed."""
         assert self.sock is None, "close() first"
+        page = BOOKS.page(self.connects_as)
         start = _now_ns()
         reached = False
         try:
             target = self.target()
             self.overdue, self.deadline_ns = False, start + self.timeout_ns
-            self.sock = socket.socket(target.family, socket.SOCK_STREAM)
-            if self._sources:
-                dialing.leave_from(self.sock, next(self._sources))
+            self.sock = self.open_socket(target.family)
             dialing.shake_hands(self.sock, target)
             reached = True
-            self.handshakes.done((_now_ns() - start + 500) // 1000)
+            BOOKS.page(self.shakes_as).done((_now_ns() - start + 500) // 1000)
             if target.tls is not None:
                 self.secure(target)
             self.hear_banner()
         except (OSError, ProcserverError) as error:
             # A handshake that timed out may yet be completed by the kernel and accepted.
-            self.connects.fail(describe(error, overdue=self.overdue), reached=reached or self.overdue)
+            page.fail(describe(error, overdue=self.overdue), reached=reached or self.overdue)
             self.close()
             return False
         except BaseException:
-            self.connects.censor()
+            page.censor()
             self.close()
             raise
         self.deadline_ns = 0
-        self.connects.done((_now_ns() - start + 500) // 1000)
+        page.done((_now_ns() - start + 500) // 1000)
         self.backoff_s = BACKOFF_MIN_S
         return True
+
+    def open_socket(self, family: int) -> socket.socket:
+        """A socket that is not connected yet."""
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        if self._sources:
+            dialing.leave_from(sock, next(self._sources))
+        return sock
 
     def hear_banner(self) -> None:
         """What the server says first, within the request `connect`."""

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from loadtest.scenarios import judged
 from loadtest.thresholds import Threshold
 from loadtest.units import format_bytes, format_count, format_us
 
@@ -73,11 +74,12 @@ def metrics_of(run: Mapping[str, Any]) -> dict[str, float | None]:
         ended = row["ok"] + row["failed"]
         values[f"{name}.errors"] = row["failed"] / ended if ended else None
         values[f"{name}.rate"] = row["rate_achieved"]
-    failed = sum(row["failed"] for row in run["requests"].values())
-    ended = sum(row["ok"] + row["failed"] for row in run["requests"].values())
+    honest = [row for name, row in run["requests"].items() if judged(name)]
+    failed = sum(row["failed"] for row in honest)
+    ended = sum(row["ok"] + row["failed"] for row in honest)
     values["errors"] = failed / ended if ended else None
-    values["censored"] = sum(row["censored"] for row in run["requests"].values())
-    values["dropped"] = sum(row["dropped"] for row in run["requests"].values())
+    values["censored"] = sum(row["censored"] for row in honest)
+    values["dropped"] = sum(row["dropped"] for row in honest)
     server = run["server"] or {}
     values["server.cpu"] = server.get("cpu_cores")
     values["server.pss.max"] = server.get("pss_bytes_max")

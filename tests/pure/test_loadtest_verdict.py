@@ -50,6 +50,17 @@ def verdict(document: dict[str, Any], *expressions: str) -> tuple[str, list[str]
     return judged.verdict, judged.reasons
 
 
+def test_adversaries_make_no_errors_of_the_honest() -> None:
+    """A name with a full stop in it is told, and may have a threshold of its own."""
+    document = run()
+    document["requests"]["hostile.mute"] = request(ok=10, failed=10)
+    document["requests"]["hostile.mute"] |= {"censored": 7, "dropped": 3}
+    assert verdict(document, "errors=0", "censored=0", "dropped=0") == ("pass", [])
+    names = (*REQUESTS, "hostile.mute")
+    judged = judge(document, [parse_threshold("hostile.mute.errors<10%", names)])
+    assert (judged.verdict, judged.reasons) == ("fail", ["hostile.mute.errors was 50.000%, asked was <10%"])
+
+
 UNRECONCILED = {
     "ok": False,
     "client": {"connections": 50, "messages": 1000},
