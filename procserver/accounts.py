@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import monotonic_ns, time
+from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from procserver import layout, records
@@ -137,7 +137,7 @@ class Accounts:
             outcome=outcome,
             usage=tuple(max(0, a - b) for a, b in zip(now, before, strict=True)),
             max_rss_kb=death.usage.ru_maxrss,
-            ended=time(),
+            ended_ns=monotonic_ns(),
         )
 
 

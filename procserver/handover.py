@@ -43,6 +43,7 @@ class WorkerHeir(msgspec.Struct, frozen=True):
     quota: int
     born: float
     served_before: int
+    must_go_at: float | None = None
 
 
 class TemplateHeir(msgspec.Struct, frozen=True):

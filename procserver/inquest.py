@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 STACK_BYTES_MAX = 1 << 16
 LINES_MAX = 30
 ANSWER_S = 0.2
+STOPPED = "none came: it is stopped, or waits in the kernel"
+GONE = "none came: it had ended before it could be asked"
 
 
 class Case(NamedTuple):
@@ -35,6 +37,7 @@ class Inquest:
         self.reader, self.writer = pipe or os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.cases: list[Case] = []
         self.text = b""
+        self.silence = ""
         self.ends: float | None = None
 
     def open(self, case: Case, now: float) -> None:
@@ -55,7 +58,7 @@ class Inquest:
             return
         case = self.cases.pop(0)
         lines = self.text.decode("utf-8", "backslashreplace").splitlines()[1 : LINES_MAX + 1]
-        stack = [line.strip() for line in lines] or ["none came: it is stopped, or waits in the kernel"]
+        stack = [line.strip() for line in lines] or [self.silence]
         self.journal.report(
             "error",
             "worker_stuck",
@@ -74,4 +77,5 @@ class Inquest:
         self.hear()
         self.text = b""
         self.ends = now + ANSWER_S
-        self.procs.send(self.cases[0].child, SHOW_STACK)
+        heard = self.procs.send(self.cases[0].child, SHOW_STACK)
+        self.silence = STOPPED if heard else GONE

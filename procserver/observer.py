@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from datetime import datetime
-from time import time
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from procserver.procs import rename
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LEVELS = {"debug": 0, "info": 1, "warning": 2, "error": 3}
 READ_BYTES = 1 << 16
+TELL_EVERY_S = 1.0
 _SHORT = {"debug": "debug", "info": "info ", "warning": "warn ", "error": "ERROR"}
 
 
@@ -47,7 +48,9 @@ class Observer:
         self.level = LEVELS[log_level]
         self.access_log = access_log
         self.access_fd = -1
-        self.lost = 0
+        self.lost = 0  # lines that could not be written, and have not been told of
+        self.trouble = ""
+        self.told_at = 0.0
         self.last_ids: dict[int, str] = {}  # by slot, hence bounded
         self.calm = Calm()
         self.rest = b""
@@ -77,6 +80,8 @@ class Observer:
                 out.setdefault(fd, []).append(text)
         for fd, texts in out.items():
             self._write(fd, "".join(texts).encode("utf-8", "backslashreplace"))
+        if self.lost and (not data or monotonic() - self.told_at >= TELL_EVERY_S):
+            self._tell_of_the_lost()
         return bool(data)
 
     def render(self, record: dict[str, Any]) -> list[tuple[int, str]]:
@@ -117,13 +122,21 @@ class Observer:
             )
         except OSError as error:
             self.access_fd = -1
-            now = time()
-            self._write(
-                2,
-                _event_text(
-                    {"at": now, "level": "error", "event": "access_log_not_opened", "error": str(error)}
-                ).encode(),
-            )
+            self._say("access_log_not_opened", error=str(error))
+
+    def _tell_of_the_lost(self) -> None:
+        """A disk that was full may not be any more, or another place of ours may be well."""
+        self.told_at = monotonic()
+        lost, self.lost = self.lost, 0
+        self._say("lines_lost", lines=lost, error=self.trouble)
+        if self.lost:
+            self.lost = lost
+
+    def _say(self, event: str, **facts: object) -> None:
+        """An event of our own."""
+        record: dict[str, Any] = {"at": time(), "level": "error", "event": event, **facts}
+        text = json.dumps(record) + "\n" if self.as_json else _event_text(record)
+        self._write(2, text.encode("utf-8", "backslashreplace"))
 
     def _write(self, fd: int, data: bytes) -> None:
         while data:
@@ -132,8 +145,9 @@ class Observer:
             except BlockingIOError:
                 # Somebody has made our terminal non-blocking; wait until it takes more.
                 _wait_writable(fd)
-            except OSError:
-                self.lost += data.count(b"\n")  # closed, or the disk is full: there is nowhere to say so
+            except OSError as error:
+                self.lost += data.count(b"\n")  # closed, or the disk is full
+                self.trouble = str(error)
                 return
 
 

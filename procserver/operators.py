@@ -174,6 +174,8 @@ class Operators:
             raise ValueError(
                 f"workers={workers!r}: out of range; allowed: 1 to {most}, or none for the settings'"
             )
+        if self.service.progress()["state"] == "draining":
+            raise ValueError("no other size: the service is stopping")
         self.service.tell(m.ScaleRequested(workers))
         return {"ok": True, "text": "as configured" if workers is None else f"at most {workers} workers"}
 

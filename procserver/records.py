@@ -57,11 +57,11 @@ def closed(
     outcome: str,
     usage: tuple[int, ...],
     max_rss_kb: int,
-    ended: float,
+    ended_ns: int,
 ) -> bytes:
     """The access record of the connection that this slot holds, by the worker or, when it has died, the supervisor.
 
-    `usage` has the scoreboard's USAGE_NAMES, of this connection alone.
+    `usage` has the scoreboard's USAGE_NAMES, of this connection alone; `ended_ns` is on the monotonic clock.
     """
     slot = board.slot(number)
     started = slot[layout.STARTED_NS] / 1e9
@@ -73,7 +73,7 @@ def closed(
             "peer": board.peer(number),
             "local": local,
             "started": round(started, 6),
-            "duration_s": round(max(0.0, ended - started), 6),
+            "duration_s": round((ended_ns - slot[layout.SINCE_NS]) / 1e9, 6),
             "outcome": outcome,
             "messages": slot[layout.MESSAGES] - slot[layout.MESSAGES_BEFORE],
             "bytes_in": slot[layout.BYTES_IN] - slot[layout.BYTES_IN_BEFORE],

@@ -105,6 +105,7 @@ class Succession:
                     entry.quota,
                     entry.born,
                     entry.served_before,
+                    entry.must_go_at,
                 )
                 for entry in s.pool.crew
                 if entry.life is not Life.ASKED
@@ -145,6 +146,7 @@ class Succession:
                     quota=heir.quota,
                     born=heir.born,
                     served_before=heir.served_before,
+                    must_go_at=heir.must_go_at,
                 )
                 for heir in estate.workers
             ],

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from procserver.settings import Settings
 
 EXIT_UNUSABLE = 2
+DISMISS_S = 2.0
 
 
 class Templates:
@@ -96,7 +97,7 @@ class Templates:
             self.procs.send(link.child, signal.SIGKILL)
 
     def dismiss(self, generation: int) -> None:
-        """One that is still importing does not listen: it is killed."""
+        """One that is still importing does not listen: it is killed. One that does not hear it (it is stopped), too."""
         link = self.links.get(generation)
         if link is None:
             return
@@ -105,6 +106,7 @@ class Templates:
             self.kill(generation, "dismissed")
         else:
             link.dismiss()
+            link.deadline = monotonic() + DISMISS_S
 
     def fork(self, generation: int, slots: tuple[int, ...]) -> bool:
         link = self.links.get(generation)

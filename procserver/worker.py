@@ -26,7 +26,7 @@ import sys
 from _signal import SIG_UNBLOCK, pthread_sigmask, set_wakeup_fd  # type: ignore[import-not-found]  # see signals
 from errno import EINVAL
 from os import O_CLOEXEC, O_NONBLOCK, eventfd_write, pipe2
-from time import monotonic_ns, time, time_ns
+from time import monotonic_ns, time_ns
 
 from procserver import layout, records
 from procserver.accepting import Acceptor
@@ -221,6 +221,8 @@ class Worker:
             return next(outcome for kind, outcome in OUTCOME_OF.items() if isinstance(error, kind))
         except Exception as error:  # noqa: BLE001  # it costs one connection
             self._report(conn, error)
+            if isinstance(error, MemoryError):
+                self.exit_code = EXIT_HANDLER  # what it has hoarded is given back by its end alone
             return layout.HANDLER_ERROR
         except BaseException as error:  # noqa: BLE001  # SystemExit, KeyboardInterrupt: they cost one worker
             self._report(conn, error)
@@ -270,7 +272,7 @@ class Worker:
             outcome=layout.OUTCOME_NAMES[outcome - layout.OUTCOMES],
             usage=tuple(a - b for a, b in zip(now, before, strict=True)),
             max_rss_kb=usage.ru_maxrss,
-            ended=time(),
+            ended_ns=monotonic_ns(),
         )
         self._emit(record)
         self._note_usage(now)

@@ -44,6 +44,8 @@ class Workforce:
         del self.children[child.number]
         served, cut, was_ready = self.accounts.settle(child.number, death, killed_for, self.journal)
         reason = death.reason if death else "gone"
+        if reason == "SIGKILL":
+            reason += " (perhaps out of memory)"  # if it was not ours: then the pool knows better
         return m.Exited(child.number, reason, death is not None and death.code == 0, served, cut, was_ready)
 
     def signal(self, slot: int, number: int) -> None:

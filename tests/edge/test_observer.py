@@ -110,7 +110,7 @@ def board() -> Iterator[Scoreboard]:
     board = Scoreboard.scratch()
     slot = board.slot(0)
     slot[layout.GENERATION], slot[layout.CONNECTIONS] = 3, 9
-    slot[layout.STARTED_NS] = 1_700_000_000 * 10**9
+    slot[layout.STARTED_NS], slot[layout.SINCE_NS] = 1_700_000_000 * 10**9, 88_500_000_000
     slot[layout.MESSAGES], slot[layout.MESSAGES_BEFORE] = 7, 5
     slot[layout.BYTES_IN], slot[layout.BYTES_OUT] = 20, 30
     slot[layout.BYTES_IN_BEFORE], slot[layout.BYTES_OUT_BEFORE] = 10, 10
@@ -128,7 +128,7 @@ def closed_record(board: Scoreboard) -> bytes:
         outcome="closed",
         usage=(1500, 500, 1, 2, 3, 4),
         max_rss_kb=99,
-        ended=1_700_000_001.5,
+        ended_ns=90 * 10**9,
     )
 
 
@@ -183,6 +183,39 @@ def test_an_access_log_that_cannot_be_opened_is_said_so_and_nothing_else_stops(
     assert "access log not opened" in out
     assert "something happened" in out
     for fd in (reader, writer):
+        os.close(fd)
+
+
+def test_lines_that_find_no_place_are_counted_and_told_of_where_there_is_one(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Once a second at most, and at the end."""
+    observer = Observer("json", "info", "/dev/full")
+    reader, writer = os.pipe()
+    for i in range(5):
+        os.write(writer, b'{"kind":"closed","id":"%d","worker":0}\n' % i)
+        assert observer.take(reader)
+    os.close(writer)
+    assert not observer.take(reader)
+    os.close(reader)
+    told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [event["event"] for event in told] == ["lines_lost"] * 2
+    assert sum(event["lines"] for event in told) == 5
+    assert "No space left" in told[0]["error"]
+
+
+def test_where_no_place_is_left_to_tell_it_the_count_goes_on() -> None:
+    observer = Observer("json", "info", "/dev/full")
+    reader, writer = os.pipe()
+    stderr, full = os.dup(2), os.open("/dev/full", os.O_WRONLY)
+    os.write(writer, b'{"kind":"closed","id":"1","worker":0}\n')
+    try:
+        os.dup2(full, 2)
+        assert observer.take(reader)
+    finally:
+        os.dup2(stderr, 2)
+    assert observer.lost == 1
+    for fd in (reader, writer, stderr, full):
         os.close(fd)
 
 

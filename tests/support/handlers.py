@@ -87,6 +87,13 @@ def _leak(conn: Connection, _: str) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (conn.socket.fileno(), 4096))
 
 
+def _hoard(_conn: Connection, _: str) -> None:
+    """At a limit like one that an administrator sets, with some room left."""
+    limit = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + (64 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    bytearray(1 << 30)
+
+
 def _close_fd(conn: Connection, _: str) -> None:
     os.close(conn.socket.fileno())
 
@@ -107,4 +114,5 @@ TROUBLES = {
     "text": _wrong_type,
     "close": _close_fd,
     "leak": _leak,
+    "hoard": _hoard,
 }

@@ -9,7 +9,9 @@ from tests.support.repository import ROOT
 from tests.support.wait import PATIENCE_S, read_to_end
 
 PRINTING = """
+import atexit
 print("imported")
+atexit.register(print, "the module's end")
 
 class Printing:
     def setup(self):
@@ -51,5 +53,6 @@ def test_what_is_printed_at_import_is_not_copied_into_every_worker(tmp_path: Pat
             os.close(ready)
     lines = printed.splitlines()
     assert lines.count("imported") == 1
+    assert "the module's end" not in lines, "what a worker inherits of the template's end is not its own"
     assert 1 <= lines.count("set up") == lines.count("torn down") <= 3
     assert server.returncode == 0

@@ -1,11 +1,14 @@
 """How many workers there are: growth without waiting, slow shrinking, and what happens at the limit."""
 
+import errno
 import os
 import signal
+import socket
 from typing import Any
 
 from procserver.pool import INFANT_S
 from tests.support.server import RunningServer
+from tests.support.wait import PATIENCE_S
 
 
 def test_sixty_four_held_connections_are_all_greeted_at_once() -> None:
@@ -32,7 +35,8 @@ def test_the_257th_waits_in_the_queue_until_one_leaves() -> None:
         late = server.connect()
         full = server.wait_for_status(lambda s: s["queue"]["depth"] == 1, "the 257th is queued")
         assert full["pool"]["workers"] == full["pool"]["max_workers"] == 256
-        server.wait_for_event("saturated")
+        (told,) = server.wait_for_event("saturated")
+        assert (told["workers"], told["queue_depth"]) == (256, 1)
         guests.pop().leave()
         late.welcome()
         late.leave()
@@ -43,6 +47,26 @@ def test_the_257th_waits_in_the_queue_until_one_leaves() -> None:
         assert found["pool"]["busy_max"] == 256
         assert found["pool"]["saturated_s"] > 0
         assert found["queue"]["depth_max"] >= 1
+
+
+def test_who_finds_the_queue_full_comes_in_later() -> None:
+    """One more than the backlog waits; beyond that the kernel drops a SYN, and its sender tries again in a second."""
+    with RunningServer("--workers", "1", "--backlog", "2") as server:
+        server.announce("saturated")
+        first = server.guest()
+        queued = [server.connect() for _ in range(3)]
+        full = server.wait_for_status(lambda s: s["queue"]["depth"] == 3, "the queue is full")
+        assert full["queue"]["limit"] == 2
+        with socket.socket() as late:
+            late.setblocking(False)
+            assert late.connect_ex(("127.0.0.1", server.port)) == errno.EINPROGRESS
+            server.tally.connections += 1
+            server.wait_for_event("saturated")
+            assert server.status()["queue"]["depth"] == 3
+            for guest in (first, *queued):
+                (guest if guest is first else guest.welcome()).leave()
+            late.settimeout(PATIENCE_S)
+            assert late.recv(8) == b"Welcome!"
 
 
 def test_the_pool_shrinks_slowly_to_max_spare() -> None:

@@ -68,6 +68,10 @@ BAD_SETTINGS = {
         "max_spare=8: less than min_spare",
     ),
     "restart": ("[procserver]\nbacklog = 77\n", "backlog: cannot change without a restart"),
+    "restart, both": (
+        '[procserver]\nbacklog = 77\npidfile = "x"\n',
+        "backlog, pidfile: cannot change without a restart",
+    ),
     "too many": ("[procserver]\nworkers = 2000\n", "more than 256 workers: cannot change without a restart"),
 }
 # What then stands in the handler's module, why it fails, what is logged of it.
@@ -188,6 +192,41 @@ def test_a_stop_during_a_reload_is_a_stop(tmp_path: Path) -> None:
         for asked in (first, second):
             assert asked.returncode == 1
             assert "the service is stopping" in asked.stderr
+        assert server.process.wait(PATIENCE_S) == 0
+
+
+BOOTING = """
+class handle:
+    def setup(self):
+        open({fifo!r}).read()
+    def handle(self, conn):
+        pass
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("phase", ["on trial", "rolling"])
+def test_a_stop_in_the_later_phases_of_a_reload(phase: str, number: signal.Signals, tmp_path: Path) -> None:
+    """While the first new worker boots, and while others follow: who is half-born leaves, and nobody is cut."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with ChangingServer(settings="workers = 3") as server:
+        server.announce(last_line=f"stopped by {number.name}")
+        guest = server.meet("one")
+        server.write_code(BOOTING.format(fifo=str(fifo)))
+        with server.ordering("reload") as reload:
+            hold = os.open(fifo, os.O_WRONLY)  # returns when a worker is there
+            if phase == "on trial":
+                server.announce("reload_failed")
+            else:
+                os.close(hold)
+                server.wait_for_status(lambda s: s["supervisor"]["generation"] == 2, "the first has come up")
+                hold = os.open(fifo, os.O_WRONLY)
+            server.process.send_signal(number)
+            guest.hear_the_end()
+        os.close(hold)
+        assert reload.returncode == 1
+        assert "the service is stopping" in reload.stderr
         assert server.process.wait(PATIENCE_S) == 0
 
 

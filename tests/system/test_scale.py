@@ -45,7 +45,7 @@ def test_the_bound_of_an_elastic_pool_is_moved() -> None:
             guest.leave()
 
 
-def test_what_was_scaled_survives_a_reload() -> None:
+def test_what_was_scaled_survives_a_reload_and_an_upgrade() -> None:
     with ChangingServer(settings="workers = 2") as server:
         scale(server, 4)
         server.set("workers = 3")
@@ -54,6 +54,10 @@ def test_what_was_scaled_survives_a_reload() -> None:
             lambda s: s["pool"]["idle"] == 4 and not s["pool"]["draining"], "four of the new"
         )
         assert (found["pool"]["scaled"], found["supervisor"]["generation"]) == (4, 2)
+        upgraded = server.order("upgrade")
+        assert (upgraded.stderr, upgraded.returncode) == ("", 0)
+        found = server.wait_for_status(lambda s: s["pool"]["idle"] == 4, "and over an upgrade")
+        assert (found["pool"]["scaled"], found["supervisor"]["generation"]) == (4, 3)
         assert server.order("scale", "none").stdout == "as configured\n"
         assert server.status()["pool"]["max_workers"] == 3, "as the new settings have it"
 

@@ -5,11 +5,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from procserver import controlclient
 from procserver.addresses import parse_address
 from tests.support.clients import Guest
 from tests.support.injection import MISSING, failing
@@ -84,12 +86,15 @@ def count_lines(path: Path) -> int:
     return path.read_text().count("\n")
 
 
-@pytest.mark.parametrize("where", ["closed", "full"])
+@pytest.mark.parametrize("where", ["closed", "full pipe", "full disk"])
 def test_a_log_that_takes_nothing_does_not_touch_the_service(where: str, tmp_path: Path) -> None:
-    """Stdout and stderr closed, or a pipe that nobody reads: serving goes on, and so does the stop."""
+    """Stdout and stderr closed, a pipe that nobody reads, a full disk: serving goes on, and so does the stop."""
     reader, writer = os.pipe()
     ready, theirs = os.pipe()
-    if where == "full":
+    if where == "full disk":
+        os.close(writer)
+        writer = os.open("/dev/full", os.O_WRONLY)
+    elif where == "full pipe":
         os.set_blocking(writer, False)
         with pytest.raises(BlockingIOError):
             while True:
@@ -193,6 +198,32 @@ def test_a_stopped_supervisor_does_not_kill_healthy_workers_when_it_wakes() -> N
         os.kill(server.pid, signal.SIGCONT)
         guest.greet(b"after")
         guest.leave()
+
+
+JUMPING = """
+import itertools, time
+jumps = itertools.cycle([400 * 86400, -400 * 86400])
+time.time = lambda now=time.time: now() + next(jumps)
+time.time_ns = lambda now=time.time_ns: now() + next(jumps) * 10**9
+"""
+
+
+def test_a_wall_clock_that_jumps_moves_no_deadline(tmp_path: Path) -> None:
+    """In every process, by years, at every look: who is late is cut, who is not is served, and all are told apart."""
+    (tmp_path / "sitecustomize.py").write_text(JUMPING)
+    flags = ("--workers", "2", "--message-timeout", "300ms", "--handler-timeout", "300ms", "--delay", "10ms")
+    with RunningServer(*flags, framing="line", env={"PYTHONPATH": str(tmp_path)}) as server:
+        calm, slow = server.guest(), server.guest()
+        calm.greet(b"before")
+        slow.say(b"half a ", messages=0)
+        slow.hear_a_cut()
+        server.tally.expect("message_timeout")
+        controlclient.request(server.control, {"command": "recycle"})
+        calm.greet(b"after")
+        calm.leave()
+        records = wait_until(lambda: found if len(found := server.records()) == 2 else [], "both are booked")
+        assert all(0.0 < record["duration_s"] < PATIENCE_S for record in records)
+        assert max(abs(record["started"] - time.time()) for record in records) > 86400, "it did jump"
 
 
 def test_a_second_server_on_the_port_harms_nobody() -> None:

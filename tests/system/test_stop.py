@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from procserver import controlclient
+from procserver.controlclient import ControlError
 from tests.stress.client import Fate
 from tests.stress.crowd import Crowd
 from tests.support.changing import ChangingServer
@@ -54,6 +56,25 @@ def test_term_serves_the_queue_and_refuses_the_late() -> None:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", server.port)).close()
         server.tally.expect("drained", 6)
+
+
+def test_a_message_that_was_begun_keeps_its_deadline_through_a_stop() -> None:
+    """Who ends it in time is answered; who does not is cut by message_timeout, long before graceful_timeout."""
+    deadlines = ("--message-timeout", "2s", "--graceful-timeout", "60s")
+    with RunningServer(*deadlines, "--workers", "2", framing="line") as server:
+        prompt, slow = server.guest(), server.guest()
+        for guest in (prompt, slow):
+            guest.say(b"half a ", messages=0)
+        server.wait_for_status(lambda s: {w["stage"] for w in s["workers"]} == {"message"}, "both have begun")
+        server.process.terminate()
+        server.wait_for_status(lambda s: s["supervisor"]["state"] == "draining", "it drains")
+        prompt.say(b"message\n")
+        prompt.hear(b"Hello,half a message\n")
+        prompt.hear_the_end()
+        slow.hear_a_cut()
+        server.process.wait(PATIENCE_S)
+        server.tally.expect("drained")
+        server.tally.expect("message_timeout")
 
 
 def test_what_was_sent_before_the_stop_is_answered() -> None:
@@ -160,6 +181,26 @@ def test_drain_delay_goes_on_serving_and_says_so() -> None:
         server.process.terminate()
         server.wait_for_status(lambda s: s["supervisor"]["state"] == "draining", "it says so")
         server.guest().leave()
+        server.process.wait(PATIENCE_S)
+
+
+def test_in_drain_delay_all_goes_on_but_nothing_is_begun() -> None:
+    """Who leaves is replaced; operators are told why not; a stronger stop ends the delay."""
+    with RunningServer("--drain-delay", "60s", "--workers", "2") as server:
+        server.announce("stop_hastened")
+        server.process.terminate()
+        server.wait_for_status(lambda s: s["supervisor"]["state"] == "draining", "it says so")
+        for command in ("reload", "recycle", "scale", "upgrade"):
+            with pytest.raises(ControlError, match="stop"):
+                controlclient.request(server.control, {"command": command, "workers": 3})
+        leaver = server.workers()[0]["pid"]
+        server.tell_to_leave(leaver)
+        server.wait_for_status(
+            lambda s: s["pool"]["idle"] == 2 and leaver not in {w["pid"] for w in s["workers"]},
+            "another came",
+        )
+        server.guest().leave()
+        server.process.send_signal(signal.SIGINT)
         server.process.wait(PATIENCE_S)
 
 

@@ -86,6 +86,20 @@ def test_a_template_that_does_not_answer_is_killed_and_replaced() -> None:
             guest.leave()
 
 
+def test_a_template_that_is_dismissed_and_does_not_hear_it_is_killed() -> None:
+    """A stopped one of an old generation: nobody needs it any more, and nobody would miss its end."""
+    with ChangingServer(settings="workers = 2") as server:
+        guest = server.meet("one")
+        template = template_of(server)
+        os.kill(template, signal.SIGSTOP)
+        assert server.order("reload").returncode == 0
+        assert template in server.status()["processes"]["template"], "it still has a worker"
+        guest.half_close()
+        guest.hear_the_end()
+        server.wait_for_status(lambda s: template not in s["processes"]["template"], "it is gone")
+        server.meet("one")
+
+
 @pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_template_that_is_lost_does_not_hold_up_a_stop(fate: signal.Signals) -> None:
     with RunningServer("--workers", "2") as server:

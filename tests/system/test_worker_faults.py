@@ -77,6 +77,25 @@ def test_a_handler_that_raises_costs_its_conversation(
     assert event["frames"][-1][2].startswith(("_", "send"))
 
 
+def test_a_handler_that_runs_out_of_memory_gives_its_worker_s_back(
+    server: RunningServer, bystander: Guest
+) -> None:
+    """Its conversation ends in order, and so does the process that has hoarded: a fresh one follows."""
+    server.announce("handler_failed", "worker_died")
+    logged = len(server.events("handler_failed"))
+    guest = troubled(server)
+    name, hoarder = guest.name, server.worker_of(guest)
+    guest.say(b"hoard\n")
+    guest.hear_the_end()
+    assert outcome_of(server, name) == "handler_error"
+    (event,) = server.wait_for_event("handler_failed", logged + 1)[logged:]
+    assert event["error"] == "MemoryError"
+    server.wait_for_status(
+        lambda s: s["pool"]["workers"] == 4 and hoarder not in {w["pid"] for w in s["workers"]},
+        "it is replaced",
+    )
+
+
 @pytest.mark.parametrize(
     ("order", "outcome"),
     [(b"os._exit 3", "killed:exit"), (b"abort", "killed:SIGABRT"), (b"segfault", "killed:SIGSEGV")],
@@ -123,7 +142,7 @@ def test_an_idle_worker_that_is_killed_is_replaced(server: RunningServer, bystan
     guest.half_close()
     guest.hear_the_end()
     (event,) = server.wait_for_event("worker_died", died + 1)[died:]
-    assert (event["pid"], event["reason"], event["cut"]) == (idle, "SIGKILL", 0)
+    assert (event["pid"], event["reason"], event["cut"]) == (idle, "SIGKILL (perhaps out of memory)", 0)
     server.wait_for_status(lambda s: s["pool"]["workers"] == 4, "it is replaced")
 
 
