@@ -68,7 +68,7 @@ class Axis(NamedTuple):
 def duration_axis(values_us: Iterable[float | None]) -> Axis:
     """A log axis of microseconds whose ticks read as times; at least one decade."""
     known = [value for value in values_us if value]
-    low, high = 0.8 * max(1, min(known, default=10)), 1.3 * max(known, default=100)
+    low, high = 0.8 * max(1, min(known, default=10)), 1.3 * max(1, max(known, default=100))
     if high < 10 * low:
         low, high = (low * high / 10) ** 0.5, (low * high * 10) ** 0.5
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)

@@ -9,6 +9,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -67,6 +68,11 @@ class Page:
         answer = self.ask("Page.navigate", url=address)
         assert "errorText" not in answer, f"{address}: {answer}"
         self.wait_for_event("Page.loadEventFired")
+
+    def forget(self) -> None:
+        """What was complained of and asked for so far."""
+        self.complaints.clear()
+        self.asked.clear()
 
     def resize(self, width: int, height: int) -> None:
         """A window of so many pixels; those of a phone are told to be one."""
@@ -163,6 +169,7 @@ def browser() -> Iterator[Page]:
                 stdout=log,
                 stderr=log,
                 pass_fds=[commands, answers],
+                start_new_session=True,
             )
         os.close(commands)
         os.close(answers)
@@ -173,6 +180,6 @@ def browser() -> Iterator[Page]:
             try:
                 process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
             os.close(from_browser)
