@@ -8,6 +8,7 @@ that runs user code: bounded, and only ever shown.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from procserver.signals import SHOW_STACK
@@ -19,8 +20,14 @@ if TYPE_CHECKING:
 STACK_BYTES_MAX = 1 << 16
 LINES_MAX = 30
 ANSWER_S = 0.2
-STOPPED = "none came: it is stopped, or waits in the kernel"
-GONE = "none came: it had ended before it could be asked"
+# Why none comes, by the state that the kernel shows when we ask.
+SILENCE = {
+    "": "none came: it had ended before it could be asked",
+    "Z": "none came: it had ended before it could be asked",
+    "T": "none came: it is stopped",
+    "t": "none came: it is stopped",
+    "D": "none came: it waits in the kernel",
+}
 
 
 class Case(NamedTuple):
@@ -37,7 +44,7 @@ class Inquest:
         self.reader, self.writer = pipe or os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.cases: list[Case] = []
         self.text = b""
-        self.silence = ""
+        self.state = ""
         self.ends: float | None = None
 
     def open(self, case: Case, now: float) -> None:
@@ -53,12 +60,15 @@ class Inquest:
             pass
 
     def tick(self, now: float) -> None:
-        """Close the case that is open when its time is up, and open the next."""
-        if self.ends is None or now < self.ends:
-            return
-        case = self.cases.pop(0)
+        """Close the case that is open when its time is up, and open the next; the dead are not waited for."""
+        while self.ends is not None and now >= self.ends:
+            self._close(self.cases.pop(0))
+            if self.cases:
+                self._ask(now)
+
+    def _close(self, case: Case) -> None:
         lines = self.text.decode("utf-8", "backslashreplace").splitlines()[1 : LINES_MAX + 1]
-        stack = [line.strip() for line in lines] or [self.silence]
+        stack = [line.strip() for line in lines] or [SILENCE.get(self.state, "none came in time")]
         self.journal.report(
             "error",
             "worker_stuck",
@@ -70,12 +80,19 @@ class Inquest:
             stack=stack,
         )
         self.ends = None
-        if self.cases:
-            self._ask(now)
 
     def _ask(self, now: float) -> None:
         self.hear()
         self.text = b""
-        self.ends = now + ANSWER_S
-        heard = self.procs.send(self.cases[0].child, SHOW_STACK)
-        self.silence = STOPPED if heard else GONE
+        child = self.cases[0].child
+        self.state = state_of(child.pid) if self.procs.send(child, SHOW_STACK) else ""
+        # Of many that are stuck together the last are ended before their turn: for them nobody waits.
+        self.ends = now + ANSWER_S if self.state else now
+
+
+def state_of(pid: int) -> str:
+    """The letter of proc(5); empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""

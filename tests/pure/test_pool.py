@@ -344,3 +344,24 @@ def test_what_operators_wait_for_comes_to_its_end_before_an_upgrade(order: str) 
     assert world.pool.quiet()
     world.exits(world.these("idle")[0], clean=True)
     assert not forked(world.count()), "the new program's affair"
+
+
+@pytest.mark.parametrize(("half_s", "forks_a_cycle"), [(1, 0), (30, 20)])
+def test_a_load_that_flaps_is_no_fork_bomb(half_s: int, forks_a_cycle: int) -> None:
+    """A square wave: a fast one finds the pool as it left it, a slow one has it grow once in each cycle."""
+    world = ready_world(dataclasses.replace(SMALL, max_workers=40))
+    forks: list[int] = []
+    for _ in range(6):
+        before = world.forks
+        world.queue = 20
+        world.settle(2)
+        world.queue = 0
+        for slot in world.these("idle")[:20]:
+            world.takes(slot)
+        world.settle(half_s)
+        for slot in world.these("busy"):
+            world.is_done(slot)
+        world.settle(half_s)
+        forks.append(world.forks - before)
+    assert forks[0] >= 20
+    assert max(forks[2:]) <= forks_a_cycle, "the second adds the spares beside the twenty"

@@ -1,5 +1,6 @@
 """System calls that fail on demand, in one process, by `strace -e inject`; limits that are set from outside."""
 
+import contextlib
 import itertools
 import os
 import resource
@@ -48,6 +49,47 @@ def _traced(pid: int, *how: str) -> Iterator[None]:
         finally:
             tracer.send_signal(signal.SIGINT)
             tracer.wait(PATIENCE_S)
+
+
+def pids_group() -> Path | None:
+    """Our own group of the pids controller, if we may make others in it; both versions of cgroups."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        root = Path("/sys/fs/cgroup") / ("pids" if controllers == "pids" else "")
+        group = root / path.lstrip("/")
+        control = group / "cgroup.subtree_control"
+        delegated = controllers == "pids" or (
+            not controllers and control.exists() and "pids" in control.read_text()
+        )
+        if delegated and os.access(group, os.W_OK):
+            return group
+    return None
+
+
+@contextmanager
+def at_most_processes(pid: int, most: int) -> Iterator[None]:
+    """This process, and whom it forks meanwhile, may be so many: a group of their own, until they are let go."""
+    base = pids_group()
+    assert base is not None
+    group = base / f"procserver-test-{pid}"
+    group.mkdir()
+    try:
+        (group / "pids.max").write_text(str(most))
+        (group / "cgroup.procs").write_text(str(pid))
+        yield
+    finally:
+
+        def emptied() -> bool:
+            for member in (group / "cgroup.procs").read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    (base / "cgroup.procs").write_text(member)
+            try:
+                group.rmdir()
+            except OSError:  # somebody was just being born
+                return False
+            return True
+
+        wait_until(emptied, "the group is empty")
 
 
 @contextmanager

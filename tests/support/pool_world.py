@@ -58,6 +58,7 @@ class World:
     announced: int = 0
     frozen: int = 0
     refusing: int = 0
+    forks: int = 0
     ready_before: int = 0
     start_fails: bool = False
     left: m.Leave | None = None
@@ -265,6 +266,7 @@ class World:
         if self.frozen:
             assert self.refusing, "no births during a stop, but of one who refuses"
             assert len(slots) == 1
+        self.forks += len(slots)
         for slot in slots:
             self.workers[slot] = Worker(generation, born=self.now, since=self.now)
         if not self.frozen:

@@ -9,7 +9,14 @@ import pytest
 
 from procserver import controlclient
 from procserver.controlclient import ControlError
-from tests.support.injection import FORKS, MISSING, failing, without_descriptors
+from tests.support.injection import (
+    FORKS,
+    MISSING,
+    at_most_processes,
+    failing,
+    pids_group,
+    without_descriptors,
+)
 from tests.support.pace import span
 from tests.support.server import RunningServer
 from tests.support.wait import wait_until
@@ -44,6 +51,28 @@ def test_forks_that_fail_are_tried_again_ever_more_seldom(error: str, reason: st
         )
         for guest in guests:
             guest.leave()
+
+
+@pytest.mark.skipif(pids_group() is None, reason="no pids cgroup here that we may write to")
+def test_a_limit_of_processes_holds_back_growth_and_nothing_else() -> None:
+    """The kernel's own limit, reached in the midst of a batch: who was born serves, who waits is served later."""
+    with RunningServer(*ELASTIC) as server:
+        server.announce("fork_failed")
+        server.wait_for_status(lambda s: s["pool"]["idle"] == 2, "all are ready")
+        (template,) = server.status()["processes"]["template"]
+        with at_most_processes(template, 3):  # itself, a middle process, and one worker
+            guests = [server.guest() for _ in range(3)]
+            late = server.connect()
+            failed = server.wait_for_event("fork_failed", 3)
+            assert failed[0]["reason"] == "Resource temporarily unavailable"
+            found = server.status()
+            assert (found["supervisor"]["state"], found["pool"]["workers"]) == ("degraded", 3)
+            guests[0].greet(b"meanwhile")
+        for guest in (*guests, late.welcome()):
+            guest.leave()
+        server.wait_for_status(
+            lambda s: s["pool"]["idle"] >= 2 and s["supervisor"]["state"] == "serving", "it grows again"
+        )
 
 
 @needs_strace

@@ -139,6 +139,35 @@ def test_a_privileged_port_without_the_right(tmp_path: Path) -> None:
     assert "cannot listen on 127.0.0.1:1: no right to; ports below 1024 need root" in done.stdout
 
 
+def test_a_pidfile_is_held_by_its_lock_not_by_its_number(tmp_path: Path) -> None:
+    """A number that was left, even that of somebody who lives, stops nobody; a living server does, upgraded or not."""
+    path = tmp_path / "pid"
+    path.write_text(f"{os.getpid()}\n")
+    second = ("serve", *FREE, "--pidfile", str(path))
+    with RunningServer("--pidfile", str(path)) as server:
+        for _ in range(2):
+            assert path.read_text() == f"{server.pid}\n"
+            done = run_to_end(*second)
+            assert (done.returncode, "its server is still running" in last_line(done)) == (1, True)
+            assert run_to_end("upgrade", "--control", str(server.control)).returncode == 0
+        assert path.read_text() == f"{server.pid}\n"
+    assert not path.exists()
+    with RunningServer("--pidfile", str(path)) as server:
+        server.kill_supervisor()
+    assert path.exists()
+    with RunningServer("--pidfile", str(path)) as server:
+        assert path.read_text() == f"{server.pid}\n"
+
+
+def test_a_pidfile_that_points_elsewhere_is_refused(tmp_path: Path) -> None:
+    target, path = tmp_path / "target", tmp_path / "pid"
+    target.write_text("not yours\n")
+    path.symlink_to(target)
+    done = run_to_end("serve", *FREE, "--pidfile", str(path))
+    assert (done.returncode, f"cannot write the pidfile {path}" in last_line(done)) == (1, True)
+    assert target.read_text() == "not yours\n"
+
+
 def test_a_ready_fd_that_is_not_open() -> None:
     done = run_to_end("serve", *FREE, "--ready-fd", "77")
     assert done.returncode == 2
