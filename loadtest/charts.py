@@ -19,6 +19,11 @@ PERCENTILES = (("max", "slowest", GREY), ("p99", "p99", RED), ("p90", "p90", ORA
 WIDE_PX, TALL_PX, HALF_PX = 200, 260, 190
 MARKED = ((2, "p50"), (10, "p90"), (100, "p99"), (1000, "p99.9"), (10_000, "p99.99"))
 
+CERTAIN, BEYOND_MIN = (
+    100,
+    10,
+)  # what is rarer than one in a hundred is told only with so many samples beyond it
+
 
 class Span(NamedTuple):
     """The time that charts show, in seconds since the load began, and what is shaded in it."""
@@ -128,7 +133,6 @@ def distribution(histograms: Sequence[tuple[str, Histogram]]) -> Figure:
     axis = plot.duration_axis(us for _, _, values in curves for us in values)
     most = max([10, *(rarity[-1] for _, rarity, _ in curves if rarity)])
     ticks = [
-        (1, "0"),
         (2, "50"),
         *((10**k, f"{100 - 10.0 ** (2 - k):.{max(0, k - 2)}f}") for k in range(1, 8)),
     ]
@@ -138,6 +142,7 @@ def distribution(histograms: Sequence[tuple[str, Histogram]]) -> Figure:
         "range": [0, math.log10(1.1 * most)],
         "tickvals": [value for value, _ in shown],
         "ticktext": [f"{label} %" for _, label in shown],
+        "tickangle": 0,
     }
     chart = plot.figure([], x, axis, TALL_PX)
     names, at = [], []
@@ -223,18 +228,22 @@ def _rarities(histogram: Histogram) -> tuple[list[float], list[int]]:
 
 
 def _mark(chart: Figure, histogram: Histogram, most: float) -> None:
-    """The percentiles that have a name, as points with their values."""
+    """The percentiles that have a name: points, with their values above the chart, where no line can hide them."""
+    chart["layout"]["margin"]["t"] = 44
     for rarity, words in MARKED:
         us = histogram.percentile(1 - 1 / rarity)
-        if us is None or histogram.count < rarity or rarity > most:
+        enough = rarity * (1 if rarity <= CERTAIN else BEYOND_MIN)
+        if us is None or histogram.count < enough or rarity > most:
             continue
         point = {"type": "scatter", "mode": "markers", "x": [rarity], "y": [us], "hoverinfo": "skip"}
-        chart["data"].append(
-            point | {"marker": {"color": BLUE, "size": 8, "line": {"color": "#fff", "width": 1.5}}}
-        )
-        place = {"xanchor": "right", "yanchor": "bottom", "xshift": 2, "yshift": 5}
-        value = math.log10(max(us, 1))
-        plot.note(chart, f"{words} <b>{format_us(us)}</b>", math.log10(rarity), value, BLUE, place, 12)
+        look = {"color": BLUE, "size": 8, "line": {"color": "#fff", "width": 1.5}}
+        chart["data"].append(point | {"marker": look})
+        plot.rule(chart, x=rarity, colour=plot.GRID, dash="solid")
+        anchor = (
+            "right" if rarity < MARKED[1][0] else "center"
+        )  # on a phone the first two are near to each other
+        above = {"yref": "paper", "yanchor": "bottom", "xanchor": anchor, "yshift": 2}
+        plot.note(chart, f"{words}<br><b>{format_us(us)}</b>", math.log10(rarity), 1.0, BLUE, above, 12)
 
 
 def _per_s(row: Mapping[str, Any], column: str) -> float | None:

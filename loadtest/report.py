@@ -30,7 +30,7 @@ def page(run: StoredRun, bundle_html: str) -> str:
         tone=TONES[document["verdict"]],
         word=document["verdict"],
         headline=_headline(document, main),
-        why_html=_why(document, main),
+        why_html=_why(document, main) + _caution(document, main, span),
         facts=_facts(document),
         tiles=_tiles(document, main),
         panels=panels,
@@ -176,6 +176,17 @@ def _why(document: dict[str, Any], main: str) -> str:
     rest = document["reasons"][document["verdict"] == "fail" :]
     speed = paragraph(sentence(_speed(document, main)), "why") if document["verdict"] == "fail" else ""
     return listed(rest) + speed
+
+
+def _caution(document: dict[str, Any], main: str, span: charts.Span) -> str:
+    """In a closed loop a service that stands still is asked less: its percentiles look better than it is."""
+    row = document["requests"].get(main)
+    if not span.stalls or row is None or row["planned"] is not None:
+        return ""
+    said = f"{_standstill(span)}. Users that waited meanwhile asked for nothing"
+    return paragraph(
+        f"{said}: the percentiles count few of the answers that were late. Give a --rate.", "why"
+    )
 
 
 def _facts(document: dict[str, Any]) -> Iterable[str]:

@@ -12,6 +12,7 @@ __all__ = [
     "BLUE",
     "GREEN",
     "GREY",
+    "GRID",
     "ORANGE",
     "PURPLE",
     "RED",
