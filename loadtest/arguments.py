@@ -16,12 +16,13 @@ from loadtest.scenarios import EVERY_DEFAULT, SCENARIOS
 from loadtest.service import option_value
 from loadtest.settings import RunSettings
 from loadtest.talks import TALKS
-from loadtest.thresholds import Threshold, parse_threshold
+from loadtest.thresholds import Threshold, needs_plan, parse_threshold
 from loadtest.units import parse_duration_s
 from procserver.errors import ConfigError
 
 __all__ = [
     "Duration",
+    "check_plan",
     "fail",
     "framing_of",
     "load_options",
@@ -204,6 +205,8 @@ def result_options(default_threshold: str = DEFAULT_THRESHOLD) -> Callable[[Comm
 def settings_of(options: dict[str, Any]) -> tuple[RunSettings, list[Threshold]]:
     """The checked settings in a command's options, which are used up; ConfigError names option and reason."""
     expressions = list(options.pop("thresholds")) or [DEFAULT_THRESHOLD]
+    if expressions == [DEFAULT_THRESHOLD] and options.get("rate") is not None:
+        expressions.append("dropped=0")
     args = serve_args(options.pop("serve"))
     framing, dialogue = options.pop("framing"), options.get("dialogue")
     if dialogue:
@@ -235,6 +238,15 @@ def settings_of(options: dict[str, Any]) -> tuple[RunSettings, list[Threshold]]:
         return settings, [parse_threshold(text, settings.talk().requests) for text in expressions]
     except ValueError as error:
         raise ConfigError(f"--threshold {error}") from None
+
+
+def check_plan(settings: RunSettings, thresholds: list[Threshold]) -> None:
+    """ConfigError if a threshold is on a plan, and there is none; for a command that makes one run."""
+    for threshold in thresholds:
+        if settings.rate is None and needs_plan(threshold.metric, settings.talk().main):
+            raise ConfigError(
+                f"--threshold {threshold.expression}: in a closed loop nothing is planned; it needs --rate"
+            )
 
 
 def framing_of(args: list[str] | None, framing: str | None) -> str:

@@ -2,6 +2,7 @@
 
     Timetable   when connections are asked for, when arrivals begin, what of them is measured
     Profile     the rate over time, piecewise linear
+    Planned     how many arrivals that makes between two moments
     plan        the arrivals themselves, or one process's share of them
     Turns       the pace at which one process makes its connections
 
@@ -17,7 +18,7 @@ from itertools import accumulate, chain, count, islice, pairwise
 from random import Random
 from typing import NamedTuple
 
-__all__ = ["Profile", "Timetable", "Turns", "plan", "profile_of"]
+__all__ = ["Planned", "Profile", "Timetable", "Turns", "plan", "profile_of"]
 
 SPAWN_S = 0.25  # from the start of a test until its users exist
 
@@ -86,6 +87,22 @@ class Profile:
             if not rate and not slope:
                 return
             yield t0 + (2 * (n - n0) / speed if speed else 0.0)
+
+
+class Planned(NamedTuple):
+    """A profile that begins at `start` and is cut off at `end`, as clocks show them. `end` None: never."""
+
+    profile: Profile
+    start: float
+    end: float | None
+
+    def between(self, since: float, until: float) -> float:
+        """Arrivals expected from `since` to `until`: of evenly spaced ones their number, of others the mean."""
+        if self.end is not None:
+            since, until = min(since, self.end), min(until, self.end)
+        return max(
+            0.0, self.profile.cumulative(until - self.start) - self.profile.cumulative(since - self.start)
+        )
 
 
 def profile_of(

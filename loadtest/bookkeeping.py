@@ -4,10 +4,10 @@ Locust's own tables are fed from here, window by window, so that its console, CS
 disagree with our account. Its `request` event is not fired: that alone would cost as much as the request.
 """
 
+import gc
 import json
 import math
 import os
-import time
 from typing import Any
 
 import gevent
@@ -20,17 +20,15 @@ from locust.runners import STATE_MISSING, STATE_STOPPED, MasterRunner, WorkerRun
 
 from loadtest import options, precision
 from loadtest.books import LAG, Account, Books, Entry, Ledger, Window
+from loadtest.course import COURSE, clock
+from loadtest.lag import LagWatch
 
-__all__ = ["BOOKS", "ENDING", "LAG", "clock", "install", "ledger"]
+__all__ = ["BOOKS", "ENDING", "clock", "install", "ledger"]
 
 BOOKS = Books()  # this process's
-ENDING = gevent.event.Event()  # the test is about to stop: no user begins another request
-LAG_INTERVAL_S = 0.01
+ENDING = gevent.event.Event()  # the test is about to stop: no user begins what was not due before
 FINAL_REPORTS_TIMEOUT_S = 15.0  # beyond the stop timeout: a worker that has not reported by then is lost
 REPORT_KEY = "loadtest"
-
-# Unix time that no step of the clock can move during a run; forked generators share the offset.
-_EPOCH = time.time() - time.monotonic()
 
 
 def install() -> None:
@@ -58,10 +56,6 @@ def ledger() -> Ledger:
     return _keeper.ledger if _keeper is not None else Ledger()
 
 
-def clock() -> float:
-    return _EPOCH + time.monotonic()
-
-
 class _Keeper:
     """Keeps the books of one process and, on the master or without one, the ledger of all."""
 
@@ -74,8 +68,8 @@ class _Keeper:
         self.final: set[str] = set()
         self.lost: set[str] = set()
         self.greenlets: list[gevent.Greenlet] = []
-        self.started = self.stopped = clock()
-        self.measure_from: float | None = None
+        self.lag_watch: LagWatch | None = None
+        self.stopped = clock()
         self.measure_to: float | None = None
         self.users = 0
         self.finished = False
@@ -88,42 +82,51 @@ class _Keeper:
     def on_test_start(self, environment: Environment, **_: object) -> None:
         self.forget()
         ENDING.clear()
-        chosen = environment.parsed_options
-        self.greenlets = [gevent.spawn(self.rule_off_each_second), gevent.spawn(watch_lag)]
-        BOOKS.phase = "warmup" if chosen and chosen.warmup else "measure"
-        if not chosen:
-            return
-        if not isinstance(environment.runner, WorkerRunner):
-            chosen.load_started = self.started  # travels to the workers with their users: one warm-up for all
-            if chosen.measure:
-                gevent.spawn_later(chosen.warmup + chosen.measure, self.finish)
-        warmup_left_s = getattr(chosen, "load_started", self.started) + chosen.warmup - clock()
-        self.greenlets.append(gevent.spawn_later(max(0.0, warmup_left_s), self.begin_measuring))
+        # What Locust has imported would be searched for garbage in the middle of the test: tens of milliseconds.
+        gc.collect()
+        gc.freeze()
+        COURSE.begin(environment, BOOKS)
+        self.greenlets = [gevent.spawn(self.rule_off_each_second)]
+        if COURSE.planned is None:
+            self.lag_watch = LagWatch(BOOKS)
+        table = COURSE.timetable
+        until_measured_s = table.measure_from - clock()
+        if table.warmup_s or table.measure_s is not None:
+            BOOKS.enter("warmup")
+            self.greenlets.append(gevent.spawn_later(max(0.0, until_measured_s), self.enter, "measure"))
+        if table.measure_s is not None and not isinstance(environment.runner, WorkerRunner):
+            gevent.spawn_later(until_measured_s + table.measure_s, self.finish)
 
     def forget(self) -> None:
         """Locust clears its own tables when a test starts; so do we."""
         BOOKS.close(0)
+        BOOKS.enter("measure")
         self.ledger = Ledger()
         self.pending.clear()
         self.received.clear()
         self.final.clear()
         self.lost.clear()
-        self.started = clock()
-        self.measure_from = self.measure_to = None
+        self.measure_to = None
         self.finished = False
 
-    def begin_measuring(self) -> None:
-        self.rule_off(int(clock()))
-        BOOKS.phase = "measure"
-        self.measure_from = clock()
-
     def on_test_stopping(self, **_: object) -> None:
+        self.enter("drain")
         ENDING.set()
+        if COURSE.dispatcher is not None:
+            COURSE.dispatcher.stop()
 
     def on_test_stop(self, **_: object) -> None:
         gevent.killall([g for g in self.greenlets if g is not gevent.getcurrent()])
+        COURSE.end()
+        if self.lag_watch is not None:
+            self.lag_watch.close()
+            self.lag_watch = None
         self.rule_off(int(clock()))
         self.stopped = clock()
+
+    def enter(self, period: str) -> None:
+        self.rule_off(int(clock()))
+        BOOKS.enter(period)
 
     def on_quitting(self, environment: Environment, **_: object) -> None:
         """The last word. After SIGINT or SIGTERM the users are still running when this is called."""
@@ -140,7 +143,7 @@ class _Keeper:
         assert runner is not None
         if not self.finished:
             self.finished = True
-            self.measure_to = clock()
+            self.measure_to = min(clock(), COURSE.timetable.measure_to or math.inf)
             self.users = runner.user_count
             if isinstance(runner, MasterRunner):
                 self.collect_final_reports(runner)
@@ -170,13 +173,19 @@ class _Keeper:
             self.report_progress()
 
     def rule_off(self, second: int) -> None:
-        window = BOOKS.close(second)
-        if window is None or self.environment is None:
+        if COURSE.dispatcher is not None:
+            COURSE.dispatcher.expire()
+        windows = BOOKS.close(second)
+        if self.environment is None:
             return
-        precision.feed(self.environment.stats, {n: e for n, e in window.entries.items() if n != LAG}, second)
+        for window in windows:
+            precision.feed(
+                self.environment.stats, {n: e for n, e in window.entries.items() if n != LAG}, second
+            )
         if isinstance(self.environment.runner, WorkerRunner):
-            self.pending.append(window)
-        else:
+            self.pending += windows
+            return
+        for window in windows:
             self.ledger.post(window)
 
     def on_report_to_master(self, client_id: str, data: dict[str, Any]) -> None:  # noqa: ARG002  # Locust's keywords
@@ -206,11 +215,15 @@ class _Keeper:
         chosen = self.environment.parsed_options if self.environment else None
         if chosen is None or chosen.progress_fd is None or isinstance(self.environment.runner, WorkerRunner):  # type: ignore[union-attr]
             return
-        latest = self.ledger.timeline.get(max(self.ledger.timeline, default=0), {})
+        second = max(self.ledger.timeline, default=0)
+        latest = {name: entry for name, entry in self.ledger.timeline.get(second, {}).items() if name != LAG}
         line = {
             "users": self.environment.runner.user_count,  # type: ignore[union-attr]
-            "phase": "measure" if self.measure_from else "warmup",
-            "requests": {name: _brief(entry) for name, entry in latest.items() if name != LAG},
+            "phase": "measure" if clock() >= COURSE.timetable.measure_from else "warmup",
+            "planned": COURSE.planned and COURSE.planned.between(second, second + self.ledger.window_s),
+            "late": sum(entry.late for entry in latest.values()),
+            "dropped": sum(entry.dropped for entry in latest.values()),
+            "requests": {name: _brief(entry) for name, entry in latest.items()},
         }
         try:
             os.write(chosen.progress_fd, json.dumps(line).encode() + b"\n")
@@ -221,14 +234,15 @@ class _Keeper:
         assert self.environment is not None
         runner = self.environment.runner
         assert runner is not None
-        chosen = self.environment.parsed_options
+        chosen, table = self.environment.parsed_options, COURSE.timetable
         planned = (chosen.expect_workers or 1) if chosen and isinstance(runner, MasterRunner) else 1
         missing = [f"one that never reported ({len(self.received)} of {planned} did)"]
         never = missing if isinstance(runner, MasterRunner) and len(self.received) < planned else []
         return Account(
             ledger=self.ledger,
-            started=self.started,
-            measure_from=self.measure_from,
+            started=table.started,
+            plan_from=None if COURSE.planned is None else table.plan_from,
+            measure_from=table.measure_from if clock() >= table.measure_from else None,
             measure_to=self.measure_to,
             stopped=self.stopped,
             users=self.users,
@@ -239,18 +253,6 @@ class _Keeper:
 
 
 _keeper: _Keeper | None = None
-
-
-def watch_lag() -> None:
-    """How late this process's timers fire, from an absolute schedule: each missed tick counts as late as it was."""
-    page = BOOKS.page(LAG)
-    due = time.perf_counter() + LAG_INTERVAL_S
-    while True:
-        gevent.sleep(max(0.0, due - time.perf_counter()))
-        now = time.perf_counter()
-        while due <= now:
-            page.done(round((now - due) * 1e6))
-            due += LAG_INTERVAL_S
 
 
 def write_whole(path: str, data: bytes) -> None:
@@ -265,6 +267,6 @@ def _brief(entry: Entry) -> dict[str, int | None]:
     return {
         "ok": entry.ok.count,
         "failed": entry.failed,
-        "p50_us": entry.ok.percentile(0.5),
-        "p99_us": entry.ok.percentile(0.99),
+        "p50_us": entry.times.percentile(0.5),
+        "p99_us": entry.times.percentile(0.99),
     }

@@ -1,22 +1,24 @@
 """The books of a run: what was asked, how it ended, how long it took. Pure; nothing here knows of Locust.
 
-    Page       one request name in one process, now: what the hot path writes
-    Books      the pages of a process; `close` rules them off as a Window
+    Page       one request name in one phase in one process, now: what the hot path writes
+    Books      the pages of a process; `close` rules them off, a Window for each phase
     Window     what ended within about a second: travels from process to process
     Ledger     all windows of a run, merged: totals by phase, and a timeline of bounded length
 
-Times are integer microseconds. A histogram maps a bucket's lower edge to its count: exact up to 2 047 µs,
-then 11 significant bits, so that an edge is less than 0.1 % below the true value and merging is exact addition.
+A request belongs to the phase (warmup, measure) in which it was planned or, where nothing is planned, begun. The period
+(warmup, measure, drain) in which it ended is told beside: what came after the measured time was no throughput of it.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from loadtest.histograms import TIMELINE_BITS, TOTAL_BITS, Histogram, bucket_us, percentile_us
+
 __all__ = [
     "ERRORS_MAX",
     "LAG",
+    "Account",
     "Books",
     "Entry",
     "Histogram",
@@ -27,93 +29,62 @@ __all__ = [
     "percentile_us",
 ]
 
-TOTAL_BITS = 11
-TIMELINE_BITS = 7  # within 1.6 %: read off a chart, kept for every second
 TIMELINE_WINDOWS_MAX = 600  # beyond it two neighbours become one, so that a run of any length fits
 LAG = "generator lag"  # how late the generator itself was: not a request, and in no table of Locust's
 ERRORS_MAX = 50  # kinds of failure told apart per name; the rest is counted together
 OTHER_ERRORS = "other failures"
 
 
-def bucket_us(us: int, bits: int = TOTAL_BITS) -> int:
-    """The lower edge of the bucket that `us` falls into: its `bits` most significant bits."""
-    excess = us.bit_length() - bits
-    return us if excess <= 0 else us >> excess << excess
-
-
-def percentile_us(counts: Mapping[int, int], share: float) -> int | None:
-    """Nearest rank: the smallest value that at least `share` (0 to 1) of the samples do not exceed; None of none."""
-    total = sum(counts.values())
-    if not total:
-        return None
-    rank = max(1, math.ceil(total * share - 1e-9))  # 0.99 * 100 is 99.00000000000001
-    seen = 0
-    value = 0
-    for value in sorted(counts):
-        seen += counts[value]
-        if seen >= rank:
-            break
-    return value
-
-
-class Histogram(msgspec.Struct):
-    """Counts by bucket, with exact sum, least and greatest."""
-
-    counts: dict[int, int] = {}
-    sum_us: int = 0
-    min_us: int | None = None
-    max_us: int | None = None
-
-    @classmethod
-    def of(cls, exact: Mapping[int, int], bits: int = TOTAL_BITS) -> "Histogram":
-        histogram = cls()
-        for us, count in exact.items():
-            edge = bucket_us(us, bits)
-            histogram.counts[edge] = histogram.counts.get(edge, 0) + count
-            histogram.sum_us += us * count
-        if exact:
-            histogram.min_us, histogram.max_us = min(exact), max(exact)
-        return histogram
-
-    @property
-    def count(self) -> int:
-        return sum(self.counts.values())
-
-    def add(self, other: "Histogram", bits: int = TOTAL_BITS) -> None:
-        for us, count in other.counts.items():
-            edge = bucket_us(us, bits)
-            self.counts[edge] = self.counts.get(edge, 0) + count
-        self.sum_us += other.sum_us
-        self.min_us = min(_present(self.min_us, other.min_us), default=None)
-        self.max_us = max(_present(self.max_us, other.max_us), default=None)
-
-    def percentile(self, share: float) -> int | None:
-        """Within 0.1 % of the nearest rank, never outside what was measured; the greatest is exact."""
-        edge = percentile_us(self.counts, share)
-        if edge is None or self.min_us is None or self.max_us is None:
-            return None
-        return self.max_us if edge == max(self.counts) and share >= 1 else max(edge, self.min_us)
-
-
 class Page:
-    """One request name, as the hot path writes it: `page.ok[us] += 1` by way of `done`.
+    """One request name in one phase, as the hot path writes it. All arguments are microseconds.
 
     `unconfirmed` counts the failed and censored requests that the server may have seen all the same:
     with `ok` it bounds what the server's own counter must say.
+
+    In an open loop each arrival is `planned` when it is taken from the plan, and ends by one of `answer`, `fail`,
+    `censor`, `drop` and `leave`. `response` counts from the plan. What was given up is in it with its age at
+    that moment, a lower bound: else the worst waits would be the ones that are missing.
     """
 
-    __slots__ = ("censored", "errors", "ok", "unconfirmed")
+    __slots__ = (
+        "censored",
+        "dropped",
+        "errors",
+        "lag",
+        "late",
+        "ok",
+        "planned",
+        "response",
+        "unconfirmed",
+        "unsent",
+    )
 
     def __init__(self) -> None:
-        self.ok: dict[int, int] = {}
+        self.clear()
+
+    def clear(self) -> None:
+        self.ok: dict[int, int] = {}  # by service time
+        self.response: dict[int, int] = {}
+        self.lag: dict[int, int] = {}
         self.errors: dict[str, int] = {}
-        self.censored = 0
-        self.unconfirmed = 0
+        self.censored = self.unconfirmed = 0
+        self.planned = self.late = self.dropped = self.unsent = 0
+
+    @property
+    def written(self) -> bool:
+        return bool(self.ok or self.errors or self.censored or self.planned or self.dropped or self.response)
 
     def done(self, us: int) -> None:
         """A request was answered as it should be, `us` after its start."""
         ok = self.ok
         ok[us] = ok.get(us, 0) + 1
+
+    def answer(self, service: int, response: int, lag: int) -> None:
+        """A planned request was: `lag` from plan to start, `service` from there, `response` both."""
+        ok, responses, lags = self.ok, self.response, self.lag
+        ok[service] = ok.get(service, 0) + 1
+        responses[response] = responses.get(response, 0) + 1
+        lags[lag] = lags.get(lag, 0) + 1
 
     def fail(self, error: str, *, reached: bool) -> None:
         """A request failed; `reached`: the server may have seen it."""
@@ -127,14 +98,49 @@ class Page:
         self.censored += 1
         self.unconfirmed += reached
 
+    def begin(self, lag: int) -> None:
+        """A planned request that was not answered had begun all the same."""
+        self.lag[lag] = self.lag.get(lag, 0) + 1
+
+    def give_up(self, age: int) -> None:
+        """A planned request waited for `age` in vain."""
+        self.response[age] = self.response.get(age, 0) + 1
+
+    def drop(self, age: int) -> None:
+        """An arrival was not begun in time."""
+        self.dropped += 1
+        self.give_up(age)
+
+    def leave(self, age: int) -> None:
+        """An arrival was still waiting to be begun when the test ended."""
+        self.unsent += 1
+        self.censored += 1
+        self.give_up(age)
+
 
 class Entry(msgspec.Struct):
-    """What became of the requests of one name."""
+    """What became of the requests of one name. `unsent` of the censored were never begun."""
 
     ok: Histogram
     errors: dict[str, int] = {}
     censored: int = 0
     unconfirmed: int = 0
+    planned: int = 0
+    late: int = 0
+    dropped: int = 0
+    unsent: int = 0
+    response: Histogram = msgspec.field(default_factory=Histogram)
+    lag: Histogram = msgspec.field(default_factory=Histogram)
+
+    @classmethod
+    def of(cls, page: Page) -> "Entry":
+        return cls(
+            ok=Histogram.of(page.ok),
+            errors=dict(page.errors),
+            **{name: getattr(page, name) for name in _COUNTS},
+            response=Histogram.of(page.response),
+            lag=Histogram.of(page.lag),
+        )
 
     @property
     def failed(self) -> int:
@@ -142,15 +148,25 @@ class Entry(msgspec.Struct):
 
     @property
     def sent(self) -> int:
-        return self.ok.count + self.failed + self.censored
+        return self.ok.count + self.failed + self.censored - self.unsent
+
+    @property
+    def times(self) -> Histogram:
+        """From the plan where there was one, else from the start."""
+        return self.response if self.response.counts else self.ok
 
     def add(self, other: "Entry", bits: int = TOTAL_BITS) -> None:
         self.ok.add(other.ok, bits)
+        self.response.add(other.response, bits)
+        self.lag.add(other.lag, bits)
         for error, count in other.errors.items():
             kind = error if error in self.errors or len(self.errors) < ERRORS_MAX else OTHER_ERRORS
             self.errors[kind] = self.errors.get(kind, 0) + count
-        self.censored += other.censored
-        self.unconfirmed += other.unconfirmed
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+_COUNTS = ("censored", "unconfirmed", "planned", "late", "dropped", "unsent")
 
 
 class Window(msgspec.Struct):
@@ -159,43 +175,63 @@ class Window(msgspec.Struct):
     second: int
     phase: str
     entries: dict[str, Entry]
+    period: str = "measure"
 
 
 class Books:
-    """The pages of one process. A page, once handed out, stays the same object through every `close`."""
+    """The pages of one process, by phase and name."""
 
     def __init__(self) -> None:
-        self.pages: dict[str, Page] = {}
-        self.phase = "measure"
+        self.pages: dict[str, dict[str, Page]] = {"measure": {}}
+        self.current = self.pages["measure"]
+        self.period = "measure"
+
+    def enter(self, period: str) -> None:
+        """From now on requests that are not planned belong to this phase; a drain is no phase of its own."""
+        self.period = period
+        if period != "drain":
+            self.current = self.pages.setdefault(period, {})
 
     def page(self, name: str) -> Page:
-        page = self.pages.get(name)
+        """Of the phase that is now: not to be kept for longer than a request."""
+        page = self.current.get(name)
         if page is None:
-            page = self.pages[name] = Page()
+            page = self.current[name] = Page()
         return page
 
-    def close(self, second: int) -> Window | None:
-        """Rule off: what was written since the last time, and clean pages; None if nothing was."""
-        entries = {}
-        for name, page in self.pages.items():
-            if page.ok or page.errors or page.censored:
-                entries[name] = Entry(Histogram.of(page.ok), page.errors, page.censored, page.unconfirmed)
-                page.ok, page.errors = {}, {}
-                page.censored = page.unconfirmed = 0
-        return Window(second, self.phase, entries) if entries else None
+    def page_of(self, phase: str, name: str) -> Page:
+        return self.pages.setdefault(phase, {}).setdefault(name, Page())
+
+    def close(self, second: int) -> list[Window]:
+        """Rule off: what was written since the last time, by phase; the pages are clean then."""
+        windows = []
+        for phase, pages in self.pages.items():
+            entries = {name: Entry.of(page) for name, page in pages.items() if page.written}
+            if entries:
+                windows.append(Window(second, phase, entries, self.period))
+            for page in pages.values():
+                page.clear()
+        return windows
 
 
 class Ledger(msgspec.Struct):
-    """Every window of a run in one place, in memory that does not grow with its length."""
+    """Every window of a run in one place, in memory that does not grow with its length.
+
+    `answered` counts by period and name what was answered in it, whatever phase it belongs to.
+    """
 
     phases: dict[str, dict[str, Entry]] = {}
     timeline: dict[int, dict[str, Entry]] = {}
+    answered: dict[str, dict[str, int]] = {}
     window_s: int = 1
 
     def post(self, window: Window) -> None:
         _add(self.phases.setdefault(window.phase, {}), window.entries, TOTAL_BITS)
         start = window.second // self.window_s * self.window_s
         _add(self.timeline.setdefault(start, {}), window.entries, TIMELINE_BITS)
+        answered = self.answered.setdefault(window.period, {})
+        for name, entry in window.entries.items():
+            answered[name] = answered.get(name, 0) + entry.ok.count
         while len(self.timeline) > TIMELINE_WINDOWS_MAX:
             self._coarsen()
 
@@ -224,15 +260,15 @@ def _add(into: dict[str, Entry], entries: Mapping[str, Entry], bits: int) -> Non
         into.setdefault(name, Entry(Histogram())).add(entry, bits)
 
 
-def _present(*values: int | None) -> list[int]:
-    return [value for value in values if value is not None]
-
-
 class Account(msgspec.Struct):
-    """The closing account of a generator: what `run` reads when Locust has ended. Times are Unix seconds."""
+    """The closing account of a generator: what `run` reads when Locust has ended. Times are Unix seconds.
+
+    `plan_from` is None in a closed loop.
+    """
 
     ledger: Ledger
     started: float
+    plan_from: float | None
     measure_from: float | None
     measure_to: float | None
     stopped: float

@@ -11,6 +11,7 @@ from loadtest.answers.cost_command import cost
 from loadtest.answers.report_command import report
 from loadtest.answers.workers_command import workers
 from loadtest.arguments import (
+    check_plan,
     fail,
     load_options,
     result_options,
@@ -55,6 +56,7 @@ def run(**options: Any) -> None:
     results: str | None = options.pop("results")
     try:
         settings, thresholds = settings_of(options)
+        check_plan(settings, thresholds)
         folder = results_folder(results)
     except ConfigError as error:
         fail(str(error), 2)

@@ -17,7 +17,7 @@ INTERVAL_S = 0.1
 
 
 class Timed(Protocol):
-    """`deadline_ns` by `time.perf_counter_ns`, 0 outside of a request; `overdue` is set when it was cut short."""
+    """`deadline_ns` by `time.monotonic_ns`, 0 outside of a request; `overdue` is set when it was cut short."""
 
     deadline_ns: int
     overdue: bool
@@ -38,7 +38,7 @@ def watch(user: Timed) -> None:
 
 def _keep() -> None:
     while _watched:
-        now = time.perf_counter_ns()
+        now = time.monotonic_ns()
         # No user runs while this loop does: each is waiting, in a request if it has a deadline.
         for user in list(_watched):
             if 0 < user.deadline_ns < now and user.sock is not None:

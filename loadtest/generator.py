@@ -66,12 +66,13 @@ class Generator:
     def follow(self, show: Callable[[dict[str, Any]], None]) -> None:
         """Until it ends; `show` gets each line of progress. GeneratorError if it outlives its bound."""
         settings = self.settings
-        left = settings.warmup_s + settings.duration_s + STOP_TIMEOUT_S + OVERHEAD_TIMEOUT_S
+        load_s = max(settings.warmup_s, settings.connecting_s) + settings.duration_s
+        left = load_s + STOP_TIMEOUT_S + OVERHEAD_TIMEOUT_S
         while not self.progress.ended:
             line = self.progress.line(timeout_s=left)
             if line is not None:
                 show(msgspec.json.decode(line))
-                left = settings.duration_s + settings.warmup_s + STOP_TIMEOUT_S + OVERHEAD_TIMEOUT_S
+                left = load_s + STOP_TIMEOUT_S + OVERHEAD_TIMEOUT_S
             elif not self.progress.ended:
                 self.stop()
                 raise GeneratorError(f"Locust did not end in time; its log is {self.log_path}")

@@ -55,10 +55,10 @@ def feed(stats: RequestStats, entries: Mapping[str, Entry], second: int) -> None
         row.last_request_timestamp = float(second + 1)
         row.num_requests = ok + failed
         row.num_none_requests = row.num_failures = failed
-        row.total_response_time = entry.ok.sum_us / 1000  # type: ignore[assignment]
-        row.min_response_time = None if entry.ok.min_us is None else entry.ok.min_us / 1000  # type: ignore[assignment]
-        row.max_response_time = (entry.ok.max_us or 0) / 1000  # type: ignore[assignment]
-        row.response_times = {us / 1000: count for us, count in entry.ok.counts.items()}  # type: ignore[misc]
+        row.total_response_time = entry.times.sum_us / 1000  # type: ignore[assignment]
+        row.min_response_time = None if entry.times.min_us is None else entry.times.min_us / 1000  # type: ignore[assignment]
+        row.max_response_time = (entry.times.max_us or 0) / 1000  # type: ignore[assignment]
+        row.response_times = {us / 1000: count for us, count in entry.times.counts.items()}  # type: ignore[misc]
         row.num_reqs_per_sec = {second: ok + failed}
         row.num_fail_per_sec = {second: failed} if failed else {}
         stats.entries[(name, REQUEST_TYPE)].extend(row)

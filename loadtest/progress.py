@@ -24,7 +24,7 @@ class Progress:
         self.stream = stream
         self.live = stream.isatty()
         self.main = settings.talk().main
-        self.total_s = settings.warmup_s + settings.duration_s
+        self.total_s = max(settings.warmup_s, settings.connecting_s) + settings.duration_s
         self.started_s: float | None = None
 
     def show(self, event: dict[str, Any]) -> None:
@@ -41,12 +41,15 @@ class Progress:
             self.started_s = time.monotonic() - 1
         left_s = max(0.0, self.total_s - (time.monotonic() - self.started_s))
         row = event["requests"].get(self.main) or {"ok": 0, "p50_us": None, "p99_us": None}
-        failed = sum(r["failed"] for r in event["requests"].values())
+        counts = {what: event[what] for what in ("late", "dropped")}
+        counts["FAILED"] = sum(r["failed"] for r in event["requests"].values())
         word = "measuring" if event["phase"] == "measure" else "warming up"
+        planned = "" if event["planned"] is None else f" of {format_count(round(event['planned']))} planned"
         return (
             f"{word}, {format_duration(round(left_s))} left: {event['users']} users, "
-            f"{format_count(row['ok'])} {self.main}s/s, p50 {format_us(row['p50_us'])}, p99 {format_us(row['p99_us'])}"
-            + (f", {format_count(failed)} FAILED" if failed else "")
+            f"{format_count(row['ok'])}{planned} {self.main}s/s, "
+            f"p50 {format_us(row['p50_us'])}, p99 {format_us(row['p99_us'])}"
+            + "".join(f", {format_count(count)} {what}" for what, count in counts.items() if count)
         )
 
     def close(self) -> None:
@@ -65,9 +68,10 @@ def summary(document: dict[str, Any], folder: Path) -> str:
     width = max(10, *map(len, document["requests"]))
     lines += ["", _row("request", ("ok", "failed", "cut off", "per s", *TIMES), width)]
     for name, row in document["requests"].items():
-        times = row["response_us"] or {}
         counts = [format_count(row[key]) for key in ("ok", "failed", "censored", "rate_achieved")]
-        lines.append(_row(name, (*counts, *(format_us(times.get(key)) for key in TIMES)), width))
+        lines.append(_row(name, (*counts, *_times(row["response_us"])), width))
+        if row["planned"] is not None:
+            lines += _of_the_plan(row, width)
         lines += [f"    {format_count(count)} x {error}" for error, count in row["errors"].items()]
     lines += ["", *(f"  {line}" for line in [*_server(document), *_agreement(document)]), ""]
     lines.append(f"  report: {folder / 'report.html'}")
@@ -76,6 +80,20 @@ def summary(document: dict[str, Any], folder: Path) -> str:
 
 def _row(name: str, cells: Iterable[str], width: int) -> str:
     return f"  {name:<{width}} " + "".join(f"{cell:>10}" for cell in cells)
+
+
+def _of_the_plan(row: dict[str, Any], width: int) -> list[str]:
+    """The response, from the plan, is in the line above; here what it is made of, and what became of the plan."""
+    lines = [
+        _row(f"  {part}", ("", "", "", "", *_times(row[f"{part}_us"])), width) for part in ("service", "lag")
+    ]
+    told = [f"{format_count(row[what])} {what}" for what in ("late", "dropped") if row[what]]
+    planned = f"{format_count(row['planned'])} planned, {format_count(row['rate_planned'])} per s"
+    return [*lines, f"    {', '.join([planned, *told])}"]
+
+
+def _times(times: dict[str, Any] | None) -> Iterable[str]:
+    return (format_us((times or {}).get(key)) for key in TIMES)
 
 
 def _server(document: dict[str, Any]) -> list[str]:

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 from hdrh.histogram import HdrHistogram
 
-from loadtest.books import Account, Entry, Histogram
+from loadtest.books import LAG, Account, Entry
 from loadtest.dialogue import Counted
+from loadtest.histograms import PERCENTILES, Histogram, samples_beyond
 from loadtest.talks import Talk
 from loadtest.timeline import Point, columns
 
@@ -32,9 +33,7 @@ __all__ = [
 ]
 
 FORMAT = 2
-LAG = "generator lag"
 MEASURED = ("measure",)
-SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999}
 HDR_MAX_US = 3_600_000_000
 
 
@@ -42,6 +41,7 @@ def requests(account: Account, talk: Talk) -> dict[str, dict[str, Any]]:
     """What was measured, by request name. In a closed loop nothing is planned, and response is service.
 
     A user that holds its connection makes it once, in the warm-up: such requests are told `over` the whole run.
+    `rate_achieved` is of answers that came while it was measured, whenever they were planned.
     """
     order = [name for name in talk.requests if name in account.ledger.names()]
     order += [name for name in account.ledger.names() if name not in (*order, LAG)]
@@ -49,36 +49,53 @@ def requests(account: Account, talk: Talk) -> dict[str, dict[str, Any]]:
     for name in order:
         whole = name in talk.once
         entry = account.ledger.total(name) if whole else account.ledger.total(name, MEASURED)
+        answered = entry.ok.count if whole else account.ledger.answered.get("measure", {}).get(name, 0)
         since = account.started if whole else (account.measure_from or 0.0)
-        measured_s = (account.measure_to or 0.0) - since
-        times = summary_us(entry.ok)
+        measured_s = max(0.0, (account.measure_to or 0.0) - since)
+        planned = entry.planned if account.plan_from is not None and name == talk.main else None
         table[name] = {
             "over": "run" if whole else "measure",
-            "planned": None,
+            "planned": planned,
             "sent": entry.sent,
             "ok": entry.ok.count,
             "failed": entry.failed,
             "censored": entry.censored,
-            "dropped": 0,
-            "rate_planned": None,
-            "rate_achieved": entry.ok.count / measured_s if measured_s > 0 else None,
-            "response_us": times,
-            "service_us": times,
-            "lag_us": None,
+            "dropped": entry.dropped,
+            "late": entry.late,
+            "rate_planned": planned / measured_s if planned is not None and measured_s else None,
+            "rate_achieved": answered / measured_s if measured_s else None,
+            "response_us": summary_us(entry.times),
+            "service_us": summary_us(entry.ok),
+            "lag_us": None if planned is None else summary_us(entry.lag),
             "errors": entry.errors,
             "warmup": _warmup(account.ledger.total(name, ("warmup",))),
         }
     return table
 
 
+def connections(account: Account, talk: Talk, users: int, warmup_s: float) -> dict[str, Any]:
+    """How many were asked for, and made; and by how much measuring began later because it took long to ask.
+
+    Where each arrival of an open loop is a connection of its own, no user owes one.
+    """
+    made = account.ledger.total("connect").ok.count
+    owed = account.plan_from is None or "connect" in talk.once or talk.main != "greeting"
+    late_s = (account.measure_from or account.started) - account.started - warmup_s
+    return {
+        "asked": users if owed else min(users, made),
+        "made": min(made, users),
+        "measuring_late_s": round(max(0.0, late_s), 3),
+    }
+
+
 def summary_us(histogram: Histogram) -> dict[str, float | None] | None:
-    """Percentiles, greatest and mean; None of nothing, and no percentile with less than one sample beyond it."""
+    """Percentiles, greatest and mean; None of nothing, and no percentile with too few samples beyond it."""
     count = histogram.count
     if not count:
         return None
     times: dict[str, float | None] = {
-        name: histogram.percentile(share) if count * (1 - share) >= 1 - 1e-9 or share <= 0.9 else None
-        for name, share in SHARES.items()
+        name: histogram.percentile(share) if samples_beyond(count, share) >= least else None
+        for name, (share, least) in PERCENTILES.items()
     }
     return {
         **times,
@@ -212,13 +229,16 @@ def histograms(account: Account, table_of: Mapping[str, Mapping[str, Any]]) -> d
     table: dict[str, Any] = {}
     for name in account.ledger.names():
         whole = table_of.get(name, {}).get("over") == "run"
-        histogram = (account.ledger.total(name) if whole else account.ledger.total(name, MEASURED)).ok
+        entry = account.ledger.total(name) if whole else account.ledger.total(name, MEASURED)
+        histogram = entry.times
         hdr = HdrHistogram(1, HDR_MAX_US, 3)
         for us, count in histogram.counts.items():
             hdr.record_value(min(max(us, 1), HDR_MAX_US), count)
         encoded = hdr.encode()
         text = encoded.decode() if isinstance(encoded, bytes) else base64.b64encode(encoded).decode()
         table[name] = {**msgspec.to_builtins(histogram, str_keys=True), "hdr_v2": text}
+        if histogram is not entry.ok:
+            table[name] |= msgspec.to_builtins({"service": entry.ok, "lag": entry.lag}, str_keys=True)
     return {"format": FORMAT, "unit": "us", "histograms": table}
 
 
@@ -226,9 +246,10 @@ def request_rows(table: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]
     """`requests` as flat rows, for CSV."""
     rows = []
     for name, row in table.items():
-        times = row["response_us"] or {}
-        flat = {key: row[key] for key in ("sent", "ok", "failed", "censored", "dropped", "rate_achieved")}
-        rows.append({"name": name, **flat, **{f"{key}_us": value for key, value in times.items()}})
+        flat = {key: value for key, value in row.items() if isinstance(value, int | float | str | None)}
+        for what in ("response", "service", "lag"):
+            flat |= {f"{what}_{key}_us": value for key, value in (row[f"{what}_us"] or {}).items()}
+        rows.append({"name": name, **flat})
     return rows
 
 
@@ -250,7 +271,8 @@ def _growth_per(pss: list[int], busy: list[int]) -> int | None:
 
 
 def _warmup(entry: Entry) -> dict[str, int]:
-    return {"ok": entry.ok.count, "failed": entry.failed, "censored": entry.censored}
+    counts = {name: getattr(entry, name) for name in ("planned", "failed", "censored", "dropped", "late")}
+    return {"ok": entry.ok.count, **counts}
 
 
 def _measured(point: Point, account: Account) -> bool:

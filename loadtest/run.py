@@ -16,11 +16,13 @@ import msgspec
 
 from loadtest import report, results, stored, timeline, verdict
 from loadtest.allowance import allowance_of
-from loadtest.books import Account
+from loadtest.arrivals import Planned, profile_of
+from loadtest.books import LAG, Account
 from loadtest.generator import Generator
 from loadtest.pictures import bundle
 from loadtest.processes import LineReader, Piped, start
 from loadtest.saturation import saturation
+from loadtest.scenarios import SCENARIOS
 from loadtest.service import Service, ServiceError, attached, started
 from loadtest.settings import RunSettings
 from loadtest.thresholds import Threshold
@@ -150,7 +152,7 @@ def _write(
 ) -> dict[str, Any]:
     account: Account = observed["account"]
     points = timeline.points(observed["samples"], account.started)
-    table = timeline.rows(account, points)
+    table = timeline.rows(account, points, settings.talk().main, _planned(settings, account))
     document = _document(settings, service, observed, points)
     judged = verdict.judge(document, thresholds)
     document = {
@@ -158,6 +160,7 @@ def _write(
         "verdict": judged.verdict,
         "reasons": judged.reasons,
         **document,
+        "notes": [*document["notes"], *judged.notes],
         "thresholds": judged.thresholds,
     }
     results.write_table(str(folder / "requests.csv"), results.request_rows(document["requests"]))
@@ -169,6 +172,16 @@ def _write(
     _write_json(folder / "run.json", document)  # the last: where it is, the folder is complete
     (folder / "account.json").unlink()  # all of it is in the files above
     return document
+
+
+def _planned(settings: RunSettings, account: Account) -> Planned | None:
+    """The plan that the generator carried out, over all processes; None in a closed loop."""
+    if settings.rate is None or account.plan_from is None:
+        return None
+    lead_s = max(settings.warmup_s + account.started - account.plan_from, 0.0)
+    shape = SCENARIOS[settings.scenario].shape
+    profile = profile_of(settings.rate, shape, lead_s, settings.duration_s)
+    return Planned(profile, account.plan_from, account.measure_to)
 
 
 def _document(
@@ -188,8 +201,7 @@ def _document(
         )
     if server is not None and observed["ended"]:
         server["ended"] = observed["ended"]
-    made, honest = account.ledger.total("connect").ok.count, settings.connections - settings.others
-    lag = results.summary_us(account.ledger.total(results.LAG, ("measure",)).ok)
+    lag = results.summary_us(account.ledger.total(LAG, ("measure",)).ok)
     cores = [
         p.generator_cores_max
         for p in points
@@ -213,7 +225,9 @@ def _document(
         "main_request": talk.main,
         "notes": list(settings.notes()),
         "requests": results.requests(account, talk),
-        "connections": {"asked": honest, "made": min(made, honest)},
+        "connections": results.connections(
+            account, talk, settings.connections - settings.others, settings.warmup_s
+        ),
         "server": server,
         "generator": {
             "processes": account.processes,

@@ -72,6 +72,11 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         return round(self.connections * (beside.share if self.beside is None else self.beside))
 
     @property
+    def connecting_s(self) -> float:
+        """How long it takes to ask for all connections."""
+        return self.connections / self.connects_per_s
+
+    @property
     def tls(self) -> Tls:
         return Tls(self.tls_ca, self.tls_server_name, self.tls_insecure)
 

@@ -3,7 +3,6 @@
 import itertools
 import random
 import sys
-import time
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -13,9 +12,9 @@ from locust.exception import StopTest
 from locust.runners import WorkerRunner
 
 from loadtest import bookkeeping
-from loadtest.bookkeeping import BOOKS
 from loadtest.dialogue import ROUND, Answer, Dialogue, Step
 from loadtest.dialogue_file import parse_dialogue, read_text
+from loadtest.request import Whole
 from loadtest.tcp import RECV_BYTES, TcpUser
 from loadtest.templates import Values
 from loadtest.users import names
@@ -23,7 +22,6 @@ from procserver.errors import ConfigError, RemoteProtocolError
 
 __all__ = ["Speaker"]
 
-_now_ns = time.perf_counter_ns
 WORKERS_MAX = 10_000  # the stride of user numbers where nobody has said how many workers there will be
 
 
@@ -32,6 +30,7 @@ class Speaker(TcpUser):
 
     abstract = True
     needs_file = True  # where no --dialogue is given there is nothing to be said
+    arrives_as = ROUND
 
     _dialogues: ClassVar[dict[str, Dialogue]] = {}  # by text: parsed once per process
     _numbers: ClassVar[Iterator[int]] = itertools.count()
@@ -75,20 +74,14 @@ class Speaker(TcpUser):
     def round(self) -> bool:
         """One turn of `steps`; False if it failed or the test ended in a pause of it."""
         self.n += 1
-        page = BOOKS.page(ROUND)
-        start = _now_ns()
         try:
-            said = self.say_all(self.dialogue.steps)
+            with Whole(self, ROUND) as whole:
+                if not self.say_all(self.dialogue.steps):
+                    raise RemoteProtocolError("see its steps")
         except _EndOfTest:
-            page.censor(reached=False)
             return False
-        except BaseException:
-            page.censor(reached=False)
-            raise
-        if not said:
-            page.fail("see its steps", reached=False)
+        if not whole.ok:
             return False
-        page.done((_now_ns() - start + 500) // 1000)
         self.rounds_here += 1
         if self.sock is not None and self.rounds_here == self.dialogue.rounds:
             self.say_goodbye()

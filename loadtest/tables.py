@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+from loadtest.metrics import shown
 from loadtest.pictures.page import paragraph, table
 from loadtest.units import format_count, format_us
-from loadtest.verdict import shown
 
 __all__ = ["books", "details", "requests", "thresholds"]
 

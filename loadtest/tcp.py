@@ -20,17 +20,19 @@ import random
 import socket
 import time
 from collections.abc import Iterator
-from types import TracebackType
 from typing import ClassVar
 
 from locust import User
 from locust.env import Environment
 from locust.exception import StopTest
+from locust.user.task import LOCUST_STATE_STOPPING
 
 from loadtest import bookkeeping, deadlines, dialing, options, web
 from loadtest.bookkeeping import BOOKS
-from loadtest.books import Page
+from loadtest.course import COURSE
 from loadtest.dialing import describe
+from loadtest.dispatcher import Dispatcher
+from loadtest.request import Request, end_badly, end_well, page_of
 from loadtest.target import DEFAULT_HOST, Target, resolve
 from procserver.errors import ConfigError, PeerClosed, ProcserverError, RemoteProtocolError
 
@@ -45,7 +47,7 @@ RECV_BYTES = 65_536
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.05, 2.0
 FRAME_BYTES_MAX = 1 << 20  # that `receive` looks for an end in
 
-_now_ns = time.perf_counter_ns
+_now_ns = time.monotonic_ns
 
 
 class TcpUser(User):
@@ -58,6 +60,8 @@ class TcpUser(User):
     refusal: bytes = b"Error,"  # how an answer begins in which the server declines; b"" if it never does
     request_timeout_s: float = 10.0
     pacing_s: float = 0.0
+    arrives_as: str = "message"  # the request that an arrival of an open loop is: the first of each turn
+    holds: bool = True  # whether it needs its connection before a turn begins
 
     _targets: ClassVar[dict[str, Target]] = {}  # by host: looked up once per process
     _sources: ClassVar[Iterator[str] | None] = (
@@ -72,6 +76,8 @@ class TcpUser(User):
         self.overdue = False
         self.backoff_s = BACKOFF_MIN_S
         self.next_start_s = 0.0
+        self.due_ns = 0  # when the arrival was planned that its next request is; 0: it is not planned
+        self.connects_made = 0
 
     def on_start(self) -> None:
         """Reads options; connects nothing: an error here would end the user for good."""
@@ -88,22 +94,45 @@ class TcpUser(User):
         self.close()
 
     def turns(self) -> Iterator[int]:
-        """The turns of one task: one at its time if the user is paced, else a bounded batch; none at the end.
+        """The turns of one task, each at its time; none at the end.
 
+        Open loop: one for each arrival that this user takes. Closed: one if the user is paced, else a bounded batch.
         Not Locust's `wait_time`: a user that waits there is killed when the test stops, and if its wait ends in
         that same moment the kill strikes in the middle of a request.
         """
-        if self.pacing_s:
+        if COURSE.dispatcher is not None:
+            yield from self._arrivals(COURSE.dispatcher)
+        elif self.pacing_s:
             if not bookkeeping.ENDING.wait(self._pause_s()):
                 yield 0
-            return
-        start = _now_ns()
-        for turn in range(BATCH_MAX):
-            if bookkeeping.ENDING.is_set():
+        else:
+            start = _now_ns()
+            for turn in range(BATCH_MAX):
+                if bookkeeping.ENDING.is_set():
+                    return
+                yield turn
+                if _now_ns() - start > BATCH_MAX_NS:
+                    return
+
+    def _arrivals(self, dispatcher: Dispatcher) -> Iterator[int]:
+        """Not in batches: who went back to Locust between two turns would be stopped there, with arrivals waiting."""
+        while not self.holds or self.sock is not None or self.connected():
+            if self._state == LOCUST_STATE_STOPPING and not bookkeeping.ENDING.is_set():
+                return  # only this user is to leave
+            self.due_ns = dispatcher.turn(self.arrives_as)
+            if not self.due_ns:
                 return
-            yield turn
-            if _now_ns() - start > BATCH_MAX_NS:
-                return
+            try:
+                yield 0
+            finally:
+                if self.due_ns:
+                    # The turn was left before its request had begun.
+                    page, age = (
+                        dispatcher.page(self.arrives_as, self.due_ns),
+                        (_now_ns() - self.due_ns) // 1000,
+                    )
+                    page.leave(age)
+                    self.due_ns = 0
 
     def _pause_s(self) -> float:
         """Until the next turn; the first is drawn from one whole pacing, or all users would march in step."""
@@ -117,12 +146,26 @@ class TcpUser(User):
     # --- connecting ---
 
     def connected(self) -> bool:
-        """Whether there is a connection, made now if need be; after a failure it waits, longer each time."""
-        if self.sock is not None or self.connect():
+        """Whether there is a connection, made now if need be: the first in its turn, and after a failure it waits,
+        longer each time.
+        """
+        if self.sock is not None:
+            return True
+        if not self.connects_made and not self._await_turn():
+            return False
+        self.connects_made += 1
+        if self.connect():
             return True
         bookkeeping.ENDING.wait(self.backoff_s * random.uniform(0.5, 1.0))
         self.backoff_s = min(2 * self.backoff_s, BACKOFF_MAX_S)
         return False
+
+    def _await_turn(self) -> bool:
+        """Locust's users come in a crowd, once a second; False if the test ended before it was this one's turn."""
+        if COURSE.dispatcher is not None and not self.holds:
+            return True  # each connection is an arrival, which has its time
+        now = time.monotonic()
+        return not bookkeeping.ENDING.wait(COURSE.turns.take(now) - now)
 
     def connect(self) -> bool:
         """Connect and hear the banner, as the requests `handshake` and `connect`; False if it failed."""
@@ -202,7 +245,8 @@ class TcpUser(User):
 
     def exchange(self, name: str, request: bytes, answer: bytes) -> bool:
         """One request and its whole answer, under `name`; False, and no connection left, if it failed."""
-        page = BOOKS.page(name)
+        due, self.due_ns = self.due_ns, 0
+        page = page_of(name, due)
         start = _now_ns()
         self.overdue, self.deadline_ns = False, start + self.timeout_ns
         try:
@@ -210,21 +254,17 @@ class TcpUser(User):
             self.expect(answer)
             if self.rest:
                 raise RemoteProtocolError("more bytes than the answer has")
-        except (OSError, ProcserverError) as error:
-            page.fail(describe(error, overdue=self.overdue), reached=True)
-            self.close()
+        except BaseException as error:
+            if not end_badly(self, page, error, start, due):
+                raise
             return False
-        except BaseException:  # the end of the test: neither an answer nor a failure
-            page.censor()
-            self.close()
-            raise
         self.deadline_ns = 0
-        page.done((_now_ns() - start + 500) // 1000)
+        end_well(page, start, due)
         return True
 
-    def request(self, name: str) -> "_Request":
+    def request(self, name: str) -> Request:
         """`with self.request("login"): ...` times any conversation; afterwards `self.sock` is None if it failed."""
-        return _Request(self, BOOKS.page(name))
+        return Request(self, name)
 
     def send(self, data: bytes) -> None:
         """All of it; OSError if it cannot be. A request is one send: there is nothing for Nagle to hold back."""
@@ -267,31 +307,3 @@ class TcpUser(User):
         if not data:
             raise PeerClosed("closed by the server")
         return data
-
-
-class _Request:
-    """The general form of `exchange`, at some more cost. Failures end here; they are in the books."""
-
-    def __init__(self, user: TcpUser, page: Page) -> None:
-        self.user = user
-        self.page = page
-        self.start_ns = 0
-
-    def __enter__(self) -> None:
-        self.start_ns = _now_ns()
-        self.user.overdue, self.user.deadline_ns = False, self.start_ns + self.user.timeout_ns
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        if error is None:
-            self.user.deadline_ns = 0
-            self.page.done((_now_ns() - self.start_ns + 500) // 1000)
-            return False
-        failed = isinstance(error, OSError | ProcserverError)
-        if failed:
-            self.page.fail(describe(error, overdue=self.user.overdue), reached=True)
-        else:
-            self.page.censor()
-        self.user.close()
-        return failed

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from loadtest.arrivals import Planned
 from loadtest.books import Account, Entry
 
 __all__ = ["Point", "columns", "points", "rows"]
@@ -65,7 +66,9 @@ def points(samples: Sequence[dict[str, Any]], started: float) -> list[Point]:
     return found
 
 
-def rows(account: Account, found: Iterable[Point]) -> list[dict[str, Any]]:
+def rows(
+    account: Account, found: Iterable[Point], main: str = "", planned: Planned | None = None
+) -> list[dict[str, Any]]:
     """One row per window of the ledger, also where nothing ended in it: a stall is a row of zeros."""
     ledger = account.ledger
     if not ledger.timeline:
@@ -84,6 +87,8 @@ def rows(account: Account, found: Iterable[Point]) -> list[dict[str, Any]]:
         entries = ledger.timeline.get(second, {})
         for name in names:
             row |= _request_columns(name, entries.get(name))
+        if planned is not None:
+            row |= _plan_columns(main, entries.get(main), planned.between(second, second + ledger.window_s))
         row |= by_window.get(second, {})
         table.append(row)
     return table
@@ -100,13 +105,26 @@ def _request_columns(name: str, entry: Entry | None) -> dict[str, Any]:
         return {f"{key}.ok": 0, f"{key}.failed": 0} | {
             f"{key}.{p}_us": None for p in ("p50", "p90", "p99", "max")
         }
+    times = entry.times
     return {
         f"{key}.ok": entry.ok.count,
         f"{key}.failed": entry.failed,
-        f"{key}.p50_us": entry.ok.percentile(0.5),
-        f"{key}.p90_us": entry.ok.percentile(0.9),
-        f"{key}.p99_us": entry.ok.percentile(0.99),
-        f"{key}.max_us": entry.ok.max_us,
+        f"{key}.p50_us": times.percentile(0.5),
+        f"{key}.p90_us": times.percentile(0.9),
+        f"{key}.p99_us": times.percentile(0.99),
+        f"{key}.max_us": times.max_us,
+    }
+
+
+def _plan_columns(name: str, entry: Entry | None, planned: float) -> dict[str, Any]:
+    """Planned for this window; given up, late and served in it, whenever that was planned."""
+    return {
+        f"{name}.planned": round(planned, 3),
+        f"{name}.late": entry.late if entry else 0,
+        f"{name}.dropped": entry.dropped if entry else 0,
+        f"{name}.censored": entry.censored if entry else 0,
+        f"{name}.service_p50_us": entry.ok.percentile(0.5) if entry else None,
+        f"{name}.service_p99_us": entry.ok.percentile(0.99) if entry else None,
     }
 
 

@@ -1,19 +1,17 @@
 """The users that greet: `GreetingUser` holds a connection and talks, `ConnectUser` comes anew for each greeting."""
 
 import random
-import time
 from collections.abc import Iterator
 from itertools import count
 
 from locust import task
 
-from loadtest.bookkeeping import BOOKS
+from loadtest.request import Whole
 from loadtest.tcp import TcpUser
+from procserver.errors import RemoteProtocolError
 from procserver.protocols.greeting import BANNER, answer_to
 
 __all__ = ["ConnectUser", "GreetingUser", "TcpUser"]
-
-_now_ns = time.perf_counter_ns
 
 
 class _Greeter(TcpUser):
@@ -47,20 +45,16 @@ class GreetingUser(_Greeter):
 class ConnectUser(_Greeter):
     """A connection for each greeting: connect, banner, one name, its answer, close. All of it is `greeting`."""
 
+    arrives_as = "greeting"
+    holds = False
+
     @task
     def visit(self) -> None:
-        page = BOOKS.page("greeting")
         for _ in self.turns():
-            start = _now_ns()
-            try:
+            with Whole(self, self.arrives_as):
                 if not self.connected() or not self.greet():
-                    page.fail("see connect and message", reached=False)
-                    return
-            except BaseException:
-                page.censor(reached=False)
-                raise
-            self.close()
-            page.done((_now_ns() - start + 500) // 1000)
+                    raise RemoteProtocolError("see connect and message")
+                self.close()
 
 
 def names(length: int) -> Iterator[bytes]:

@@ -4,34 +4,42 @@ Invalid is stronger than fail: a number that may be wrong proves nothing, neithe
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from loadtest.scenarios import judged
+from loadtest.histograms import PERCENTILES, samples_beyond
+from loadtest.metrics import achieved, metrics_of, shown
 from loadtest.thresholds import Threshold
-from loadtest.units import format_bytes, format_count, format_us
+from loadtest.units import format_count, format_duration, format_us
 
-__all__ = ["EXIT_CODES", "GENERATOR_CORES_MAX", "Verdict", "judge", "metrics_of", "missed", "samples_needed"]
+__all__ = ["EXHAUSTION", "EXIT_CODES", "GENERATOR_CORES_MAX", "Verdict", "judge", "missed", "samples_needed"]
 
 EXIT_CODES = {"pass": 0, "fail": 3, "invalid": 4}
 GENERATOR_CORES_MAX = 0.9  # of one core in its busiest process: beyond, its own queueing is in every latency
-SAMPLES_BEYOND_MIN = 1  # of a percentile that a threshold is set on
+LAG_P99_MAX_US = 2000  # of the generator, unless it is little beside what was measured:
+LAG_SHARE_MAX = 0.1  # of the 99th percentile of the response
+ACHIEVED_MIN = 0.99  # of the planned rate
+SAMPLES_BEYOND_TOLD = 100  # of a percentile: with fewer, it would come out otherwise next time
 EXHAUSTION = {
     "OSError 99": "local ports ran out: fewer connections per second, or more source addresses",
     "OSError 24": "the generator's file descriptors ran out: raise `ulimit -n`, or use --processes",
 }
-_SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999}
+
+Run = Mapping[str, Any]
 
 
 class Verdict(NamedTuple):
+    """`notes` change nothing: they say what to keep in mind."""
+
     verdict: str
     reasons: list[str]
     thresholds: list[dict[str, Any]]
+    notes: list[str]
 
 
-def judge(run: Mapping[str, Any], thresholds: Sequence[Threshold]) -> Verdict:
+def judge(run: Run, thresholds: Sequence[Threshold]) -> Verdict:
     """Judge a run's document (see `results`), which has everything but this."""
-    invalid = [*_nothing_measured(run), *_unbelievable(run), *_exhausted(run)]
+    invalid = [*_nothing_measured(run), *_unbelievable(run), *_generator_late(run), *_exhausted(run)]
     failed: list[str] = []
     values = metrics_of(run)
     rows = []
@@ -41,16 +49,18 @@ def judge(run: Mapping[str, Any], thresholds: Sequence[Threshold]) -> Verdict:
             {"expression": threshold.expression, "metric": threshold.metric, "value": value, "ok": holds}
         )
         if holds is None:
-            invalid.append(f"{threshold.expression}: {threshold.metric} was not measured")
-        elif _too_few(run, threshold.metric):
-            invalid.append(f"{threshold.expression}: too few samples for {threshold.metric}")
+            few = "too few samples for it" if _sampled(run, threshold.metric) else "it was not measured"
+            invalid.append(f"{threshold.expression}: {few}")
         elif not holds:
             failed.append(missed(rows[-1]))
     if ungreeted := run["connections"]["asked"] - run["connections"]["made"]:
         failed.append(f"{ungreeted} of {run['connections']['asked']} connections were never greeted")
+    notes = [*_few_samples(run, thresholds), *_slow_connects(run), *_closed_loop_late(run)]
+    if behind := _behind(run):
+        (failed or notes).append(behind)
     if invalid:
-        return Verdict("invalid", invalid + failed, rows)
-    return Verdict("fail", failed, rows) if failed else Verdict("pass", [], rows)
+        return Verdict("invalid", invalid + failed, rows, notes)
+    return Verdict("fail" if failed else "pass", failed, rows, notes)
 
 
 def missed(row: Mapping[str, Any]) -> str:
@@ -61,51 +71,11 @@ def missed(row: Mapping[str, Any]) -> str:
 
 def samples_needed(metric: str) -> int:
     """As many answers as a threshold on this metric must have been judged by."""
-    beyond = 1 - _SHARES.get(metric.rpartition(".")[2], 0.0)
-    return math.ceil(SAMPLES_BEYOND_MIN / beyond - 1e-9)
+    share, beyond = PERCENTILES.get(metric.rpartition(".")[2], (0.0, 1))
+    return math.ceil(beyond / (1 - share) - 1e-6)
 
 
-def metrics_of(run: Mapping[str, Any]) -> dict[str, float | None]:
-    """Every metric that a threshold can name: times in microseconds, sizes in bytes."""
-    values: dict[str, float | None] = {}
-    for name, row in run["requests"].items():
-        for key, value in (row["response_us"] or {}).items():
-            values[f"{name}.{key}"] = value
-        ended = row["ok"] + row["failed"]
-        values[f"{name}.errors"] = row["failed"] / ended if ended else None
-        values[f"{name}.rate"] = row["rate_achieved"]
-    honest = [row for name, row in run["requests"].items() if judged(name)]
-    failed = sum(row["failed"] for row in honest)
-    ended = sum(row["ok"] + row["failed"] for row in honest)
-    values["errors"] = failed / ended if ended else None
-    values["censored"] = sum(row["censored"] for row in honest)
-    values["dropped"] = sum(row["dropped"] for row in honest)
-    server = run["server"] or {}
-    values["server.cpu"] = server.get("cpu_cores")
-    values["server.pss.max"] = server.get("pss_bytes_max")
-    values["server.pss_per_connection"] = server.get("pss_per_connection_bytes")
-    values["server.fds.max"] = server.get("fds_max")
-    values["server.processes.max"] = server.get("processes_max")
-    values["queue.depth.max"] = server.get("queue_depth_max")
-    values["listen.overflows"] = server.get("listen_overflows")
-    lag = run["generator"]["lag_us"] or {}
-    values["lag.p99"], values["lag.max"] = lag.get("p99"), lag.get("max")
-    return values
-
-
-def shown(metric: str, value: float | None) -> str:
-    """A metric's value with its unit."""
-    last = metric.rpartition(".")[2]
-    if last in (*_SHARES, "max", "mean") and not metric.startswith(("server.", "queue.")):
-        return format_us(value)
-    if metric.startswith("server.pss"):
-        return format_bytes(value)
-    if last == "errors" and value is not None:
-        return f"{value:.3%}"
-    return format_count(value)
-
-
-def _nothing_measured(run: Mapping[str, Any]) -> list[str]:
+def _nothing_measured(run: Run) -> list[str]:
     name = run["main_request"]
     row = run["requests"].get(name)
     if run["interrupted"]:
@@ -115,16 +85,10 @@ def _nothing_measured(run: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _unbelievable(run: Mapping[str, Any]) -> list[str]:
+def _unbelievable(run: Run) -> list[str]:
     generator, reconciled = run["generator"], run["reconciled"]
     reasons = [f"the generator lost a process: {who}" for who in generator["processes_lost"]]
     reasons += [f"a user of the generator broke: {what}" for what in generator["exceptions"]]
-    cores = generator["cores_max"]
-    if cores is not None and cores > GENERATOR_CORES_MAX:
-        reasons.append(
-            f"the generator was saturated ({cores:.0%} of a core in one process): its own queueing is in the "
-            "latencies; use --processes, fewer --connections or a longer --pacing"
-        )
     if reconciled is not None and not reconciled["ok"]:
         for what, difference in reconciled["difference"].items():
             if difference:
@@ -132,16 +96,88 @@ def _unbelievable(run: Mapping[str, Any]) -> list[str]:
                     f"the server counted {reconciled['server'][what]} {what}, we {reconciled['client'][what]}: "
                     f"{difference:+d} are unaccounted for"
                 )
+    row = _main(run)
+    if row.get("planned") is not None:
+        ended = row["ok"] + row["failed"] + row["censored"] + row["dropped"]
+        if ended != row["planned"]:
+            reasons.append(f"{row['planned']} arrivals were planned, and {ended} of them ended")
     if (server := run["server"]) and server["ended"]:
         reasons.append(f"the server ended during the run: {server['ended']}")
     return reasons
 
 
-def _exhausted(run: Mapping[str, Any]) -> list[str]:
+def _generator_late(run: Run) -> Iterator[str]:
+    """The generator's own queueing is in what it measured."""
+    generator, row = run["generator"], _main(run)
+    cores, lag = generator["cores_max"], (generator["lag_us"] or {}).get("p99")
+    response = (row.get("response_us") or {}).get("p99")
+    if cores is not None and cores > GENERATOR_CORES_MAX:
+        yield (
+            f"the generator was saturated ({cores:.0%} of a core in one process): its own queueing is in the "
+            "latencies; use --processes, fewer --connections or a longer --pacing"
+        )
+    if row.get("planned") is not None and _too_late(lag, response):
+        yield (
+            f"the generator was late itself, by {format_us(lag)} in 1 of 100 cases, and the response was "
+            f"{format_us(response)}: other programs took its CPU, or it needs --processes"
+        )
+    # Whoever found no connection free waited for the server; the others only for us.
+    missed = (row.get("planned") or 0) - row.get("ok", 0) - row.get("failed", 0) - row.get("late", 0)
+    if missed > (1 - ACHIEVED_MIN) * (row.get("planned") or 0):
+        yield f"{format_count(missed)} arrivals were not answered although a connection was free for them"
+
+
+def _closed_loop_late(run: Run) -> Iterator[str]:
+    """There a late timer delays a request and is in no latency: the load was another, the answers are true."""
+    row, lag = _main(run), (run["generator"]["lag_us"] or {}).get("p99")
+    if row.get("planned") is None and _too_late(lag, (row.get("response_us") or {}).get("p99")):
+        yield f"the generator's timers were late by {format_us(lag)} in 1 of 100 cases: requests began later than paced"
+
+
+def _too_late(lag: float | None, response: float | None) -> bool:
+    return lag is not None and lag > LAG_P99_MAX_US and (response is None or lag > LAG_SHARE_MAX * response)
+
+
+def _exhausted(run: Run) -> list[str]:
     errors = {error for row in run["requests"].values() for error in row["errors"]}
     return [why for start, why in EXHAUSTION.items() if any(error.startswith(start) for error in errors)]
 
 
-def _too_few(run: Mapping[str, Any], metric: str) -> bool:
-    row = run["requests"].get(metric.rpartition(".")[0])
-    return row is not None and row["ok"] < samples_needed(metric)
+def _behind(run: Run) -> str | None:
+    """Slower than planned: no reason by itself, for thresholds say what is good enough, but a part of each."""
+    row = _main(run)
+    share = achieved(row)
+    if share is None or share >= ACHIEVED_MIN:
+        return None
+    rates = f"{format_count(row['rate_achieved'])} of {format_count(row['rate_planned'])} planned per second"
+    return f"achieved were {rates}; {format_count(row['late'])} arrivals found no connection free"
+
+
+def _few_samples(run: Run, thresholds: Sequence[Threshold]) -> Iterator[str]:
+    for threshold in thresholds:
+        request, _, what = threshold.metric.rpartition(".")
+        row = run["requests"].get(request.removesuffix(".service").removesuffix(".lag"))
+        if row is None or what not in PERCENTILES:
+            continue
+        beyond = samples_beyond(row["ok"], PERCENTILES[what][0])
+        if PERCENTILES[what][1] <= beyond < SAMPLES_BEYOND_TOLD:
+            yield f"{threshold.metric} rests on {beyond:.0f} samples beyond it: a longer --duration makes it surer"
+
+
+def _slow_connects(run: Run) -> Iterator[str]:
+    late_s = run["connections"].get("measuring_late_s") or 0.0
+    if late_s:
+        yield (
+            f"connecting took longer than the warm-up: what is measured begins {format_duration(late_s)} later; "
+            "a longer --warmup, or a higher --connect-rate"
+        )
+
+
+def _sampled(run: Run, metric: str) -> bool:
+    request, _, what = metric.rpartition(".")
+    row = run["requests"].get(request.removesuffix(".service").removesuffix(".lag"))
+    return row is not None and what in PERCENTILES and row["ok"] > 0
+
+
+def _main(run: Run) -> Mapping[str, Any]:
+    return run["requests"].get(run["main_request"]) or {}

@@ -105,11 +105,12 @@ def test_each_way_to_break_a_dialogue_is_told_in_its_own_words(tmp_path: Path) -
             "--account", str(account), "--stop-timeout", "1s",
         )  # fmt: skip
     assert done.exit_code == 1, done  # there were failures
-    measured = json.loads(account.read_text())["ledger"]["phases"]["measure"]
+    phases = json.loads(account.read_text())["ledger"]["phases"].values()
     for _, name, error in peers:
-        assert error in measured[name]["errors"], (name, error, measured[name]["errors"])
-    assert measured["round"]["ok"]["counts"]
-    assert measured["round"]["errors"] == {"see its steps": 6}
+        assert any(error in phase.get(name, {}).get("errors", ()) for phase in phases), (name, error)
+    rounds = [phase["round"] for phase in phases if "round" in phase]
+    assert any(entry["ok"]["counts"] for entry in rounds)
+    assert sum(entry["errors"].get("see its steps", 0) for entry in rounds) == 6
 
 
 def test_a_dialogue_that_is_wrong_starts_nothing(tmp_path: Path) -> None:

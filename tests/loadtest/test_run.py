@@ -130,7 +130,7 @@ def test_a_server_that_is_not_there_is_no_pass(tmp_path: Path) -> None:
 
 def test_a_server_that_stops_answering_times_out_and_is_counted(tmp_path: Path) -> None:
     """A deadline cuts the wait short, as a failure; what the end of the test cuts off is counted apart."""
-    args = ("--serve", "--delay 4 --workers 12", "--request-timeout", "500ms")
+    args = ("--serve", "--delay 4 --workers 80", "--request-timeout", "500ms")
     done = loadtest("run", *args, *SHORT, "--results", str(tmp_path / "r"))
     assert done.exit_code == 3, done
     run = document(tmp_path / "r")

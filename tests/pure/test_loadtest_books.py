@@ -90,7 +90,7 @@ def test_however_often_the_books_are_closed_nothing_is_lost(
 
 
 def post(ledger: Ledger, books: Books, second: int) -> None:
-    if window := books.close(second):
+    for window in books.close(second):
         ledger.post(msgspec.convert(msgspec.to_builtins(window), Window))  # as it travels to the master
 
 
@@ -99,12 +99,64 @@ def test_a_page_outlives_the_closing_of_the_books() -> None:
     books = Books()
     page = books.page("message")
     page.done(5)
-    assert books.close(0) is not None
+    assert books.close(0)
     page.done(7)
-    window = books.close(1)
-    assert window is not None
+    (window,) = books.close(1)
     assert window.entries["message"].ok.counts == {7: 1}
-    assert books.close(2) is None
+    assert not books.close(2)
+
+
+def test_a_request_belongs_to_its_phase_and_is_answered_in_a_period() -> None:
+    """Begun or planned in the warm-up it is the warm-up's, however late it ends; throughput is of the moment."""
+    books, ledger = Books(), Ledger()
+    books.enter("warmup")
+    begun_early = books.page("message")
+    post(ledger, books, 0)
+    books.enter("measure")
+    begun_early.done(1)
+    books.page("message").done(2)
+    books.page_of("warmup", "message").answer(3, 30, 27)
+    post(ledger, books, 1)
+    books.enter("drain")
+    books.page_of("measure", "message").answer(4, 40, 36)
+    post(ledger, books, 2)
+    assert ledger.total("message", ["warmup"]).ok.counts == {1: 1, 3: 1}
+    assert ledger.total("message", ["measure"]).ok.counts == {2: 1, 4: 1}
+    assert ledger.answered == {"measure": {"message": 3}, "drain": {"message": 1}}
+
+
+@given(st.lists(st.sampled_from(["answer", "fail", "censor", "drop", "leave", "overdue"]), max_size=60))
+def test_each_arrival_ends_in_one_way_and_what_was_given_up_is_in_the_response(ends: list[str]) -> None:
+    """Planned = ok + failed + censored + dropped; a wait in vain counts with its age, not as if it had not been."""
+    books = Books()
+    page = books.page_of("measure", "message")
+    for end in ends:
+        page.planned += 1
+        match end:
+            case "answer":
+                page.answer(10, 15, 5)
+            case "fail":
+                page.fail("reset", reached=True)
+                page.begin(5)
+            case "overdue":
+                page.fail("timed out", reached=True)
+                page.begin(5)
+                page.give_up(1000)
+            case "censor":
+                page.censor()
+                page.begin(5)
+                page.give_up(1000)
+            case "drop":
+                page.drop(1000)
+            case "leave":
+                page.leave(1000)
+    ledger = Ledger()
+    post(ledger, books, 0)
+    entry = ledger.total("message")
+    assert entry.planned == len(ends) == entry.ok.count + entry.failed + entry.censored + entry.dropped
+    assert entry.sent == entry.lag.count == sum(end not in {"drop", "leave"} for end in ends)
+    assert entry.response.counts.get(1000, 0) == sum(end not in {"answer", "fail"} for end in ends)
+    assert entry.response.counts.get(15, 0) == entry.ok.count == ends.count("answer")
 
 
 @given(st.lists(st.integers(0, 20_000), min_size=1, max_size=50), st.integers(0, 3))
@@ -126,8 +178,7 @@ def test_kinds_of_failure_are_bounded() -> None:
     page = books.page("message")
     for i in range(3 * ERRORS_MAX):
         page.fail(f"kind {i}", reached=False)
-    window = books.close(0)
-    assert window is not None
+    (window,) = books.close(0)
     entry = window.entries["message"]
     assert entry.failed == 3 * ERRORS_MAX
     assert len(entry.errors) <= ERRORS_MAX + 1

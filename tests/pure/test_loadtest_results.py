@@ -23,6 +23,7 @@ def account(*windows: Window, stopped: float = 1005.0) -> Account:
     return Account(
         ledger=ledger,
         started=STARTED,
+        plan_from=None,
         measure_from=1001.0,
         measure_to=stopped,
         stopped=stopped,

@@ -20,7 +20,7 @@ def folder_of_a_run(folder: Path) -> tuple[Account, list[dict[str, Any]]]:
     ledger = Ledger()
     for second in (1001, 1003):
         ledger.post(Window(second, "measure", {"message": Entry(Histogram.of(VALUES), {"reset": 1})}))
-    account = Account(ledger, 1000.25, 1001.0, 1005.0, 1005.5, 1, 1, [], [])
+    account = Account(ledger, 1000.25, None, 1001.0, 1005.0, 1005.5, 1, 1, [], [])
     table = timeline.rows(account, [timeline.Point(1.0, cpu_cores=0.25, workers_busy=3)])
     requests = results.requests(account, TALKS["greeting"])
     document = {"format": results.FORMAT, "clock": results.clock(account), "requests": requests}

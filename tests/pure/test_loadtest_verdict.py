@@ -15,15 +15,32 @@ REQUESTS = TALKS["greeting"].requests
 
 
 def request(ok: int = 1000, failed: int = 0, p99: int | None = 900) -> dict[str, Any]:
+    """A request of a closed loop."""
+    times = {"p50": 100, "p99": p99 if ok >= 100 else None, "max": 2000, "mean": 120.0} if ok else None
     return {
+        "planned": None,
         "ok": ok,
         "failed": failed,
         "censored": 0,
         "dropped": 0,
+        "late": 0,
+        "rate_planned": None,
         "rate_achieved": ok / 10,
-        "response_us": {"p50": 100, "p99": p99, "max": 2000, "mean": 120.0} if ok else None,
+        "response_us": times,
+        "service_us": times,
+        "lag_us": None,
         "errors": {"reset by the server": failed} if failed else {},
     }
+
+
+def planned(ok: int, p99: int = 900, **others: int) -> dict[str, Any]:
+    """1 000 arrivals of an open loop, as the plan of 10 s has them; `others` says what became of the rest."""
+    row = request(ok, p99=p99) | {
+        "planned": 1000,
+        "rate_planned": 100.0,
+        "lag_us": {"p50": 50, "p99": 80, "max": 900},
+    }
+    return row | others
 
 
 def run(**changes: Any) -> dict[str, Any]:
@@ -68,6 +85,11 @@ UNRECONCILED = {
     "difference": {"connections": 0, "messages": 3},
 }
 GENERATOR = run()["generator"]
+LATE = GENERATOR | {"lag_us": {"p99": 2500, "max": 9000}}
+UNEVEN = run()["server"] | {
+    "connections_by_worker": [50, 10, 10, 10],
+    "switches": {"voluntary": 100, "involuntary": 12},
+}
 
 
 @pytest.mark.parametrize(
@@ -88,6 +110,42 @@ GENERATOR = run()["generator"]
         ({"generator": GENERATOR | {"processes_lost": ["w1"]}}, [], "invalid", "lost a process: w1"),
         ({"generator": GENERATOR | {"exceptions": ["1 x oops"]}}, [], "invalid", "1 x oops"),
         ({"server": run()["server"] | {"ended": "process 7 is gone"}}, [], "invalid", "process 7 is gone"),
+        (
+            {"generator": LATE, "requests": {"message": planned(1000)}},
+            [],
+            "invalid",
+            "the generator was late itself, by 2.50 ms",
+        ),
+        ({"generator": LATE, "requests": {"message": planned(1000, p99=26_000)}}, [], "pass", ""),
+        ({"generator": LATE}, [], "pass", ""),
+        ({"requests": {"message": planned(1000)}}, ["achieved>=99%", "message.lag.p99<1ms"], "pass", ""),
+        (
+            {"requests": {"message": planned(900, dropped=100, late=500)}},
+            ["dropped=0"],
+            "fail",
+            "dropped was 100",
+        ),
+        (
+            {"requests": {"message": planned(900, dropped=100, late=500)}},
+            ["achieved>=99%"],
+            "fail",
+            "achieved were 90 of 100 planned per second; 500 arrivals found no connection free",
+        ),
+        ({"requests": {"message": planned(900, dropped=100, late=500)}}, ["dropped<200"], "pass", ""),
+        (
+            {"requests": {"message": planned(900, censored=100)}},
+            [],
+            "invalid",
+            "100 arrivals were not answered although a connection was free",
+        ),
+        (
+            {"requests": {"message": planned(990)}},
+            [],
+            "invalid",
+            "1000 arrivals were planned, and 990 of them",
+        ),
+        ({"server": UNEVEN}, ["workers.connections.max_over_mean<1.5"], "fail", "max_over_mean was 2.5"),
+        ({"server": UNEVEN}, ["server.switches.involuntary<10"], "fail", "involuntary was 12, asked was <10"),
     ],
 )
 def test_verdicts(changes: dict[str, Any], expressions: list[str], expected: str, reason: str) -> None:
@@ -106,6 +164,23 @@ def test_what_may_not_be_believed_neither_passes_nor_fails(
 ) -> None:
     """Invalid is stronger than any threshold, held or not."""
     assert verdict(run(**changes), *expressions)[0] == "invalid"
+
+
+def test_what_to_keep_in_mind_is_told_and_changes_nothing() -> None:
+    """A percentile that a handful of samples decide, a rate that was missed, a warm-up that was too short."""
+    document = run(
+        requests={"message": planned(900, dropped=100, late=500)},
+        connections={"asked": 50, "made": 50, "measuring_late_s": 3.2},
+    )
+    assert judge(run(generator=LATE), []).notes == [
+        "the generator's timers were late by 2.50 ms in 1 of 100 cases: requests began later than paced"
+    ]
+    judged = judge(document, [parse_threshold("message.p99<1ms", REQUESTS)])
+    assert judged.verdict == "pass"
+    few, slow, behind = judged.notes
+    assert few.startswith("message.p99 rests on 9 samples beyond it")
+    assert slow.startswith("connecting took longer than the warm-up: what is measured begins 3.2s later")
+    assert behind.startswith("achieved were 90 of 100 planned per second")
 
 
 def test_exhausted_ports_are_the_generators_fault() -> None:
@@ -127,6 +202,11 @@ def test_exhausted_ports_are_the_generators_fault() -> None:
         ("queue.depth.max<10", "queue.depth.max", 10),
         ("message.rate>=500/s", "message.rate", 500),
         ("lag.p99<1ms", "lag.p99", 1000),
+        ("message.service.p99<1ms", "message.service.p99", 1000),
+        ("message.lag.max<5s", "message.lag.max", 5_000_000),
+        ("achieved>=99%", "achieved", 0.99),
+        ("late=0", "late", 0),
+        ("server.cpu_per_message<80us", "server.cpu_per_message", 80),
     ],
 )
 def test_thresholds_are_read(text: str, metric: str, limit: float) -> None:
@@ -144,6 +224,8 @@ def test_thresholds_are_read(text: str, metric: str, limit: float) -> None:
         ("greeting.p99<5ms", "there is no metric 'greeting.p99'"),
         ("message.p99<5", "no unit ''; allowed are 'us'"),
         ("errors<5ms", "no unit 'ms'"),
+        ("message.wait.p99<5ms", "there is no metric 'message.wait.p99'"),
+        ("message.lag.rate<5", "there is no metric 'message.lag.rate'"),
         ("message.p99<<5ms", "write METRIC<VALUE"),
         ("", "write METRIC<VALUE"),
     ],

@@ -1,0 +1,57 @@
+"""A timer of the kernel's, armed for an absolute moment of the monotonic clock.
+
+The event loop's own timers end with the timeout of epoll, which has whole milliseconds: they are half of one late on
+average. The kernel's wake by the nanosecond, and are a descriptor like any other.
+"""
+
+import ctypes
+import os
+import time
+from collections.abc import Callable
+
+__all__ = ["Timer"]
+
+TFD_TIMER_ABSTIME = 1
+TFD_NONBLOCK, TFD_CLOEXEC = os.O_NONBLOCK, os.O_CLOEXEC
+
+
+class _Itimerspec(ctypes.Structure):
+    _fields_ = (
+        ("interval_s", ctypes.c_long),
+        ("interval_ns", ctypes.c_long),
+        ("value_s", ctypes.c_long),
+        ("value_ns", ctypes.c_long),
+    )
+
+
+# os.timerfd_create came with Python 3.13.
+_libc = ctypes.CDLL(None, use_errno=True)
+_settime: Callable[..., int] = _libc.timerfd_settime
+
+
+class Timer:
+    """`fd` is readable from the moment on for which it was armed, until it is armed anew or disarmed."""
+
+    def __init__(self) -> None:
+        self.fd: int = _libc.timerfd_create(time.CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)
+        if self.fd < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        self._spec = _Itimerspec()
+        self._reference = ctypes.byref(self._spec)
+
+    def arm(self, at_ns: int) -> None:
+        """`at_ns` as `time.monotonic_ns` counts; a moment that has passed is now."""
+        # All zero would disarm it.
+        self._spec.value_s, self._spec.value_ns = divmod(max(1, at_ns), 1_000_000_000)
+        self._set()
+
+    def disarm(self) -> None:
+        self._spec.value_s = self._spec.value_ns = 0
+        self._set()
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+    def _set(self) -> None:
+        if _settime(self.fd, TFD_TIMER_ABSTIME, self._reference, None):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
