@@ -12,7 +12,16 @@ from loadtest.metrics import achieved, metrics_of, shown
 from loadtest.thresholds import Threshold
 from loadtest.units import format_count, format_duration, format_us
 
-__all__ = ["EXHAUSTION", "EXIT_CODES", "GENERATOR_CORES_MAX", "Verdict", "judge", "missed", "samples_needed"]
+__all__ = [
+    "EXHAUSTION",
+    "EXIT_CODES",
+    "GENERATOR_CORES_MAX",
+    "Verdict",
+    "generator_limits",
+    "judge",
+    "missed",
+    "samples_needed",
+]
 
 EXIT_CODES = {"pass": 0, "fail": 3, "invalid": 4}
 GENERATOR_CORES_MAX = 0.9  # of one core in its busiest process: beyond, its own queueing is in every latency
@@ -39,7 +48,7 @@ class Verdict(NamedTuple):
 
 def judge(run: Run, thresholds: Sequence[Threshold]) -> Verdict:
     """Judge a run's document (see `results`), which has everything but this."""
-    invalid = [*_nothing_measured(run), *_unbelievable(run), *_generator_late(run), *_exhausted(run)]
+    invalid = [*_nothing_measured(run), *_unbelievable(run), *generator_limits(run)]
     failed: list[str] = []
     values = metrics_of(run)
     rows = []
@@ -61,6 +70,11 @@ def judge(run: Run, thresholds: Sequence[Threshold]) -> Verdict:
     if invalid:
         return Verdict("invalid", invalid + failed, rows, notes)
     return Verdict("fail" if failed else "pass", failed, rows, notes)
+
+
+def generator_limits(run: Run) -> list[str]:
+    """Why the generator could not do what it was asked; none if it could."""
+    return [*_generator_late(run), *_exhausted(run)]
 
 
 def missed(row: Mapping[str, Any]) -> str:

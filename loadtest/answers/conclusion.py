@@ -11,6 +11,7 @@ __all__ = ["EXIT_CODES", "Conclusion", "conclude", "load"]
 
 EXIT_CODES = {"answered": 0, "none": 3, "cannot tell": 4}
 NEAR = 2.1  # times the capacity: a stage that far above still explains it
+PROVED_WITHIN = 3  # steps of the precision: so near a proof that more breaks bounds the answer from above
 OTHERS_TOLD = 0.15  # of a CPU, on average over a stage
 
 
@@ -30,10 +31,11 @@ def conclude(search: Search, stages: Sequence[Stage], of: str, stopped: str) -> 
     """`stopped` says why the search was not carried to its end; empty if it was."""
     notes = _notes(stages)
     if search.found is not None:
-        at_least = search.broke_by is not Outcome.BREAKS
-        limiter = _limiter(search.found, search.broke_by, stages, of)
+        near = search.found * (1 + search.precision) ** PROVED_WITHIN
+        at_least = search.proved_at is None or search.proved_at > near
+        limiter = _limiter(search, stages, of, at_least)
         reasons = _found(search, stages, of)
-        return Conclusion("answered", reasons, notes, search.found, at_least, search.broke_at, limiter)
+        return Conclusion("answered", reasons, notes, search.found, at_least, search.proved_at, limiter)
     if not stopped and not search.unsure:
         lowest = [stage for stage in stages if stage.asked <= search.low]
         lowest_limiter = lowest[-1].limiter
@@ -57,27 +59,38 @@ def _found(search: Search, stages: Sequence[Stage], of: str) -> list[str]:
     confirmed = stages[-1]
     times = f"p50 {format_us(confirmed.p50_us)}, p99 {format_us(confirmed.p99_us)}"
     reasons = [f"{load(search.found, of)} held for {format_duration(confirmed.duration_s)}: {times}"]
-    if search.broke_at is not None:
-        broke = [stage for stage in stages if stage.asked == search.broke_at and stage.why]
-        word = "could not be made" if search.broke_by is Outcome.LIMITED else "did not hold"
-        reasons += [f"{load(search.broke_at, of)} {word}: {why}" for why in (broke[-1].why if broke else [])]
+    if search.broke_by is Outcome.LIMITED:
+        reasons += _why(
+            stages, Outcome.LIMITED, search.broke_at, f"{load(search.broke_at or 0, of)} cannot be judged"
+        )
+    if search.proved_at is not None:
+        reasons += _why(
+            stages, Outcome.BREAKS, search.proved_at, f"{load(search.proved_at, of)} did not hold"
+        )
     return reasons
 
 
-def _limiter(found: float, broke_by: Outcome | None, stages: Sequence[Stage], of: str) -> Limiter:
+def _why(stages: Sequence[Stage], outcome: Outcome, asked: float | None, what: str) -> list[str]:
+    last = next(stage for stage in reversed(stages) if (stage.asked, stage.outcome) == (asked, outcome))
+    return [f"{what}: {why}" for why in last.why]
+
+
+def _limiter(search: Search, stages: Sequence[Stage], of: str, at_least: bool) -> Limiter:
     """From the nearest stage above that shows a cause; where none does, from the nearest."""
-    if broke_by is None:
+    found = search.found
+    assert found is not None
+    if search.broke_by is None:
         return Limiter("range", [f"it held all that --to allows, {load(found, of)}"])
-    above = sorted((s for s in stages if s.limiter and s.asked > found), key=lambda s: (s.asked, -s.number))
-    of_this_kind = [s.limiter for s in above if s.outcome == broke_by and s.limiter]
-    nearest = of_this_kind[0]
-    asked = {stage.number: stage.asked for stage in stages}
-    for limiter in of_this_kind:
-        load_there = asked[limiter.stage] if limiter.stage is not None else found
-        if limiter.name != "thresholds" and load_there <= NEAR * found:
-            there = [] if limiter is nearest else [f"seen at {load(load_there, of)}"]
-            return Limiter(limiter.name, [*limiter.reasons, *there], limiter.stage)
-    return nearest
+    kind = Outcome.LIMITED if at_least and search.broke_by is Outcome.LIMITED else Outcome.BREAKS
+    above = sorted(
+        (s for s in stages if s.outcome == kind and s.asked > found), key=lambda s: (s.asked, -s.number)
+    )
+    nearest = above[0]
+    for stage in above:
+        if stage.limiter is not None and stage.limiter.name != "thresholds" and stage.asked <= NEAR * found:
+            there = [] if stage is nearest else [f"seen at {load(stage.asked, of)}"]
+            return Limiter(stage.limiter.name, [*stage.limiter.reasons, *there], stage.number)
+    return nearest.limiter or Limiter("thresholds", [])
 
 
 def _notes(stages: Sequence[Stage]) -> list[str]:

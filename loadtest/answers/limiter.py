@@ -12,9 +12,8 @@ import msgspec
 from loadtest.answers.capacity_answer import Limiter
 from loadtest.saturation import Saturation
 from loadtest.units import format_bytes, format_count
-from loadtest.verdict import EXHAUSTION, GENERATOR_CORES_MAX
 
-__all__ = ["generator_limits", "limiter_of"]
+__all__ = ["limiter_of"]
 
 CPU_FULL = 0.9  # of the cores that may be used
 WORKERS_FULL = 0.9
@@ -42,18 +41,6 @@ def limiter_of(run: Run) -> Limiter:
     if not found:
         return Limiter("thresholds", [NO_CAUSE])
     return Limiter(next(iter(found)), [reason for reasons in found.values() for reason in reasons])
-
-
-def generator_limits(run: Run) -> list[str]:
-    """Why the generator could not do what it was asked; none if it could."""
-    generator = run["generator"]
-    reasons = []
-    cores = generator["cores_max"]
-    if cores is not None and cores > GENERATOR_CORES_MAX:
-        reasons.append(f"the generator's busiest process used {cores:.0%} of a core: use --processes")
-    errors = {error for row in run["requests"].values() for error in row["errors"]}
-    reasons += [why for sign, why in EXHAUSTION.items() if any(error.startswith(sign) for error in errors)]
-    return reasons
 
 
 def _server_cpu(run: Run, strain: Saturation) -> list[str]:

@@ -1,17 +1,18 @@
 """What one stage says: whether its load was borne, and the few figures that an answer keeps of it. Pure.
 
 A load is borne if every threshold holds, the run is valid, nothing was dropped, and at least 99 % of what was asked was
-done. What the generator could not do is no failure of the service, and what cannot be believed is neither.
+done. A generator that was late made it harder, not easier: what holds all the same, holds. What breaks then is no proof
+of anything, for it may have been the generator; and what cannot be believed is neither.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from loadtest.answers.capacity_answer import Limiter, Stage
-from loadtest.answers.limiter import generator_limits, limiter_of
+from loadtest.answers.limiter import limiter_of
 from loadtest.statistics.search import Outcome, Probe
 from loadtest.units import format_count, format_us
-from loadtest.verdict import missed
+from loadtest.verdict import generator_limits, missed
 
 __all__ = ["ACHIEVED_MIN", "is_clear", "stage_of"]
 
@@ -78,16 +79,13 @@ def _judged(run: Run, of: str, asked: float, achieved: float | None) -> tuple[Ou
         return Outcome.INVALID, [f"the server ended: {server['ended']}"]
     if (reconciled := run["reconciled"]) is not None and not reconciled["ok"]:
         return Outcome.INVALID, list(run["reasons"])
-    if limits := generator_limits(run):
-        return Outcome.LIMITED, limits
+    limits = generator_limits(run)
     broken = _short(run, of, asked, achieved)
     broken += [missed(row) for row in run["thresholds"] if row["ok"] is False]
     if broken:
-        return Outcome.BREAKS, broken
-    if run["verdict"] == "invalid":
-        return Outcome.INVALID, list(run["reasons"])
-    if run["verdict"] == "fail":
-        return Outcome.BREAKS, list(run["reasons"])
+        return (Outcome.LIMITED, limits + broken) if limits else (Outcome.BREAKS, broken)
+    if doubts := [reason for reason in run["reasons"] if reason not in limits]:
+        return (Outcome.INVALID if run["verdict"] == "invalid" else Outcome.BREAKS), doubts
     return Outcome.HOLDS, []
 
 

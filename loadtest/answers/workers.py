@@ -42,7 +42,7 @@ def compare_sizes(
             name = f"{workers}-workers" + (f"-{repeat + 1}" if repeat else "")
             searches_left = (len(counts) - i) * repeats - repeat - 1
             trials.beyond = searches_left * Search.usual_stages(question.precision, CONFIRM_STAGES)
-            trials.tell(f"{format_count(workers)} workers")
+            trials.tell(f"{format_count(workers)} worker{'s' if workers > 1 else ''}")
             warm = _warm(question, workers, sizes, answers)
             answers.append(_search(workers, warm, asked, trials, folder / name))
             if answers[-1].interrupted:

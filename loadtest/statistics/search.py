@@ -4,20 +4,22 @@
     BISECT    the geometric middle of the two, until they lie within the precision
     CONFIRM   the greatest that held, for longer; if it breaks, a step of the precision lower, so often and no more
 
-What breaks is asked again, and then the second answer counts (REPEAT): noise makes a good load break now and then,
-but seldom a bad one hold, and that one does not pass the longer confirmation. A break that is `clear` needs no repeat.
+What breaks is asked again, and then the second answer counts: noise makes a good load break now and then, but seldom a
+bad one hold, and that one does not pass the longer confirmation. A break that is `clear` needs no repeat.
 
-What the generator could not do (LIMITED) bounds the search as a break does, but proves nothing of the service.
+What proves nothing is asked twice again. If it was the generator that could not do it (LIMITED), that bounds the search
+as a break does; if it still cannot be told, the search ends.
 """
 
 import math
 from enum import StrEnum
 from typing import NamedTuple
 
-__all__ = ["STEPS_DOWN_MAX", "Outcome", "Probe", "Purpose", "Search"]
+__all__ = ["ASKED_MAX", "STEPS_DOWN_MAX", "Outcome", "Probe", "Purpose", "Search"]
 
 FACTOR = 2.0
 STEPS_DOWN_MAX = 4
+ASKED_MAX = 3  # times that the same load is asked in a row
 DIGITS = 4  # of a load: enough for the finest precision, and to be read
 
 
@@ -48,7 +50,8 @@ class Search:
     """Ask `probe`, `tell` how it was borne, until `probe` is None.
 
     Then `found` is the load that was confirmed, or None: `unsure` says why that is unknown, or is empty where the
-    least load broke. `broke_at` is the least load above `found` that did not hold, and `broke_by` how.
+    least load broke. `broke_at` is the least load above `found` that did not hold, `broke_by` how, and `proved_at`
+    the least that was proved to break.
     """
 
     def __init__(
@@ -75,25 +78,26 @@ class Search:
         self.found: float | None = None
         self.unsure = ""
         self.steps_down = 0
-        self.first: Outcome | None = None  # of the two answers, where a second is asked
+        self.proved_at: float | None = None
+        self.said: tuple[Outcome, ...] = ()  # of the present load
         self.probe: Probe | None = Probe(start, Purpose.RANGE)
 
     def tell(self, outcome: Outcome, *, clear: bool = False) -> None:
         """How the load of `probe` was borne; `probe` is the next one then."""
         probe = self.probe
         assert probe is not None, "the search is over"
-        if outcome is not Outcome.HOLDS and not probe.repeat and not clear:
-            self.first, self.probe = outcome, probe._replace(repeat=True)
+        self.said = (*self.said, outcome)
+        decided = _decided(self.said, clear)
+        if decided is None:
+            self.probe = probe._replace(repeat=True)
             return
-        if outcome is Outcome.INVALID and self.first is not None:
-            outcome = self.first  # a second answer that says nothing does not outweigh the first
-        self.first = None
-        if outcome is Outcome.INVALID:
-            self._end("no valid answer, twice over")
-        elif outcome is Outcome.HOLDS:
+        self.said = ()
+        if decided is Outcome.INVALID:
+            self._end(f"no valid answer, {ASKED_MAX} times over")
+        elif decided is Outcome.HOLDS:
             self._held(probe)
         else:
-            self._broke(probe, outcome)
+            self._broke(probe, decided)
 
     def left(self, confirmation: float) -> float:
         """How many stages are to come, this one included, if none is repeated; one that confirms counts for so many."""
@@ -114,7 +118,7 @@ class Search:
     def stages_max(low: float, high: float, precision: float) -> int:
         """No search asks more often, whatever it is told."""
         span = math.ceil(math.log2(high / low)) + 1 if high > low else 1
-        return 2 * (span + 2 + _halvings(FACTOR, precision) + 1 + STEPS_DOWN_MAX + 1)
+        return ASKED_MAX * (span + 2 + _halvings(FACTOR, precision) + 1 + STEPS_DOWN_MAX + 1)
 
     def _held(self, probe: Probe) -> None:
         if probe.purpose is Purpose.CONFIRM:
@@ -130,6 +134,8 @@ class Search:
 
     def _broke(self, probe: Probe, outcome: Outcome) -> None:
         self.broke_at, self.broke_by = probe.load, outcome
+        if outcome is Outcome.BREAKS:
+            self.proved_at = min(probe.load, self.proved_at or probe.load)
         if probe.purpose is Purpose.CONFIRM:
             self._step_down(probe.load)
         elif self.held is not None:
@@ -172,6 +178,20 @@ class Search:
         """In few digits, or whole; always within the range."""
         tidied = float(round(load)) if self.whole else float(f"{load:.{DIGITS}g}")
         return min(self.high, max(self.low, tidied))
+
+
+def _decided(said: tuple[Outcome, ...], clear: bool) -> Outcome | None:
+    """What the answers to one load come to; None: it is to be asked again."""
+    last = said[-1]
+    if last is Outcome.HOLDS:
+        return last
+    if last is Outcome.BREAKS:
+        return last if clear or len(said) > 1 else None
+    if Outcome.BREAKS in said:
+        return Outcome.BREAKS  # what says nothing does not outweigh it
+    if len(said) < ASKED_MAX:
+        return None
+    return Outcome.LIMITED if Outcome.LIMITED in said else Outcome.INVALID
 
 
 def _halvings(ratio: float, precision: float) -> int:

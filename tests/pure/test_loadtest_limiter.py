@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from loadtest.answers.capacity_answer import LIMITERS
-from loadtest.answers.limiter import generator_limits, limiter_of
+from loadtest.answers.limiter import limiter_of
 from tests.support.capacity_documents import document
 
 FULL_CPU = {"cores": 3.8}
@@ -75,24 +75,3 @@ def test_without_the_servers_side_no_cause_is_made_up(server: dict[str, Any] | N
     limiter = limiter_of(document(server=server))
     assert limiter.name == "thresholds"
     assert said in limiter.reasons[0]
-
-
-@pytest.mark.parametrize(
-    ("generator", "errors", "said"),
-    [
-        ({"cores_max": 0.95}, {}, "95% of a core"),
-        ({}, {"OSError 99: Cannot assign requested address": 7}, "local ports ran out"),
-        ({}, {"OSError 24: Too many open files": 7}, "descriptors ran out"),
-    ],
-)
-def test_the_generators_own_limits_are_known(
-    generator: dict[str, Any], errors: dict[str, int], said: str
-) -> None:
-    """They are no failure of the service."""
-    assert said in generator_limits(document(generator=generator, row={"errors": errors}))[0]
-
-
-def test_a_generator_with_room_is_no_limit() -> None:
-    """Nor is one that was not measured."""
-    assert generator_limits(document()) == []
-    assert generator_limits(document(generator={"cores_max": None})) == []

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.statistics.search import STEPS_DOWN_MAX, Outcome, Probe, Purpose, Search
+from loadtest.statistics.search import ASKED_MAX, STEPS_DOWN_MAX, Outcome, Probe, Purpose, Search
 
 HOLDS, BREAKS, LIMITED, INVALID = Outcome.HOLDS, Outcome.BREAKS, Outcome.LIMITED, Outcome.INVALID
 
@@ -146,21 +146,41 @@ def test_a_break_is_asked_again_and_the_second_answer_counts() -> None:
 
 @pytest.mark.parametrize("answers", [(BREAKS, INVALID), (INVALID, BREAKS)])
 def test_an_invalid_answer_weighs_nothing_against_a_valid_one(answers: tuple[Outcome, Outcome]) -> None:
-    """Whichever of the two came first."""
+    """Whichever of the two comes first."""
     search = Search(10, 1000, 100, 0.05)
     for answer in answers:
         search.tell(answer)
     assert (search.broke_at, search.broke_by) == (100, BREAKS)
 
 
-def test_two_invalid_answers_end_the_search() -> None:
+def test_invalid_answers_end_the_search() -> None:
     """It does not go on with what it does not know."""
     search = Search(10, 1000, 100, 0.05)
     search.tell(HOLDS)
-    search.tell(INVALID)
-    search.tell(INVALID)
+    for _ in range(ASKED_MAX):
+        assert search.probe is not None
+        search.tell(INVALID)
     assert (search.probe, search.found) == (None, None)
     assert "no valid answer" in search.unsure
+
+
+def test_a_generator_that_was_held_up_once_is_asked_again() -> None:
+    """Twice if need be: others may have taken its CPU; a third time it is its limit."""
+    search = Search(10, 1000, 100, 0.05)
+    search.tell(LIMITED)
+    search.tell(LIMITED)
+    search.tell(HOLDS)
+    assert search.probe == Probe(200, Purpose.RANGE)
+    for _ in range(ASKED_MAX):
+        search.tell(LIMITED)
+    assert (search.broke_at, search.broke_by, search.proved_at) == (200, LIMITED, None)
+
+
+def test_the_least_load_that_was_proved_to_break_is_remembered() -> None:
+    """Below it the generator may have been the limit."""
+    search = Search(10, 10_000, 100, 0.05)
+    driven(search, lambda p: HOLDS if p.load <= 150 else LIMITED if p.load < 190 else BREAKS)
+    assert (search.broke_by, search.proved_at) == (LIMITED, 200)
 
 
 def test_the_lowest_load_that_breaks_is_an_answer_but_not_if_the_generator_was_the_limit() -> None:

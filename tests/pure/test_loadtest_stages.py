@@ -10,11 +10,14 @@ from loadtest.answers.capacity_text import summary
 from loadtest.answers.conclusion import conclude
 from loadtest.answers.stages import is_clear, stage_of
 from loadtest.statistics.search import Outcome, Probe, Purpose, Search
+from loadtest.verdict import generator_limits
 from tests.support.capacity_documents import document
 
 BROKEN = {"expression": "message.p99<1ms", "metric": "message.p99", "value": 2500.0, "ok": False}
 KEPT = BROKEN | {"value": 900.0, "ok": True}
 SHORT = {"rate_achieved": 98.0}
+SATURATED = {"cores_max": 0.99}
+LIMITS = generator_limits(document(generator=SATURATED))
 
 
 def staged(asked: float = 100.0, of: str = "rate", number: int = 1, **changes: Any) -> Stage:
@@ -34,7 +37,9 @@ def staged(asked: float = 100.0, of: str = "rate", number: int = 1, **changes: A
             "breaks",
             "never greeted",
         ),
-        ({"generator": {"cores_max": 0.99}, "row": SHORT, "verdict": "invalid"}, "limited", "99% of a core"),
+        ({"generator": SATURATED, "row": SHORT, "verdict": "invalid"}, "limited", "99% of a core"),
+        ({"generator": SATURATED, "verdict": "invalid", "reasons": LIMITS}, "holds", ""),
+        ({"generator": SATURATED, "verdict": "invalid", "reasons": [*LIMITS, "odd"]}, "invalid", "odd"),
         ({"verdict": "invalid", "reasons": ["too few samples"]}, "invalid", "too few samples"),
         ({"verdict": "invalid", "reasons": ["too few samples"], "thresholds": [BROKEN]}, "breaks", "p99"),
         (
@@ -46,7 +51,7 @@ def staged(asked: float = 100.0, of: str = "rate", number: int = 1, **changes: A
     ],
 )
 def test_a_stage_is_judged(changes: dict[str, Any], outcome: str, why: str) -> None:
-    """The generator's limit is told before the service's, and what cannot be believed is neither."""
+    """What a late generator breaks proves nothing, what holds all the same does, and what is in doubt is neither."""
     stage = staged(**changes)
     assert stage.outcome == outcome
     assert why in " ".join(stage.why)
@@ -129,11 +134,28 @@ def test_a_cause_seen_a_little_further_up_explains_a_limit_that_shows_none() -> 
 
 def test_the_generators_limit_makes_an_at_least() -> None:
     """Nothing above was proved of the service."""
-    search, stages = concluded(300, generator={"cores_max": 0.97})
+    search, stages = concluded(300, generator=SATURATED, row=SHORT, verdict="invalid")
     found = conclude(search, stages, "rate", "")
     assert (found.verdict, found.at_least) == ("answered", True)
     assert found.limiter is not None
     assert found.limiter.name == "generator"
+
+
+def test_a_proof_near_the_generators_limit_bounds_the_answer() -> None:
+    """Between what held and what broke for sure the generator was late once: that is no at least."""
+    search, stages = Search(10, 1000, 100, 0.2), list[Stage]()
+    while search.probe is not None:
+        load = search.probe.load
+        late = {"generator": SATURATED, "thresholds": [BROKEN], "verdict": "invalid"} if load < 350 else {}
+        broken: dict[str, Any] = {"thresholds": [BROKEN], "strain": ALL_BUSY} | late if load > 300 else {}
+        stages.append(stage_of(len(stages) + 1, "", search.probe, document(rate=load, **broken), "rate"))
+        search.tell(Outcome(stages[-1].outcome), clear=False)
+    found = conclude(search, stages, "rate", "")
+    assert search.broke_by is Outcome.LIMITED
+    assert (found.at_least, found.breaks_at) == (False, 400)
+    assert found.limiter is not None
+    assert found.limiter.name == "workers"
+    assert any(reason.startswith("400/s did not hold") for reason in found.reasons)
 
 
 def test_the_range_may_be_the_limit() -> None:
