@@ -91,8 +91,10 @@ class Inquest:
 
 
 def state_of(pid: int) -> str:
-    """The letter of proc(5); empty if it is gone."""
+    """The letter of proc(5); empty if it is gone, ? if we cannot look."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return ""
+    except OSError:
+        return "?"

@@ -7,6 +7,7 @@ whoever is signalled here has been proved to be our child first.
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import resource  # `wait4` would import it at the first death, which may come when no descriptor is left
@@ -188,9 +189,10 @@ def rename(name: str) -> None:
 
 
 def has_terminal() -> bool:
-    """Whether we have a controlling terminal."""
+    """Whether we have a controlling terminal, as far as we can tell."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
-    except OSError:
-        return False
+    except OSError as error:
+        # Without a descriptor to open it with it may well be there: a HUP must not end the service for that.
+        return error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
     return True

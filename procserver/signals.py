@@ -128,18 +128,13 @@ def prepare_foreground() -> None:
     signal.signal(LOOK_AGAIN, _on_look_again)
 
 
-def hold() -> None:
-    """Before `exec`: the mask survives it, the handlers do not."""
-    pthread_sigmask(SIG_BLOCK, BLOCKED)
-
-
 def let_in() -> None:
     """The handlers are installed; what was held back comes now."""
     pthread_sigmask(SIG_UNBLOCK, BLOCKED)
 
 
 class blocked:
-    """Hold back all signals that we handle: around fork, so that none meets a half-made child."""
+    """Hold back all signals that we handle: around fork, so that none meets a half-made child; and around `exec`."""
 
     def __enter__(self) -> None:
         self.before = pthread_sigmask(SIG_BLOCK, BLOCKED)

@@ -13,7 +13,7 @@ from procserver import messages as m
 from procserver.crew import Entry, Life
 from procserver.handover import Estate, Fds, TemplateHeir, WorkerHeir
 from procserver.operators import Waiter
-from procserver.signals import hold
+from procserver.signals import blocked
 from procserver.upgrade import Upgrade, execute
 
 if TYPE_CHECKING:
@@ -34,7 +34,10 @@ class Succession:
             raise ValueError("not now: the service starts, stops, or is being upgraded already")
         command = handover.command_of(program) if program else handover.own_command()
         patience_s = supervisor.settings.boot_timeout
-        self.upgrade = Upgrade(supervisor.procs, command, self.estate(), patience_s, monotonic())
+        try:
+            self.upgrade = Upgrade(supervisor.procs, command, self.estate(), patience_s, monotonic())
+        except OSError as error:
+            raise ValueError(f"no upgrade: {error.strerror}") from None
         supervisor.journal.report("info", "upgrading", program=command[0])
 
     def buried(self, death: object) -> None:
@@ -50,7 +53,7 @@ class Succession:
             upgrade.failure = upgrade.failure or "the service is stopping"
         supervisor.pool.held = upgrade.ready and not upgrade.failure
         if supervisor.pool.held and supervisor.pool.quiet():
-            error = execute(upgrade.command, self.estate(), hold)
+            error = execute(upgrade.command, self.estate(), blocked())
             upgrade.failure = f"{upgrade.command[0]}: {error.strerror}"
         if upgrade.failure and upgrade.child is None:
             supervisor.pool.held = False

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from procserver import handover
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from procserver.procs import Child, Death, Procs
 
@@ -25,7 +25,7 @@ REASON_BYTES_MAX = 2000
 
 
 class Upgrade:
-    """One attempt. `finish(error)` tells whoever asked that it failed; success is told by the new program."""
+    """One attempt; OSError if it cannot even be begun. Its success is told by the new program."""
 
     def __init__(
         self, procs: Procs, command: list[str], estate: handover.Estate, patience_s: float, now: float
@@ -35,8 +35,12 @@ class Upgrade:
         self.deadline = now + patience_s
         self.ready = False
         self.failure = ""
-        self.output, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         fd = handover.write(estate)
+        try:
+            self.output, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            os.close(fd)
+            raise
         environment = os.environ | {handover.ESTATE_FD: str(fd), handover.PREFLIGHT: "1"}
         try:
             process = subprocess.Popen(
@@ -83,16 +87,19 @@ class Upgrade:
             return ""
 
 
-def execute(command: list[str], estate: handover.Estate, hold_signals: Callable[[], None]) -> OSError:
+def execute(command: list[str], estate: handover.Estate, held_back: AbstractContextManager[None]) -> OSError:
     """Become the new program; returns only if that was impossible.
 
-    Signals are held back: between `exec` and its handlers, TERM would end the
+    Signals are `held_back`, and the mask survives `exec`: between `exec` and its handlers, TERM would end the
     new program, and with it the service.
     """
-    fd = handover.write(estate)
-    hold_signals()
     try:
-        os.execve(command[0], command, os.environ | {handover.ESTATE_FD: str(fd)})
+        fd = handover.write(estate)
+    except OSError as error:
+        return error
+    try:
+        with held_back:
+            os.execve(command[0], command, os.environ | {handover.ESTATE_FD: str(fd)})
     except OSError as error:
         os.close(fd)
         handover.close_again(estate)

@@ -80,18 +80,17 @@ def test_handlers_that_hang_together_leave_room_for_others() -> None:
 
 def test_a_busy_worker_that_is_stopped_is_killed_at_its_deadline() -> None:
     """It cannot answer what it was doing, nor hear TERM: KILL works all the same."""
-    with RunningServer("--workers", "2", "--handler-timeout", "300ms", "--delay", "200ms") as server:
+    with RunningServer("--workers", "2", "--handler-timeout", "1s", handler=TROUBLE) as server:
         server.announce("worker_stuck", "worker_died")
-        guest = server.guest()
+        guest = troubled(server)
         pid = server.worker_of(guest)
-        guest.say(b"slow")
-        server.wait_for_stage("handler")
+        guest.say(b"loop\n")
+        server.wait_for_status(lambda s: s["totals"]["messages"] == 1, "it has begun")
         stop_process(pid)
         guest.hear_a_cut()
         (stuck,) = server.wait_for_event("worker_stuck")
         assert stuck["stack"] == ["none came: it is stopped"]
         server.wait_for_status(lambda s: s["pool"]["idle"] == 2, "it is replaced")
-        server.guest().leave()
         server.tally.expect("handler_timeout")
 
 

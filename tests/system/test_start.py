@@ -182,11 +182,16 @@ def test_the_ready_line_is_also_on_stderr() -> None:
 
 
 def test_an_inherited_socket_is_served_and_outlives_the_server() -> None:
-    """`fd://N`: no port race, and what we did not make we do not close for others."""
+    """`fd://N`: no port race, and what we did not make we do not close for others, however we end."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         fd = listener.fileno()
         with RunningServer(bind=(f"fd://{fd}",), pass_fds=(fd,)) as server:
             server.guest().leave()
+        with RunningServer(bind=(f"fd://{fd}",), pass_fds=(fd,)) as server:
+            guest = server.guest()
+            server.kill_supervisor()
+            guest.hear_the_end()
+            server.tally.expect("drained")
         with Guest(server.address) as late:  # in the queue of a socket that lives on
             listener.settimeout(PATIENCE_S)
             connection, _ = listener.accept()

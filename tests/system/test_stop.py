@@ -15,6 +15,7 @@ from tests.stress.client import Fate
 from tests.stress.crowd import Crowd
 from tests.support.changing import ChangingServer
 from tests.support.clients import Guest
+from tests.support.injection import without_descriptors
 from tests.support.server import RunningServer, command, run_to_end
 from tests.support.wait import PATIENCE_S, read_to_end, wait_until
 
@@ -56,6 +57,54 @@ def test_term_serves_the_queue_and_refuses_the_late() -> None:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", server.port)).close()
         server.tally.expect("drained", 6)
+
+
+PARTING = """
+class handle:
+    def handle(self, conn):
+        conn.send(b"one\\n")
+        for line in conn.lines():
+            conn.send(b"one:" + line + b"\\n")
+    def goodbye(self, conn):
+        conn.send(b"goodbye\\n")
+"""
+
+
+def test_a_handler_may_say_goodbye_to_whom_a_stop_sends_away() -> None:
+    """To nobody else: not to who ends by itself, nor in a worker that is merely replaced."""
+    with ChangingServer(settings="workers = 3") as server:
+        server.write_code(PARTING)
+        assert server.order("reload").returncode == 0
+        leaving, renewed = server.meet("one"), server.meet("one")
+        leaving.half_close()
+        leaving.hear_the_end()
+        server.tell_to_leave(server.worker_of(renewed))
+        server.chat(renewed, "one")
+        renewed.half_close()
+        renewed.hear_the_end()
+        stayed = server.meet("one")
+        server.process.terminate()
+        stayed.hear(b"goodbye\n")
+        stayed.hear_the_end()
+        server.process.wait(PATIENCE_S)
+
+
+def test_a_unix_socket_s_queue_is_served_at_a_stop(tmp_path: Path) -> None:
+    """Its name is removed at once, so nobody new finds it; who had connected is greeted."""
+    path = tmp_path / "socket"
+    with RunningServer("--workers", "1", "--delay", "300ms", bind=(f"unix:{path}",)) as server:
+        server.tolerate("saturated")
+        first = server.guest()
+        first.say(b"busy")
+        server.wait_for_stage("handler")
+        queued = server.connect()
+        server.process.terminate()
+        wait_until(lambda: not path.exists(), "nobody can find it any more")
+        first.hear(b"Hello,busy")
+        first.hear_the_end()
+        queued.welcome().hear_the_end()
+        server.process.wait(PATIENCE_S)
+        server.tally.expect("drained", 2)
 
 
 def test_a_message_that_was_begun_keeps_its_deadline_through_a_stop() -> None:
@@ -353,6 +402,9 @@ def test_a_terminal_that_is_closed_stops_the_server_that_was_started_in_it(tmp_p
         os.close(ready)
         server.send_signal(signal.SIGHUP)
         wait_until(lambda: "reloaded" in log.read_text(), "it is reloaded")
+        with without_descriptors(server.pid):  # nor can the terminal be opened
+            server.send_signal(signal.SIGHUP)
+            wait_until(lambda: "reload failed" in log.read_text(), "it tries, and goes on")
         os.close(terminal)
         assert server.wait(PATIENCE_S) == 0
     assert "stopped: the terminal was closed (exit code 0)" in log.read_text()

@@ -11,6 +11,7 @@ import pytest
 
 from tests.stress.crowd import Crowd
 from tests.support.changing import PARROT, ChangingServer
+from tests.support.injection import without_descriptors
 from tests.support.server import RunningServer, run_to_end
 from tests.support.wait import wait_until
 
@@ -143,6 +144,44 @@ def test_a_program_that_fails_after_all_gives_the_service_back(
     assert (again.stderr, again.returncode) == ("", 0)
     server.chat(guest, "one")
     assert server.status()["totals"]["connections"] == 2
+
+
+def test_a_program_that_vanishes_after_its_proof_leaves_the_service_as_it_was(server: ChangingServer) -> None:
+    """Signals, which are held back while programs change, are heard again."""
+    server.announce("upgrade_failed")
+    before = running(server)
+    done = server.order(
+        "upgrade", "--to", program(server, "'PROCSERVER_PREFLIGHT' in os.environ and os.unlink(__file__)")
+    )
+    assert (done.returncode, "No such file or directory; the old program serves on" in done.stderr) == (
+        1,
+        True,
+    )
+    assert running(server) == before
+    server.be("two")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_event("reloaded")
+    server.meet("two")
+
+
+def test_an_upgrade_without_descriptors_is_refused(server: ChangingServer) -> None:
+    """Before the new program is proved, and after: the old one serves on."""
+    fifo = server.folder / "fifo"
+    os.mkfifo(fifo)
+    server.announce("request_refused", "upgrade_failed")
+    guest = server.meet("one")
+    with without_descriptors(server.pid):
+        server.process.send_signal(signal.SIGUSR2)
+        (refused,) = server.wait_for_event("request_refused")
+    assert "Too many open files" in refused["reason"]
+    slow = program(server, f"'PROCSERVER_PREFLIGHT' in os.environ and open({str(fifo)!r}).read()")
+    with server.ordering("upgrade", "--to", slow) as order:
+        proof = fifo.open("wb")  # opened when it is under way
+        with without_descriptors(server.pid):
+            proof.close()
+            server.wait_for_event("upgrade_failed")
+    assert (order.returncode, "Too many open files" in order.stderr) == (1, True)
+    server.chat(guest, "one")
 
 
 def test_nobody_is_lost_while_programs_change() -> None:
