@@ -1,81 +1,21 @@
 """Locust's web UI with our tab, in a real browser while a test goes on; and what is left when it has ended."""
 
-import itertools
 import json
-import socket
-import subprocess
-import sys
-import tempfile
 import urllib.parse
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from loadtest.service import Service, started
 from loadtest.units import format_count
 from tests.support.browser import browser, needs_browser
 from tests.support.leftovers import processes_of_this_run
-from tests.support.repository import ROOT
 from tests.support.wait import wait_until
-
-FRAME = "document.querySelector('iframe#loadtest-server')"
-CHARTS = ("latency", "rate", "workers", "cpu", "memory", "processes")
-# Each chart has a line through three seconds at least.
-ALL_DRAWN = f"""{FRAME} && {json.dumps(CHARTS)}.every(key => {{
-    const node = {FRAME}.contentDocument.getElementById(key);
-    if (!node || !node.data || !node.querySelector('.js-line')) return false;
-    return node.data[0].y.filter(value => value !== null).length >= 3;
-}})"""
-
-
-class WebUi(NamedTuple):
-    url: str
-    process: subprocess.Popen[str]
-
-    def get(self, path: str) -> str:
-        return fetch(f"{self.url}{path}")
-
-    def post(self, path: str, **form: object) -> dict[str, object]:
-        answer: dict[str, object] = json.loads(fetch(f"{self.url}{path}", form))
-        return answer
-
-
-@contextmanager
-def web_ui(*args: str) -> Iterator[WebUi]:
-    """Locust's, on loopback; ended as a user ends it."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "locust", "--web-port", str(port), *args]
-    command += () if "-f" in args else ("-f", "loadtest/tcp_user.py")
-    base = next((value for name, value in itertools.pairwise(args) if name == "--web-base-path"), "")
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stderr=log, text=True)
-        try:
-            wait_until(lambda: fetch(f"http://127.0.0.1:{port}{base}/"), "the web UI is up")
-            yield WebUi(f"http://127.0.0.1:{port}{base}", process)
-        finally:
-            process.terminate()
-            process.wait(20)
-        log.seek(0)
-        assert "Traceback" not in log.read()
+from tests.support.web_ui import FRAME, drawn_for, web_ui
 
 
 def messages_of(server: Service) -> int:
     status = server.status()
     assert status is not None
     return int(status["totals"]["messages"])
-
-
-def fetch(url: str, form: dict[str, object] | None = None) -> str:
-    data = None if form is None else urllib.parse.urlencode(form).encode()
-    try:
-        with urllib.request.urlopen(url, data, timeout=10) as answer:
-            text: str = answer.read().decode()
-            return text
-    except OSError:
-        return ""
 
 
 def trackers() -> list[int]:
@@ -99,7 +39,7 @@ def test_the_tab_shows_both_sides_while_the_test_goes_on(tmp_path: Path) -> None
             assert not trackers()
             assert ui.post("/swarm", user_count=6, spawn_rate=6, pacing=0.02)["success"]
             page.open(f"{ui.url}/?tab=server")
-            page.wait_for(ALL_DRAWN)
+            page.wait_for(drawn_for(3))
             page.wait_for("document.body.innerText.includes('Memory of the server (PSS)')")
             assert len(trackers()) == 1
             busy = page.run(f"{FRAME}.contentDocument.querySelector('#workers').data[0].y.at(-1)")
