@@ -23,7 +23,7 @@ from loadtest.books import LAG, Account, Books, Entry, Ledger, Window
 from loadtest.course import COURSE, clock
 from loadtest.lag import LagWatch
 
-__all__ = ["BOOKS", "ENDING", "clock", "install", "ledger"]
+__all__ = ["BOOKS", "ENDING", "install", "ledger"]
 
 BOOKS = Books()  # this process's
 ENDING = gevent.event.Event()  # the test is about to stop: no user begins what was not due before

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from loadtest.books import Histogram
+from loadtest.histograms import PERCENTILES as PERCENTILES_TOLD
+from loadtest.histograms import Histogram
 from loadtest.pictures import plot
 from loadtest.pictures.plot import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SHADE, SKY, Figure, line
 from loadtest.timeline import Point
@@ -17,12 +18,11 @@ Rows = Sequence[Mapping[str, Any]]
 WINDOW_MIN_S = 0.3  # a shorter piece of a second says nothing of a rate
 PERCENTILES = (("max", "slowest", GREY), ("p99", "p99", RED), ("p90", "p90", ORANGE), ("p50", "p50", BLUE))
 WIDE_PX, TALL_PX, HALF_PX = 200, 260, 190
-MARKED = ((2, "p50"), (10, "p90"), (100, "p99"), (1000, "p99.9"), (10_000, "p99.99"))
-
-CERTAIN, BEYOND_MIN = (
-    100,
-    10,
-)  # what is rarer than one in a hundred is told only with so many samples beyond it
+# By rarity, one in so many: how people call it, and the least samples beyond it.
+MARKED = {
+    round(1 / (1 - share)): (key.replace("_", "."), least) for key, (share, least) in PERCENTILES_TOLD.items()
+}
+MARKED[10_000] = ("p99.99", 10)
 
 
 class Span(NamedTuple):
@@ -230,17 +230,16 @@ def _rarities(histogram: Histogram) -> tuple[list[float], list[int]]:
 def _mark(chart: Figure, histogram: Histogram, most: float) -> None:
     """The percentiles that have a name: points, with their values above the chart, where no line can hide them."""
     chart["layout"]["margin"]["t"] = 44
-    for rarity, words in MARKED:
+    for rarity, (words, least) in MARKED.items():
         us = histogram.percentile(1 - 1 / rarity)
-        enough = rarity * (1 if rarity <= CERTAIN else BEYOND_MIN)
-        if us is None or histogram.count < enough or rarity > most:
+        if us is None or histogram.count < rarity * least or rarity > most:
             continue
         point = {"type": "scatter", "mode": "markers", "x": [rarity], "y": [us], "hoverinfo": "skip"}
         look = {"color": BLUE, "size": 8, "line": {"color": "#fff", "width": 1.5}}
         chart["data"].append(point | {"marker": look})
         plot.rule(chart, x=rarity, colour=plot.GRID, dash="solid")
         anchor = (
-            "right" if rarity < MARKED[1][0] else "center"
+            "right" if rarity == min(MARKED) else "center"
         )  # on a phone the first two are near to each other
         above = {"yref": "paper", "yanchor": "bottom", "xanchor": anchor, "yshift": 2}
         plot.note(chart, f"{words}<br><b>{format_us(us)}</b>", math.log10(rarity), 1.0, BLUE, above, 12)

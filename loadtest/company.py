@@ -13,6 +13,7 @@ from locust import events, task
 from locust.env import Environment
 
 from loadtest import bookkeeping
+from loadtest.course import clock
 from loadtest.dialogue import Dialogue, greeting
 from loadtest.speaking import Speaker
 
@@ -101,7 +102,7 @@ class Churner(Company):
     abstract = True
 
     def stay(self) -> None:
-        now = bookkeeping.clock()
+        now = clock()
         # Storms are at multiples of their period on the common clock, whichever process one is in.
         self.pause(self.every_s - now % self.every_s)
         self.connects_as = "reconnect"

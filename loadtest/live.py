@@ -17,7 +17,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from loadtest import timeline
-from loadtest.books import LAG, Entry, Histogram, Ledger
+from loadtest.arrivals import Planned
+from loadtest.books import LAG, Entry, Ledger
+from loadtest.histograms import Histogram
 from loadtest.processes import Piped, start
 from loadtest.target import parse_host
 from procserver import controlclient
@@ -100,14 +102,14 @@ class Live:
         with open(os.path.join(self.folder, "log"), "wb") as log:
             self.process = start(command, log=log, pipes=True)
 
-    def advance(self, now: float, ledger: Ledger) -> None:
+    def advance(self, now: float, ledger: Ledger, planned: Planned | None) -> None:
         """Rows for every second that is over and whose reports have come. `now`: Unix time by the books' clock."""
         self.read_samples()
         points = timeline.points([*self.begun, *self.samples], self.started)
         while self.second + 2 <= now:
             for name, entry in entries_of(ledger, self.second).items():
                 self.answered[name] += entry.ok.count
-            row = books_row(ledger, self.second, self.main)
+            row = books_row(ledger, self.second, self.main, planned)
             row |= server_row(points, self.second + 1 - self.started)
             row["t_s"] = round(max(0.0, self.second - self.started), 3)
             for name, value in row.items():
@@ -156,14 +158,24 @@ class Live:
             self.folder = None
 
 
-def books_row(ledger: Ledger, second: int, main: str | None) -> dict[str, Any]:
+def books_row(
+    ledger: Ledger, second: int, main: str | None, planned: Planned | None = None
+) -> dict[str, Any]:
     """What ended in that second, with the percentiles of the request `main`. A stall is a row of zeros."""
     entries = entries_of(ledger, second)
-    row: dict[str, Any] = {
-        "answered": sum(entry.ok.count for entry in entries.values()) / ledger.window_s,
-        "failed": sum(entry.failed for entry in entries.values()) / ledger.window_s,
-    }
-    times = entries[main].ok if main in entries else Histogram()
+
+    def per_s(what: str) -> float:
+        return sum(float(getattr(entry, what)) for entry in entries.values()) / ledger.window_s
+
+    answered = sum(entry.ok.count for entry in entries.values()) / ledger.window_s
+    row: dict[str, Any] = {"answered": answered, "failed": per_s("failed")}
+    if planned is not None:
+        row |= {
+            "planned": planned.between(second, second + 1),
+            "late": per_s("late"),
+            "dropped": per_s("dropped"),
+        }
+    times = entries[main].times if main in entries else Histogram()
     return row | {f"{key}_us": times.percentile(share) for key, share in PERCENTILES.items()}
 
 

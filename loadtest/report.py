@@ -105,9 +105,15 @@ def _of_distributions(
     document: dict[str, Any], histograms: Mapping[str, Histogram], main: str
 ) -> Iterable[Panel]:
     times = (document["requests"].get(main) or {}).get("response_us") or {}
-    told = [(name, histograms.get(name)) for name in dict.fromkeys((main, "connect", "handshake"))]
+    words = (
+        "share of the answers (to the right: one in ten, in a hundred …) and the time within which they came"
+    )
+    names = {name: name for name in (main, "connect", "handshake")}
+    if f"{main} service" in histograms:
+        names = {"response": main, "service": f"{main} service", "lag": f"{main} lag"}
+        words += "; response is from the planned time, service from the sending, lag between the two"
+    told = [(label, histograms.get(name)) for label, name in names.items()]
     if distributions := [(name, histogram) for name, histogram in told if histogram and histogram.count]:
-        words = "share of the answers (to the right: one in ten, in a hundred …) and the time within which they came"
         yield Panel("distribution", _rarities(times), words, charts.distribution(distributions), wide=True)
     by_worker = (document["server"] or {}).get("connections_by_worker") or []
     if len(by_worker) > 1 and max(by_worker) > 1:

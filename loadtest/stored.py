@@ -1,6 +1,7 @@
 """A run as its folder holds it: all that a report is drawn from."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,10 @@ BYTES_MAX = 1 << 28  # of one file: a run of a day leaves a few MiB
 
 
 class StoredRun(NamedTuple):
-    """`histograms` are those of the measured answers, by request; `table` has a row for each second."""
+    """`histograms` are those of the measured answers, by request; `table` has a row for each second.
+
+    Where arrivals were planned, `message` is from the plan, `message service` and `message lag` are its parts.
+    """
 
     document: dict[str, Any]
     table: list[dict[str, Any]]
@@ -39,7 +43,7 @@ def load(folder: Path, document: dict[str, Any] | None = None) -> StoredRun:
             document,
             _table(folder / "timeline.csv"),
             timeline.points(samples(folder), document["clock"]["started_s"]),
-            {name: msgspec.convert(row, Histogram, strict=False) for name, row in histograms.items()},
+            dict(_histograms(histograms)),
         )
     except OSError as error:
         raise ConfigError(f"{folder}: no folder of a run: {error.strerror} ({error.filename})") from None
@@ -51,6 +55,14 @@ def samples(folder: Path) -> list[dict[str, Any]]:
     """The tracker's lines; none where the server could not be followed."""
     path = folder / "samples.jsonl"
     return [msgspec.json.decode(line) for line in _read(path).splitlines()] if path.exists() else []
+
+
+def _histograms(stored: dict[str, Any]) -> Iterator[tuple[str, Histogram]]:
+    for name, row in stored.items():
+        yield name, msgspec.convert(row, Histogram, strict=False)
+        for part in ("service", "lag"):
+            if part in row:
+                yield f"{name} {part}", msgspec.convert(row[part], Histogram, strict=False)
 
 
 def _table(path: Path) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from locust.runners import WorkerRunner
 from locust.web import WebUI
 
 from loadtest import bookkeeping
+from loadtest.course import COURSE, clock
 from loadtest.live import ROWS_MAX, Live, find_server
 from loadtest.pictures.live import CHARTS, section, table_rows
 from procserver.errors import ConfigError
@@ -84,7 +85,7 @@ class _Desk:
         if environment.web_ui is None and not chosen.html_file:
             return
         self.test += 1
-        self.live = Live(bookkeeping.clock())
+        self.live = Live(clock())
         try:
             host = environment.host or next(c.host for c in environment.user_classes if c.host)
             self.live.follow(find_server(host, str(chosen.server_pid or ""), chosen.server_control or ""))
@@ -99,7 +100,7 @@ class _Desk:
 
     def advance(self) -> None:
         if self.live is not None:
-            self.live.advance(bookkeeping.clock(), bookkeeping.ledger())
+            self.live.advance(clock(), bookkeeping.ledger(), COURSE.planned)
 
     def on_test_stop(self, **_: object) -> None:
         self.end()
@@ -110,7 +111,7 @@ class _Desk:
             self.greenlet.kill()
             self.greenlet = None
         if self.live is not None and self.live.process is not None:
-            self.live.advance(bookkeeping.clock(), bookkeeping.ledger())
+            self.live.advance(clock(), bookkeeping.ledger(), COURSE.planned)
             self.live.end()
 
     def on_quitting(self, environment: Environment, **_: object) -> None:

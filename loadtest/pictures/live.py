@@ -1,21 +1,21 @@
 """What the tab "Server" shows, and the section that goes into Locust's own report. Pure but for its template."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from loadtest.books import LAG, Histogram, Ledger
+from loadtest.books import LAG, Ledger
+from loadtest.histograms import PERCENTILES, Histogram, samples_beyond
 from loadtest.live import Live
 from loadtest.pictures import plot
 from loadtest.pictures.page import paragraph, table
-from loadtest.pictures.plot import BLUE, GREEN, GREY, ORANGE, RED, SKY
+from loadtest.pictures.plot import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 from loadtest.units import format_bytes, format_count, format_us
 
 __all__ = ["CHARTS", "section", "table_rows"]
 
 SECTION = Path(__file__).with_name("section.html")
-SHARES = (0.5, 0.9, 0.99, 0.999, 1.0)
 TICKS_US = [10**k for k in range(8)]
 DURATION = {
     "type": "log",
@@ -52,6 +52,9 @@ CHARTS = [
         "Requests per second",
         [
             _series("answered", "answered", BLUE, "per_s", fill=True),
+            _series("planned", "planned", GREY, "per_s", dash="dash", open_loop=True),
+            _series("late", "late", ORANGE, "per_s", dash="dot", open_loop=True),
+            _series("dropped", "dropped", PURPLE, "per_s", dash="dot", open_loop=True),
             _series("failed", "failed", RED, "per_s", dash="dot"),
         ],
         COUNT,
@@ -101,6 +104,8 @@ def table_rows(live: Live) -> list[dict[str, str]]:
     rows = []
     for chart in CHARTS:
         for series in chart["series"]:
+            if "open_loop" in series and series["column"] not in latest:
+                continue
             shown, column = _SHOWN[series["kind"]], series["column"]
             name = f"{chart['title']}: {series['name']}" if len(chart["series"]) > 1 else chart["title"]
             rows.append(
@@ -111,14 +116,25 @@ def table_rows(live: Live) -> list[dict[str, str]]:
 
 def section(ledger: Ledger, live: Live | None) -> str:
     """HTML for Locust's report: our exact table, and what was seen of the server."""
-    head = ["request", "ok", "failed", "cut off", "half within", "90 %", "99 %", "99.9 %", "slowest"]
+    head = [
+        "request",
+        "ok",
+        "failed",
+        "cut off",
+        "dropped",
+        "half within",
+        "90 %",
+        "99 %",
+        "99.9 %",
+        "slowest",
+    ]
     rows = []
     for name in ledger.names():
         if name == LAG:
             continue
         entry = ledger.total(name)
-        counts = [format_count(count) for count in (entry.ok.count, entry.failed, entry.censored)]
-        rows.append([name, *counts, *(format_us(_percentile(entry.ok, share)) for share in SHARES)])
+        counts = [format_count(n) for n in (entry.ok.count, entry.failed, entry.censored, entry.dropped)]
+        rows.append([name, *counts, *map(format_us, _percentiles(entry.times))])
     body = table(head, rows) + paragraph("All of the run, in the books of loadtest, to the microsecond.")
     if live is not None and live.most:
         seen = [(row["what"], row["most"]) for row in table_rows(live) if row["most"] != "-"]
@@ -128,7 +144,9 @@ def section(ledger: Ledger, live: Live | None) -> str:
     return Template(SECTION.read_text(encoding="utf-8")).substitute(body=body)
 
 
-def _percentile(histogram: Histogram, share: float) -> int | None:
-    """None where less than one sample lies beyond it."""
-    enough = share in (0.5, 1.0) or histogram.count * (1 - share) >= 1 - 1e-9
-    return histogram.percentile(share) if enough else None
+def _percentiles(histogram: Histogram) -> Iterator[int | None]:
+    """None for what has too few samples beyond it; at last the slowest."""
+    for share, least in PERCENTILES.values():
+        enough = samples_beyond(histogram.count, share) >= least
+        yield histogram.percentile(share) if enough else None
+    yield histogram.max_us
