@@ -120,7 +120,11 @@ def listed(items: Iterable[str]) -> str:
 
 
 def sentence(words: str) -> str:
-    return f"{words[0].upper()}{words[1:]}." if words else ""
+    """With a capital and a full stop, unless it begins with a name that has its own spelling: `message.p99`."""
+    if not words:
+        return ""
+    named = "." in words.partition(" ")[0]
+    return f"{words if named else words[0].upper() + words[1:]}."
 
 
 def text(value: object) -> str:
