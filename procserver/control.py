@@ -45,7 +45,8 @@ class Client:
 class Control:
     """`answer(command, client)` returns the reply, or None: it comes later, by `finish`.
 
-    A ValueError's text is told to the client as the reason.
+    A ValueError's text is told to the client as the reason. `complain` is told
+    when a client cannot be let in.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class Control:
         path: Path,
         poller: select.epoll,
         answer: Callable[[dict[str, Any], Client], dict[str, object] | None],
+        complain: Callable[[OSError], None],
         inherited: socket.socket | None = None,
     ) -> None:
         self.path = path
         self.poller = poller
         self.answer = answer
+        self.complain = complain
         self.clients: dict[int, Client] = {}
         self.now = 0.0
         self.paused_until: float | None = None
@@ -129,8 +132,9 @@ class Control:
     def _accept(self, now: float) -> None:
         try:
             sock, _ = self.listener.accept()
-        except OSError:
+        except OSError as error:
             # Out of descriptors: the queue stays as it is, and the poller would tell of it without end.
+            self.complain(error)
             self.poller.unregister(self.listener)
             self.paused_until = now + PAUSE_S
             return

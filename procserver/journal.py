@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import signal
+from time import time
 from typing import TYPE_CHECKING
 
 from procserver import records
@@ -87,18 +88,19 @@ class Journal:
     def close(self, reason: str, code: int, patience_s: float) -> None:
         """The last line, then EOF; the observer gets `patience_s` to write out what it has."""
         level = "info" if code == 0 else "error"
-        self.write(records.event(level, "bye", reason=reason, exit_code=code, last=True))
+        facts: dict[str, object] = {"reason": reason, "exit_code": code}
+        self.write(records.event(level, "bye", **facts, last=True))
         os.close(self.writer)
-        if self.observer is None:
-            _say_ourselves(f"procserver: {reason} (exit code {code})\n")
-            return
-        self.procs.wait_for([self.observer], patience_s)
+        if self.observer is None or not self.procs.wait_for([self.observer], patience_s):
+            as_json = json.dumps({"at": time(), "level": level, "event": "bye", **facts})
+            as_text = f"procserver: {reason} (exit code {code})"
+            _say_ourselves(as_json if self.spec["log_format"] == "json" else as_text)
 
 
 def _say_ourselves(line: str) -> None:
     """Nobody is left to write it; a terminal that does not take it is not waited for."""
     try:
         os.set_blocking(2, False)
-        os.write(2, line.encode())
+        os.write(2, line.encode() + b"\n")
     except OSError:
         pass  # closed or full: there is nowhere to say it

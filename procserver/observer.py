@@ -152,12 +152,15 @@ class Observer:
 
 
 class Calm:
-    """At most PER_SECOND lines a second for an event; then one that says how many were held back.
+    """At most PER_SECOND lines a second for an event, of some one; then one that says how many were held back.
 
     A storm (no descriptors, no memory, a crash loop) must not fill the disk, nor hide what else happens.
     """
 
     PER_SECOND = 5
+    ONCE = frozenset(
+        ("accept_failed", "control_failed")
+    )  # they say the same until somebody does something about it
 
     def __init__(self) -> None:
         self.seconds: dict[str, tuple[int, int]] = {}
@@ -169,7 +172,7 @@ class Calm:
         last, count = self.seconds.get(name, (second, 0))
         count = count + 1 if last == second else 1
         self.seconds[name] = (second, count)
-        if count > self.PER_SECOND:
+        if count > (1 if name in self.ONCE else self.PER_SECOND):
             self.held[name] = self.held.get(name, 0) + 1
             return False
         if held := self.held.pop(name, 0):

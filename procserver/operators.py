@@ -95,6 +95,10 @@ class Operators:
             case other:
                 raise ValueError(f"unknown command {str(other)[:40]!r}; known: {', '.join(KNOWN)}")
 
+    def unheard(self, error: OSError) -> None:
+        """Somebody would ask, and cannot be let in."""
+        self.service.journal.report("error", "control_failed", error=str(error))
+
     def signalled(self, number: signal.Signals) -> None:
         """A signal is an operator's request, too; nobody waits for the answer but the log."""
         try:

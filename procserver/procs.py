@@ -129,9 +129,9 @@ class Procs:
                 return
             yield found.si_pid
 
-    def wait_for(self, children: list[Child], patience_s: float) -> None:
-        """Reap these, waiting at most so long for all; who is left then is killed."""
-        ends = monotonic() + patience_s
+    def wait_for(self, children: list[Child], patience_s: float) -> bool:
+        """Reap these, waiting at most so long for all; who is left then is killed. Whether all left by themselves."""
+        ends, well = monotonic() + patience_s, True
         for child in children:
             waiter = select.poll()
             if child.pidfd >= 0:
@@ -139,7 +139,9 @@ class Procs:
             if not waiter.poll(max(0, int((ends - monotonic()) * 1000))):
                 self.send(child, signal.SIGKILL)
                 waiter.poll()
+                well = False
             self.reap(child)
+        return well
 
     def of(self, role: str) -> list[Child]:
         return [child for child in self.by_pid.values() if child.role == role]

@@ -89,9 +89,8 @@ class Supervisor:
         self.stumbles = 0
         self.operators = Operators(self, reread)
         inherited = socket.socket(fileno=fds.control) if fds and fds.control >= 0 else None
-        self.control = (
-            Control(control, self.poller, self.operators.answer, inherited) if control is not None else None
-        )
+        ask = self.operators.answer, self.operators.unheard
+        self.control = Control(control, self.poller, *ask, inherited) if control is not None else None
         self.succession = Succession(self)
         self.estate = estate
 

@@ -26,7 +26,8 @@ class Desk:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.poller = select.epoll()
-        self.control = Control(path, self.poller, self.answer)
+        self.complaints: list[OSError] = []
+        self.control = Control(path, self.poller, self.answer, self.complaints.append)
         self.asked: list[dict[str, Any]] = []
         self.waiting: list[Client] = []
         self.now = 0.0
@@ -210,10 +211,10 @@ def test_a_dead_server_s_socket_is_replaced_a_living_one_s_is_not(tmp_path: Path
             dead.bind(str(path))
             dead.listen()
             with pytest.raises(StartError, match=str(path)):
-                Control(path, poller, lambda _command, _client: {})
-        Control(path, poller, lambda _command, _client: {}).close()
+                Control(path, poller, lambda _command, _client: {}, print)
+        Control(path, poller, lambda _command, _client: {}, print).close()
         with pytest.raises(StartError, match="No such file"):
-            Control(tmp_path / "no" / "folder", poller, lambda _command, _client: {})
+            Control(tmp_path / "no" / "folder", poller, lambda _command, _client: {}, print)
 
 
 def test_what_the_client_says_when_nobody_answers(tmp_path: Path) -> None:

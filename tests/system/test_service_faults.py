@@ -61,6 +61,16 @@ def test_an_observer_that_is_killed_is_restarted_and_nothing_is_lost() -> None:
         server.guest().leave()
 
 
+def test_an_observer_that_is_stopped_holds_up_neither_service_nor_stop() -> None:
+    """It cannot write the last line: the supervisor does, and what else was to be written is lost."""
+    with RunningServer() as server:
+        os.kill(server.status()["processes"]["observer"], signal.SIGSTOP)
+        server.guest().leave()
+        server.process.terminate()
+        server.process.wait(PATIENCE_S)
+        server.tally.connections = server.tally.messages = 0
+
+
 def test_access_logs_are_reopened_on_request() -> None:
     """After USR1 records go to the new file; no line is lost or split."""
     with RunningServer() as server:
