@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 
-from benchmarks import burst, capacity, cost, generator, lockstep, memory, quiet, syscalls, throughput
+from benchmarks import burst, capacity, cost, generator, lockstep, memory, quiet, stall, syscalls, throughput
 from benchmarks.results import Bound, Result
 from benchmarks.servers import BenchmarkError
 from procserver.errors import ProcserverError
@@ -52,6 +52,7 @@ BENCHMARKS: dict[str, Callable[[bool], Result]] = {
     "throughput": throughput.main,
     "generator": of_locust(generator_cost),
     "lockstep": of_locust(lockstep.main),
+    "stall": of_locust(stall.main),
     "cost": cost.main,
     "capacity": of_locust(capacity.main),
 }

@@ -53,6 +53,14 @@ def _cost(name: str, host: str, seconds: float) -> Cost:
         return run(OURS, host, seconds, "--pacing", "0")
     if name == "open loop":
         return run(OURS, host, seconds, "--rate", str(OPEN_RATE), "--request-timeout", "1h")
-    address, port = parse_host(host)
-    bare = [sys.executable, "-m", "benchmarks.bare_lockstep", address, str(port), str(USERS), str(seconds)]
+    address = parse_host(host).address
+    bare = [
+        sys.executable,
+        "-m",
+        "benchmarks.bare_lockstep",
+        address.host,
+        str(address.port),
+        str(USERS),
+        str(seconds),
+    ]
     return cost_told_by(bare, seconds)
