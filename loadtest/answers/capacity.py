@@ -54,11 +54,10 @@ def find(
                 len(stages) + 1, search.probe, question.of, base, thresholds, service, trials, folder
             )
             stages.append(stage)
+            search.tell(Outcome(stage.outcome), clear=is_clear(stage))
+            trials.left = search.left(CONFIRM_STAGES)
             trials.tell(told(stage, question.of))
-            stopped = _ended(service, stage)
-            if not stopped:
-                search.tell(Outcome(stage.outcome), clear=is_clear(stage))
-                trials.left = search.left(CONFIRM_STAGES)
+            if not (stopped := _ended(service, stage)):
                 _rest(service)
     except KeyboardInterrupt:
         stopped, interrupted = "it was interrupted", True

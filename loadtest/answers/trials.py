@@ -23,12 +23,13 @@ class Trials:
     `beyond` is how many more come after those, where several answers are sought one after another.
     """
 
-    def __init__(self, stream: TextIO, left: float = 1) -> None:
+    def __init__(self, stream: TextIO, left: float = 0) -> None:
         self.stream = stream
         self.live = stream.isatty()
         self.left: float = left
         self.beyond: float = 0
         self.made = 0
+        self.load_s = 0.0  # of the last trial
         self.loaded_s = self.spent_s = 0.0
 
     def make(
@@ -45,7 +46,8 @@ class Trials:
         """
         folder.mkdir(parents=True)
         progress = Progress(self.stream, settings)
-        head = f"{title}, {self.outlook(settings)}"
+        self.load_s = settings.warmup_s + settings.duration_s
+        head = f"{title}, {self.outlook()}"
 
         def show(event: dict[str, Any]) -> None:
             if self.live and "stage" not in event:
@@ -59,7 +61,7 @@ class Trials:
         else:
             document = run_on(service, settings, thresholds, folder, show)
         self.spent_s += time.monotonic() - began
-        self.loaded_s += settings.warmup_s + settings.duration_s
+        self.loaded_s += self.load_s
         self.made += 1
         self.left = max(0, self.left - 1)
         if document["interrupted"]:
@@ -67,8 +69,9 @@ class Trials:
         return document
 
     def tell(self, line: str) -> None:
-        """A line that stays."""
-        self.stream.write(f"{CLEAR_LINE if self.live else ''}{line}\n")
+        """A line that stays; where none is rewritten, with what is left."""
+        left = f" ({self.outlook()})" if not self.live and self.left + self.beyond else ""
+        self.stream.write(f"{CLEAR_LINE if self.live else ''}{line}{left}\n")
         self.stream.flush()
 
     def close(self) -> None:
@@ -76,10 +79,10 @@ class Trials:
             self.stream.write(CLEAR_LINE)
             self.stream.flush()
 
-    def outlook(self, settings: RunSettings) -> str:
-        """How many trials this may still take, and how long, if the others are like this one."""
+    def outlook(self) -> str:
+        """How long the trials to come may take, if they are like the last one."""
         overhead_s = (self.spent_s - self.loaded_s) / self.made if self.made else OVERHEAD_S
-        left_s = (self.left + self.beyond) * (settings.warmup_s + settings.duration_s + overhead_s)
+        left_s = (self.left + self.beyond) * (self.load_s + overhead_s)
         return f"about {format_duration(round(left_s))} left in all"
 
     def _rewrite(self, line: str) -> None:

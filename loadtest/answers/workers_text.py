@@ -15,7 +15,9 @@ BAR_CELLS = 24
 def summary(answer: WorkersAnswer, folder: Path) -> str:
     """The answer, why, each size with a bar as long as its capacity, and the law that they follow."""
     asked = ", ".join(answer.thresholds)
-    if answer.knee is not None:
+    if answer.knee is not None and answer.knee == answer.sizes[-1].workers:
+        first = f"WORKERS  {answer.knee}, the most that were tried, carry the most with {asked}"
+    elif answer.knee is not None:
         first = f"WORKERS  {answer.knee} suffice with {asked}"
     else:
         words = {"none": "NONE", "cannot tell": "CANNOT TELL"}
@@ -37,7 +39,7 @@ def _table(answer: WorkersAnswer) -> list[str]:
 
 def _row(size: PoolSize, most: float) -> str:
     if size.capacity is None:
-        return f"  {size.workers:>7} {'-':>10}  {'; '.join(size.reasons)}"
+        return f"  {size.workers:>7} {'-':>10}  {size.reasons[0] if size.reasons else size.verdict}"
     bar = "█" * max(1, round(BAR_CELLS * size.capacity / most))
     cpu = "-" if size.server_cores is None else f"{size.server_cores:.2f}"
     return (

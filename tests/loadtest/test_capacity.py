@@ -1,10 +1,15 @@
 """`python -m loadtest capacity` and `workers`: limits that are known by construction, found and named."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.loadtest_runs import loadtest
+from tests.support.loadtest_runs import RUN_TIMEOUT_S, loadtest
+from tests.support.repository import ROOT
+from tests.support.wait import wait_until
 
 
 def answer(folder: Path) -> dict[str, Any]:
@@ -28,6 +33,53 @@ def test_as_many_connections_as_there_are_workers_are_held(tmp_path: Path) -> No
     folders = {path.name for path in folder.iterdir() if path.is_dir()}
     assert folders == {stage["folder"] for stage in found["stages"]}
     assert all((folder / name / "run.json").exists() for name in folders)
+    assert (folder / "report.html").exists()
+
+
+def test_workers_that_sleep_bound_the_rate(tmp_path: Path) -> None:
+    """Two workers of 20 ms cannot end more than 100 greetings a second; each has a connection of its own."""
+    folder = tmp_path / "r"
+    search = ("--from", "60", "--to", "240", "--precision", "50%", "--threshold", "errors=0")
+    stage = ("--stage", "1s", "--warmup", "500ms", "--user", "connect", "--results", str(folder))
+    done = loadtest("capacity", "--serve", "--workers 2 --delay 0.02", *search, *stage, "--json")
+    assert done.exit_code == 0, done
+    found = json.loads(done.out)
+    assert found == answer(folder)
+    assert 60 <= found["capacity"] <= 100
+    assert (found["at_least"], found["limiter"]["name"]) == (False, "workers"), found["reasons"]
+    assert found["capacity"] < found["breaks_at"] <= 120
+    assert all(stage["outcome"] == "breaks" for stage in found["stages"] if stage["asked"] >= 120)
+
+
+def test_a_search_that_is_interrupted_says_that_it_cannot_tell(tmp_path: Path) -> None:
+    """The stages that were made are kept, and the answer is written all the same."""
+    folder = tmp_path / "r"
+    command = [
+        sys.executable,
+        "-m",
+        "loadtest",
+        "capacity",
+        "--serve",
+        "",
+        "--stage",
+        "60s",
+        "--results",
+        str(folder),
+    ]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as search:
+        try:
+            wait_until(
+                lambda: [f for f in folder.glob("01-*/samples.jsonl") if f.stat().st_size > 2000],
+                "a load",
+                30,
+            )
+            search.send_signal(signal.SIGINT)
+            out, _ = search.communicate(timeout=RUN_TIMEOUT_S)
+        finally:
+            search.kill()
+    assert search.returncode == 4
+    assert out.startswith("CANNOT TELL")
+    assert answer(folder)["reasons"][0] == "it was interrupted"
     assert (folder / "report.html").exists()
 
 

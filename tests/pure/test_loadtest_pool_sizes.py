@@ -82,7 +82,7 @@ def test_no_capacity_at_all(verdict: str, expected: str) -> None:
     [
         (
             [size(n, 100.0 * n) for n in COUNTS],
-            "WORKERS  32 suffice",
+            "WORKERS  32, the most that were tried",
             "law (95% intervals): one worker 100/s",
         ),
         ([size(1, 100), size(2, 150, "generator")], "CANNOT TELL", "no scalability law: 1 sizes"),
