@@ -69,7 +69,7 @@ def test_a_search_that_is_interrupted_says_that_it_cannot_tell(tmp_path: Path) -
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as search:
         try:
             wait_until(
-                lambda: [f for f in folder.glob("01-*/samples.jsonl") if f.stat().st_size > 2000],
+                lambda: [f for f in folder.glob("01-*/samples.jsonl") if f.stat().st_size > 12_000],
                 "a load",
                 30,
             )
