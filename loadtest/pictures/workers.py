@@ -66,7 +66,7 @@ def _tiles(answer: WorkersAnswer) -> Iterable[Tile]:
             "coherency", f"{answer.fit.coherency.value:.3%}", _interval(answer.fit.coherency, 100, " %")
         )
     elif limiter:
-        yield Tile("limit there", LIMITERS.get(limiter.name, limiter.name))
+        yield Tile("limited there by", limiter.name.replace("_", " "))
     yield Tile("sizes", str(len(answer.sizes)), format_duration(round(answer.took_s)))
 
 
@@ -93,6 +93,8 @@ def _growth(answer: WorkersAnswer) -> str:
     if answer.knee is None:
         return "Capacity by number of workers"
     if answer.fit is None:
+        if answer.knee == answer.sizes[-1].workers:
+            return f"It still grows at {answer.knee} workers, the most that were tried"
         return f"Beyond {answer.knee} workers little is gained"
     law = answer.fit
     if law.peak is not None:
@@ -127,8 +129,10 @@ def _capacity(answer: WorkersAnswer, measured: Sequence[PoolSize]) -> Figure:
             chart["data"].append(plot.points(x, y, name, colour, symbol, text=said))
     if answer.knee is not None:
         plot.rule(chart, x=answer.knee, colour=GREEN)
-        right = {"yref": "paper", "xanchor": "left", "yanchor": "bottom", "xshift": 5, "yshift": 4}
-        plot.note(chart, f"<b>{answer.knee} suffice</b>", answer.knee, 0.0, GREEN, right)
+        side, shift = ("left", 5) if answer.knee < 0.8 * most else ("right", -5)
+        place = {"yref": "paper", "xanchor": side, "yanchor": "bottom", "xshift": shift, "yshift": 4}
+        words = "carry most" if answer.knee == most else "suffice"
+        plot.note(chart, f"<b>{answer.knee} {words}</b>", answer.knee, 0.0, GREEN, place)
     return chart
 
 
@@ -170,7 +174,7 @@ def _sizes(sizes: Sequence[PoolSize]) -> str:
         rates = ", ".join(format_count(rate) for rate in size.rates) or "-"
         cores = "-" if size.server_cores is None else f"{size.server_cores:.2f}"
         limiter = "-" if size.limiter is None else LIMITERS.get(size.limiter.name, size.limiter.name)
-        said = "; ".join(size.reasons) if size.verdict != "answered" else ""
+        said = size.reasons[0] if size.verdict != "answered" and size.reasons else ""
         rate = f"{least}{format_count(size.capacity)}"
         rows.append([str(size.workers), rate, rates, format_us(size.p99_us), cores, limiter, said])
     return table(head, rows, links=[f"{size.folder}/report.html" for size in sizes])
