@@ -5,18 +5,20 @@
 
 The rooms, from the top:
 
-    commands, arguments, progress    the command line, and what it says
-    run                   one run, end to end
-    report, tables, charts           the page of a run; `pictures` holds the frame, and the pages of the answers
-    verdict, thresholds   may it be believed, and is it good enough        pure
-    results, timeline     the accounts of both sides, joined               pure
-    service, generator    the processes of a run, by `processes`
-    tracker               follows the server's processes; one of its own
-    tcp_user, users, tcp  what runs inside Locust, on `dialing`, `deadlines`, `bookkeeping`, `precision`, `options`
-    dialogue_user, speaking          the same for a conversation out of a file
+    commands, arguments, parameters, progress    the command line, and what it says; worker_command
+    run                                  one run, end to end
+    report, tables, charts               the page of a run; `pictures` holds the frame, and the pages of the answers
+    verdict, thresholds                  may it be believed, and is it good enough            pure
+    results, timeline                    the accounts of both sides, joined                   pure
+    service, generator                   the processes of a run, by `processes`
+    tracker                              follows the server's processes; one of its own
+    tcp_user, users, tcp                 what runs inside Locust, on `request`, `dialing`, `deadlines`, `bookkeeping`
+    dialogue_user, speaking              the same for a conversation out of a file
     company_user, company, adversaries   who is there beside those that talk
-    dialogue_file, dialogue          what such a file says; on `templates`, `framing`       pure
-    web, live             inside Locust: the tab "Server", with a tracker of its own
-    books                 counts and histograms                            pure
-    settings, scenarios, target, units
+    course, dispatcher, muster           when a test does what; who takes part, and their one time, by `timebase`
+    web, live                            the tab "Server", with a tracker of its own
+    dialogue_file, dialogue              what a conversation's file says; on `templates`, `framing`    pure
+    arrivals, clocks                     what is planned; how far two clocks differ           pure
+    books                                counts and histograms                                pure
+    settings, scenarios, talks, target, units
 """

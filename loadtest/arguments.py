@@ -1,6 +1,5 @@
 """What the commands that make runs have in common: the service, the talk, what must hold, where results go."""
 
-import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ import click
 
 from loadtest.dialogue_file import parse_dialogue, read_text
 from loadtest.options import ARRIVALS, CONNECT_RATE_DEFAULT, FRAMINGS, PACING_DEFAULT
+from loadtest.parameters import Duration, Share
 from loadtest.scenarios import EVERY_DEFAULT, SCENARIOS
 from loadtest.service import option_value
 from loadtest.settings import RunSettings
@@ -23,6 +23,7 @@ from procserver.errors import ConfigError
 __all__ = [
     "Duration",
     "check_plan",
+    "distribution_options",
     "fail",
     "framing_of",
     "load_options",
@@ -38,18 +39,6 @@ __all__ = [
 DEFAULT_THRESHOLD = "errors=0"
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class Duration(click.ParamType[float]):
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        try:
-            return parse_duration_s(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 def server_options(command: Command) -> Command:
@@ -69,16 +58,6 @@ def server_options(command: Command) -> Command:
         ),
         click.option("--pid", type=int, metavar="PID", help="With --host: its process, to follow it."),
     )
-
-
-class Share(click.ParamType[float]):
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number = str(value).removesuffix("%")
-        if not re.fullmatch(r"\d+(\.\d+)?", number):
-            self.fail(f"{value!r} is no share; write 20% or 0.2", param, ctx)
-        return float(number) / (100 if str(value).endswith("%") else 1)
 
 
 def service_options(command: Command) -> Command:
@@ -180,6 +159,29 @@ def load_options(command: Command) -> Command:
     )
 
 
+def distribution_options(command: Command) -> Command:
+    """The generator on other hosts, and the server on one that is not this."""
+    return _all(
+        command,
+        click.option(
+            "--expect-workers",
+            type=int,
+            default=0,
+            metavar="N",
+            help="Wait for N of `loadtest worker HOST:PORT`, started elsewhere, to make the load.",
+        ),
+        _shown(
+            "--master-bind", default="127.0.0.1:5557", metavar="HOST:PORT", help="Where workers find the run."
+        ),
+        _shown("--workers-timeout", type=Duration(), default="2m", help="How long they are waited for."),
+        click.option(
+            "--remote",
+            is_flag=True,
+            help="--control is forwarded from another host, whose processes are not here.",
+        ),
+    )
+
+
 def result_options(default_threshold: str = DEFAULT_THRESHOLD) -> Callable[[Command], Command]:
     """What must hold, and where the results go."""
 
@@ -230,6 +232,7 @@ def settings_of(options: dict[str, Any]) -> tuple[RunSettings, list[Threshold]]:
         warmup_s=options.pop("warmup"),
         duration_s=duration_s,
         every_s=options.pop("every", 5.0),
+        workers_timeout_s=options.pop("workers_timeout", 120.0),
         thresholds=expressions,
         **options,
     )

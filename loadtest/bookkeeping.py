@@ -20,8 +20,10 @@ from locust.runners import STATE_MISSING, STATE_STOPPED, MasterRunner, WorkerRun
 
 from loadtest import options, precision
 from loadtest.books import LAG, Account, Books, Entry, Ledger, Window
-from loadtest.course import COURSE, clock
+from loadtest.course import COURSE
 from loadtest.lag import LagWatch
+from loadtest.muster import MUSTER
+from loadtest.timebase import clock
 
 __all__ = ["BOOKS", "ENDING", "install", "ledger"]
 
@@ -35,6 +37,7 @@ def install() -> None:
     """Join Locust's events, once per process, before its runner does: ours must see a report first."""
     global _keeper  # noqa: PLW0603  # one process, one set of books, one keeper
     if _keeper is None:
+        MUSTER.join(events)  # before us: what is agreed on is agreed on in one time
         _keeper = _Keeper()
         precision.install()
         events.init_command_line_parser.add_listener(options.add_options)
@@ -249,6 +252,8 @@ class _Keeper:
             processes=planned,
             processes_lost=sorted(self.lost) + never,
             exceptions=[f"{row['count']} x {row['msg']}" for row in runner.exceptions.values()],
+            begun=runner.target_user_count > 0,
+            workers=MUSTER.workers(table.measure_from, self.measure_to or clock()),
         )
 
 

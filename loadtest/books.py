@@ -263,7 +263,8 @@ def _add(into: dict[str, Entry], entries: Mapping[str, Entry], bits: int) -> Non
 class Account(msgspec.Struct):
     """The closing account of a generator: what `run` reads when Locust has ended. Times are Unix seconds.
 
-    `plan_from` is None in a closed loop.
+    `plan_from` is None in a closed loop. `begun`: whether a test was ever started. `workers` are those of a master:
+    id, cores that each used while it was measured, what its clock was off by, and how well that is known.
     """
 
     ledger: Ledger
@@ -276,3 +277,5 @@ class Account(msgspec.Struct):
     processes: int
     processes_lost: list[str]
     exceptions: list[str]
+    begun: bool = True
+    workers: list[dict[str, str | float | None]] = []

@@ -12,6 +12,7 @@ from loadtest.answers.report_command import report
 from loadtest.answers.workers_command import workers
 from loadtest.arguments import (
     check_plan,
+    distribution_options,
     fail,
     load_options,
     result_options,
@@ -22,6 +23,7 @@ from loadtest.arguments import (
 )
 from loadtest.progress import Progress, summary
 from loadtest.verdict import EXIT_CODES
+from loadtest.worker_command import worker
 from procserver.errors import ConfigError, ProcserverError
 
 __all__ = ["main"]
@@ -43,6 +45,7 @@ def main() -> None:
 @service_options
 @talk_options
 @load_options
+@distribution_options
 @result_options()
 def run(**options: Any) -> None:
     """Make one run and leave a folder of results with a report.
@@ -76,4 +79,5 @@ def run(**options: Any) -> None:
 main.add_command(capacity)
 main.add_command(cost)
 main.add_command(workers)
+main.add_command(worker)
 main.add_command(report)

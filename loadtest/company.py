@@ -13,9 +13,9 @@ from locust import events, task
 from locust.env import Environment
 
 from loadtest import bookkeeping
-from loadtest.course import clock
 from loadtest.dialogue import Dialogue, greeting
 from loadtest.speaking import Speaker
+from loadtest.timebase import clock
 
 __all__ = ["Churner", "Company", "EndOfTest", "Holder"]
 

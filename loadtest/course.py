@@ -4,7 +4,6 @@ Master and workers, or a process alone: whoever starts the test lays the timetab
 parsed options, which travel to the workers with their users. So all have one warm-up, one plan, and their own part.
 """
 
-import time
 from collections.abc import Mapping
 from random import Random
 from typing import Any
@@ -17,15 +16,9 @@ from loadtest.books import Books
 from loadtest.dispatcher import NEVER, Dispatcher
 from loadtest.options import CONNECT_RATE_DEFAULT
 from loadtest.scenarios import SCENARIOS
+from loadtest.timebase import clock, monotonic_s
 
-__all__ = ["COURSE", "Course", "clock"]
-
-# Unix time that no step of the clock can move during a run; forked generators share the offset.
-_EPOCH = time.time() - time.monotonic()
-
-
-def clock() -> float:
-    return _EPOCH + time.monotonic()
+__all__ = ["COURSE", "Course"]
 
 
 class Course:
@@ -52,7 +45,7 @@ class Course:
             if shares := chosen.load_shares:
                 # A worker that came after the plan was shared out has no part in it.
                 share, of = shares.get(getattr(runner, "client_id", "")), len(shares)
-        started_s = self.timetable.started - _EPOCH
+        started_s = monotonic_s(self.timetable.started)
         self.turns = Turns(self.timetable.connects_per_s, started_s, share=share or 0, of=of)
         if chosen is not None and chosen.rate:
             self.planned = _planned(chosen, self.timetable)
@@ -105,4 +98,4 @@ def _shares(runner: Any) -> Mapping[str, int]:
 
 
 def _monotonic_ns(unix_s: float) -> int:
-    return round((unix_s - _EPOCH) * 1e9)
+    return round(monotonic_s(unix_s) * 1e9)

@@ -1,16 +1,20 @@
 """How a connection is made, step by step: from an address, to a target, secured; and how its failures are told."""
 
+import itertools
 import socket
 import ssl
+from collections.abc import Iterator, Sequence
 
 import gevent
 
 from loadtest.target import Target
 
-__all__ = ["describe", "leave_from", "shake_hands", "wrap"]
+__all__ = ["describe", "leave_from", "open_socket", "shake_hands", "wrap"]
 
 UNIX_RETRY_S = 0.001
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; `socket` has it from Python 3.12 on
+
+_sources: Iterator[str] | None = None
 
 
 def shake_hands(sock: socket.socket, target: Target) -> None:
@@ -47,10 +51,19 @@ def reach(sock: socket.socket, target: Target) -> None:
             return sock.setblocking(True)
 
 
-def leave_from(sock: socket.socket, address: str) -> None:
-    """Connect from this address. Its port is chosen when the other end is known: 28 000 for each pair of addresses."""
-    sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-    sock.bind((address, 0))
+def leave_from(addresses: Sequence[str]) -> None:
+    """From now on this process's connections are made from these addresses, one after another."""
+    global _sources  # noqa: PLW0603  # a process has one set of addresses
+    _sources = itertools.cycle(addresses)
+
+
+def open_socket(family: int) -> socket.socket:
+    """A socket that is not connected yet. Its port is chosen when the other end is known: 28 000 for each pair."""
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    if _sources is not None:
+        sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        sock.bind((next(_sources), 0))
+    return sock
 
 
 def describe(error: BaseException, *, overdue: bool = False) -> str:

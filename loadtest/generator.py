@@ -11,6 +11,7 @@ import msgspec
 from loadtest.books import Account
 from loadtest.processes import LineReader, Piped, start, stop
 from loadtest.settings import RunSettings
+from procserver.addresses import parse_address
 from procserver.errors import ProcserverError
 
 __all__ = ["Generator", "GeneratorError"]
@@ -61,6 +62,11 @@ class Generator:
         command += _given("--source-address", ",".join(settings.source_addresses))
         if settings.processes > 1:
             command += ["--processes", str(settings.processes)]
+        if settings.expect_workers:
+            place = parse_address(settings.master_bind)
+            command += ["--master", "--master-bind-host", place.host, "--master-bind-port", str(place.port)]
+            command += ["--expect-workers", str(settings.expect_workers)]
+            command += ["--expect-workers-max-wait", str(round(settings.workers_timeout_s))]
         return command
 
     def follow(self, show: Callable[[dict[str, Any]], None]) -> None:
@@ -68,10 +74,16 @@ class Generator:
         settings = self.settings
         load_s = max(settings.warmup_s, settings.connecting_s) + settings.duration_s
         left = load_s + STOP_TIMEOUT_S + OVERHEAD_TIMEOUT_S
+        here = None
         while not self.progress.ended:
             line = self.progress.line(timeout_s=left)
             if line is not None:
-                show(msgspec.json.decode(line))
+                event = msgspec.json.decode(line)
+                if "workers" not in event:
+                    show(event)
+                elif settings.expect_workers and event["workers"] != here:
+                    here = event["workers"]
+                    show({"stage": f"{here} of {event['of']} workers are at {settings.master_bind}"})
                 left = load_s + STOP_TIMEOUT_S + OVERHEAD_TIMEOUT_S
             elif not self.progress.ended:
                 self.stop()
@@ -87,11 +99,18 @@ class Generator:
         self.progress.close()
         try:
             with open(self.account_path, "rb") as file:
-                return msgspec.json.decode(file.read(), type=Account)
+                account = msgspec.json.decode(file.read(), type=Account)
         except FileNotFoundError:
-            said = Path(self.log_path).read_text(errors="replace").strip().splitlines()
-            last = said[-1] if said else "it said nothing"
-            raise GeneratorError(f"Locust left no account (exit {self.process.returncode}): {last}") from None
+            raise GeneratorError(
+                f"Locust left no account (exit {self.process.returncode}): {self._last_word()}"
+            ) from None
+        if not account.begun:
+            raise GeneratorError(f"the test never began: {self._last_word()}")
+        return account
+
+    def _last_word(self) -> str:
+        said = Path(self.log_path).read_text(errors="replace").strip().splitlines()
+        return said[-1] if said else "Locust said nothing"
 
 
 def _given(name: str, value: str | None) -> list[str]:

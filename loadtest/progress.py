@@ -104,6 +104,8 @@ def _server(document: dict[str, Any]) -> list[str]:
     line = (
         f"server: {cores}, {format_bytes(server['pss_bytes_max'])} PSS in {server['processes_max']} processes, "
         f"{format_count(server['fds_max'])} descriptors"
+        if server["processes_max"] is not None
+        else "server: on another host"
     )
     if server["workers_busy_max"] is not None:
         line += f"; at most {server['workers_busy_max']} workers busy, {server['queue_depth_max']} connections queued"

@@ -91,6 +91,8 @@ def _of_the_server(document: dict[str, Any], points: Sequence[Point], span: char
             title = "No connection was seen waiting for a worker"
         words = "connections in the kernel's accept queue"
         yield Panel("queue", title, words, charts.queue(points, span), timed=True)
+    if server["processes_max"] is None:
+        return  # they are on another host
     cores = server["cpu_cores"]
     title = "CPU" if cores is None else f"The server used {cores:.2f} of {cpus} cores"
     words = f"cores in use, of {cpus}: by the server, the generator, and all other programs"

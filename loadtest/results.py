@@ -23,6 +23,7 @@ __all__ = [
     "FORMAT",
     "LAG",
     "clock",
+    "generator_cores_max",
     "histograms",
     "others_cores",
     "reconcile",
@@ -160,19 +161,22 @@ def server_side(
 ) -> dict[str, Any] | None:
     """The server's processes over the run; None if they could not be followed."""
     ticks = [line for line in samples if "server" in line]
-    if not ticks:
+    if not ticks and not any("status" in line for line in samples):
         return None
-    first, last = ticks[0], ticks[-1]
-    cpu_s = last["server"]["cpu_s"] - first["server"]["cpu_s"]
+    host, cpu_s = None, None
+    if ticks:  # else it is on another host: only its own account is known
+        first, last = ticks[0], ticks[-1]
+        cpu_s = last["server"]["cpu_s"] - first["server"]["cpu_s"]
+        host = {key: last["host"][key] - first["host"][key] for key in ("listen_overflows", "retransmits")}
     pss = [p.pss_bytes for p in points if p.pss_bytes is not None]
     busy = [p.workers_busy for p in points if p.workers_busy is not None]
     measured = [p.cpu_cores for p in points if p.cpu_cores is not None and _measured(p, account)]
     answered = 0 if isinstance(talk.messages, str) else _tally(account, talk.messages)[0]
     end = next((line for line in samples if line.get("kind") == "end"), None)
     return {
-        "cpu_s": round(cpu_s, 3),
+        "cpu_s": None if cpu_s is None else round(cpu_s, 3),
         "cpu_cores": round(sum(measured) / len(measured), 4) if measured else None,
-        "cpu_us_per_message": round(cpu_s * 1e6 / answered, 2) if answered else None,
+        "cpu_us_per_message": round(cpu_s * 1e6 / answered, 2) if answered and cpu_s else None,
         "pss_bytes_max": _most(pss),
         "pss_bytes_before": pss[0] if pss else None,
         "pss_per_connection_bytes": _growth_per(pss, busy),
@@ -181,13 +185,21 @@ def server_side(
         "processes_max": _most(p.processes for p in points),
         "workers_busy_max": _most(busy),
         "queue_depth_max": _most(p.queue_depth for p in points),
-        "listen_overflows": last["host"]["listen_overflows"] - first["host"]["listen_overflows"],
-        "retransmits": last["host"]["retransmits"] - first["host"]["retransmits"],
+        "listen_overflows": host["listen_overflows"] if host else None,
+        "retransmits": host["retransmits"] if host else None,
         "switches": _switches(ticks),
-        "connections_by_worker": _connections_by_worker(ticks),
+        "connections_by_worker": _connections_by_worker(samples),
         "tallies": {"before": before["totals"], "after": after["totals"]} if before and after else None,
         "ended": end["reason"] if end else None,
     }
+
+
+def generator_cores_max(points: Sequence[Point], account: Account, warmup_s: float) -> float | None:
+    """Cores that the busiest process of the generator used while measured: by the tracker, or its own word."""
+    seen = [p.generator_cores_max for p in points if p.generator_cores_max is not None and p.t_s > warmup_s]
+    most = [sum(seen) / len(seen)] if seen else []
+    most += [float(w["cores"]) for w in account.workers if w["cores"] is not None]
+    return round(max(most), 4) if most else None
 
 
 def others_cores(points: Sequence[Point], account: Account) -> float | None:

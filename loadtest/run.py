@@ -64,7 +64,7 @@ def service_of(settings: RunSettings, folder: Path) -> contextlib.AbstractContex
     if settings.serve is not None:
         return started(settings.serve, settings.framing, str(folder / "server.log"))
     assert settings.host is not None
-    return attached(settings.host, settings.control, settings.pid)
+    return attached(settings.host, settings.control, settings.pid, remote=settings.remote)
 
 
 def _drive(settings: RunSettings, service: Service, folder: Path, show: Show) -> dict[str, Any]:
@@ -102,10 +102,11 @@ def _drive(settings: RunSettings, service: Service, folder: Path, show: Show) ->
 @contextlib.contextmanager
 def _tracked(service: Service, generator: Generator, folder: Path) -> Any:
     """Follow the server's processes while the body runs; its end is told by the end of the tracker's input."""
-    if service.pid is None:
+    if service.pid is None and service.control is None:
         yield
         return
-    command = [sys.executable, "-m", "loadtest.tracker", "--server", str(service.pid)]
+    command = [sys.executable, "-m", "loadtest.tracker"]
+    command += ["--server", str(service.pid)] if service.pid is not None else []
     command += ["--generator", str(generator.process.pid), "--output", str(folder / "samples.jsonl")]
     if service.control is not None:
         command += ["--control", service.control]
@@ -202,11 +203,6 @@ def _document(
     if server is not None and observed["ended"]:
         server["ended"] = observed["ended"]
     lag = results.summary_us(account.ledger.total(LAG, ("measure",)).ok)
-    cores = [
-        p.generator_cores_max
-        for p in points
-        if p.generator_cores_max is not None and p.t_s > settings.warmup_s
-    ]
     return {
         "started": datetime.fromtimestamp(account.started, UTC).isoformat(timespec="milliseconds"),
         "duration_s": round((account.measure_to or 0.0) - (account.measure_from or 0.0), 3)
@@ -233,8 +229,9 @@ def _document(
             "processes": account.processes,
             "processes_lost": account.processes_lost,
             "exceptions": account.exceptions,
-            "cores_max": round(sum(cores) / len(cores), 4) if cores else None,
+            "cores_max": results.generator_cores_max(points, account, settings.warmup_s),
             "lag_us": lag,
+            "workers": account.workers,
         },
         "reconciled": results.reconcile(account, before, after, talk),
         "sampler_cost": results.sampler_cost(observed["samples"]),

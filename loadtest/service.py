@@ -113,11 +113,14 @@ def started(args: list[str], framing: str, log_path: str) -> Iterator[Service]:
 
 
 @contextlib.contextmanager
-def attached(host: str, control: str | None, pid: int | None) -> Iterator[Service]:
-    """A service that runs already; its processes are followed if `control` or `pid` tells of them."""
+def attached(host: str, control: str | None, pid: int | None, *, remote: bool = False) -> Iterator[Service]:
+    """A service that runs already; its processes are followed if `control` or `pid` tells of them.
+
+    `remote`: `control` leads to another host, whose processes are none of ours.
+    """
     parse_host(host)
     service = Service(host, pid, control)
-    if (status := service.status()) is not None and pid is None:
+    if (status := service.status()) is not None and pid is None and not remote:
         service.pid = int(status["supervisor"]["pid"])
     yield service
 

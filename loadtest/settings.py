@@ -9,12 +9,14 @@ from loadtest.options import ARRIVALS, CONNECT_RATE_DEFAULT, FRAMINGS, NAME_LENG
 from loadtest.scenarios import SCENARIOS
 from loadtest.talks import TALKS, Talk, talk_of
 from loadtest.target import Tls, check_sources, parse_host, tls_context
+from procserver.addresses import parse_address
 from procserver.errors import ConfigError
 
 __all__ = ["CONNECTIONS_MAX", "RunSettings"]
 
 CONNECTIONS_MAX = 20_000  # of one source address: the ephemeral ports of Linux are some 28 000
 PROCESSES_MAX = 64
+WORKERS_MAX = 1000
 DURATION_MAX_S = 24 * 3600.0
 RATE_MIN = 0.01
 SEED_MAX = 2**63 - 1
@@ -53,6 +55,10 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls_server_name: str | None = None
     tls_insecure: bool = False
     source_addresses: list[str] = []
+    expect_workers: int = 0
+    master_bind: str = "127.0.0.1:5557"
+    workers_timeout_s: float = 120.0
+    remote: bool = False
     thresholds: list[str] = []
 
     @property
@@ -92,6 +98,10 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         if beside is not None:
             each = f"beside {self.connections - self.others} that talk"
             yield f"{self.others} connections are of the scenario {self.scenario!r}, {each}"
+        if self.expect_workers:
+            yield f"{self.expect_workers} workers made the load, started elsewhere: see `generator` in run.json"
+        if self.remote:
+            yield "the server is on another host: its CPU, memory and kernel were not seen"
         if self.tls_insecure:
             yield "no certificate was checked (--tls-insecure): another server may have answered"
 
@@ -114,8 +124,10 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         self._check_company()
         self.talk()
         self._check_target()
+        self._check_hosts()
         _one_of("--framing", self.framing, FRAMINGS)
-        _within("--connections", self.connections, 1, CONNECTIONS_MAX * max(1, len(self.source_addresses)))
+        sources = max(1, len(self.source_addresses)) * max(1, self.expect_workers)
+        _within("--connections", self.connections, 1, CONNECTIONS_MAX * sources)
         _within("--processes", self.processes, 1, PROCESSES_MAX)
         _within("--name-length", self.name_length, 1, NAME_LENGTH_MAX)
         _within("--duration", self.duration_s, 0.5, DURATION_MAX_S, "s")
@@ -138,6 +150,25 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"--beside: of {self.connections} connections {self.others} would be of the scenario "
                 f"{self.scenario!r}; there must be one at least, and one that talks"
             )
+
+    def _check_hosts(self) -> None:
+        if self.remote and (self.host is None or self.control is None or self.pid is not None):
+            raise ConfigError("--remote: it needs --host and a forwarded --control, and has no --pid here")
+        if not self.expect_workers:
+            return
+        _within("--expect-workers", self.expect_workers, 1, WORKERS_MAX)
+        _within("--workers-timeout", self.workers_timeout_s, 1, 3600, "s")
+        place = parse_address(self.master_bind)
+        if place.kind != "tcp" or not place.port:
+            raise ConfigError(
+                f"--master-bind {self.master_bind!r}: a HOST:PORT that workers can reach is asked for"
+            )
+        if self.processes > 1:
+            raise ConfigError(f"--processes {self.processes}: with --expect-workers each is started by hand")
+        if self.source_addresses:
+            raise ConfigError("--source-address: with --expect-workers it is an option of each worker")
+        if self.expect_workers > self.connections - self.others:
+            raise ConfigError(f"--expect-workers {self.expect_workers}: more than connections that talk")
 
     def _check_target(self) -> None:
         place = parse_host(self.host) if self.host is not None else None

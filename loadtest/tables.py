@@ -93,7 +93,8 @@ def details(document: dict[str, Any]) -> str:
         ("host", f"{host['cpus']} CPUs, {host['machine']}, Linux {host['kernel']}"),
         ("versions", f"Python {host['python']}, Locust {host['locust']}"),
     ]
-    if server := document["server"]:
+    server = document["server"]
+    if server is not None and server["processes_max"] is not None:
         overflows, retransmits = server["listen_overflows"], server["retransmits"]
         facts.append(("kernel, whole host", f"{overflows} accept-queue overflows, {retransmits} retransmits"))
         facts.append(

@@ -15,7 +15,6 @@ Requests: `handshake` (TCP alone), `tls` (what its handshake adds), `connect` (u
 for a free worker is in it), and what `exchange` and `request` are told.
 """
 
-import itertools
 import random
 import socket
 import time
@@ -64,9 +63,6 @@ class TcpUser(User):
     holds: bool = True  # whether it needs its connection before a turn begins
 
     _targets: ClassVar[dict[str, Target]] = {}  # by host: looked up once per process
-    _sources: ClassVar[Iterator[str] | None] = (
-        None  # addresses that connections are made from, one after another
-    )
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -85,8 +81,6 @@ class TcpUser(User):
         if chosen is not None:
             self.request_timeout_s = chosen.request_timeout
             self.pacing_s = chosen.pacing
-            if chosen.source_address and TcpUser._sources is None:
-                TcpUser._sources = itertools.cycle(chosen.source_address)
         self.timeout_ns = round(self.request_timeout_s * 1e9)
         deadlines.watch(self)
 
@@ -199,10 +193,7 @@ class TcpUser(User):
 
     def open_socket(self, family: int) -> socket.socket:
         """A socket that is not connected yet."""
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        if self._sources:
-            dialing.leave_from(sock, next(self._sources))
-        return sock
+        return dialing.open_socket(family)
 
     def hear_banner(self) -> None:
         """What the server says first, within the request `connect`."""

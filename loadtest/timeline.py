@@ -39,17 +39,18 @@ def points(samples: Sequence[dict[str, Any]], started: float) -> list[Point]:
     """Samples as rates and gauges, in order of time."""
     offset = next((line["epoch"] - line["t"] for line in samples if "epoch" in line), 0.0) - started
     found: list[Point] = []
-    ticks = [line for line in samples if "server" in line]
+    ticks = [line for line in samples if "host" in line]
     earlier = iter(ticks)
     base = next(earlier, None)
     following = next(earlier, None)
     for tick in ticks:
         while following is not None and tick["t"] - following["t"] >= CPU_SPAN_S:
             base, following = following, next(earlier, None)
-        point = Point(tick["t"] + offset, processes=tick["server"]["processes"])
+        server = tick.get("server")  # None if it is on another host
+        point = Point(tick["t"] + offset, processes=server and server["processes"])
         if base is not None and tick["t"] - base["t"] >= CPU_SPAN_S:
             span_s = tick["t"] - base["t"]
-            point.cpu_cores = (tick["server"]["cpu_s"] - base["server"]["cpu_s"]) / span_s
+            point.cpu_cores = _spent(base.get("server"), server, span_s)
             point.host_cores = (tick["host"]["busy_s"] - base["host"]["busy_s"]) / span_s
             point.generator_cores = _spent(base.get("generator"), tick.get("generator"), span_s)
             point.generator_cores_max = _busiest(base.get("generator"), tick.get("generator"), span_s)

@@ -1,6 +1,6 @@
 """The tracker: a process of its own that follows the server's processes, the generator's, and the host.
 
-    python -m loadtest.tracker --server PID [--control PATH] [--generator PID] --output samples.jsonl
+    python -m loadtest.tracker [--server PID] [--control PATH] [--generator PID] --output samples.jsonl
 
 Beside the generator, not in it: a greenlet there would be late exactly when the generator is busy. It writes one
 JSON line per sample, stamped with the monotonic clock, and ends by itself when the server goes or when its
@@ -40,7 +40,9 @@ SAMPLES_PER_PACE = 3000
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m loadtest.tracker")
-    parser.add_argument("--server", type=int, required=True, metavar="PID")
+    parser.add_argument(
+        "--server", type=int, metavar="PID", help="Not given: on another host; --control is all."
+    )
     parser.add_argument("--generator", type=int, metavar="PID")
     parser.add_argument("--control", metavar="PATH")
     parser.add_argument("--output", required=True, metavar="FILE")
@@ -55,10 +57,15 @@ class Tracker:
     """Samples on an absolute schedule until the server or the parent is gone."""
 
     def __init__(
-        self, server: int, generator: int | None, control: str | None, output: TextIO, interval_s: float
+        self,
+        server: int | None,
+        generator: int | None,
+        control: str | None,
+        output: TextIO,
+        interval_s: float,
     ) -> None:
         self.pid = server
-        self.server = Tree(server)
+        self.server = Tree(server) if server is not None else None
         self.generator = Tree(generator) if generator else None
         self.control = control
         self.output = output
@@ -89,6 +96,8 @@ class Tracker:
             "interval_s": self.interval_s,
             "kind": "start",
         }
+        if self.pid is None:
+            return line
         with contextlib.suppress(ProcessLookupError, PermissionError):
             line["allowance"] = msgspec.to_builtins(allowance_of(self.pid))
         return line
@@ -107,20 +116,25 @@ class Tracker:
     def sample(self) -> dict[str, Any]:
         now = time.monotonic()
         sample: dict[str, Any] = {"t": now, "host": asdict(host_usage())}
-        if self.is_due("children", now, CHILDREN_INTERVAL_S):
-            self.server.refresh()
-        sample["server"] = asdict(self.server.usage())
+        if self.server is not None:
+            sample |= self.sample_server(self.server, now)
         if self.generator is not None:
             sample["generator"] = self.sample_generator(now)
-        if self.is_due("detail", now, self.detail_interval_s):
-            before = time.monotonic()
-            sample["detail"] = asdict(self.server.detail())
-            sample["memory_available_bytes"] = memory_available_bytes()
-            took_s = time.monotonic() - before
-            self.due["detail"] = max(self.due["detail"], now + took_s / DETAIL_SHARE_MAX)
         if self.control is not None and self.is_due("status", now, STATUS_INTERVAL_S):
             sample["status"] = self.ask_status()
         sample["sampler"] = {"cpu_s": own_cpu_s(), "took_s": time.monotonic() - now}
+        return sample
+
+    def sample_server(self, server: Tree, now: float) -> dict[str, Any]:
+        if self.is_due("children", now, CHILDREN_INTERVAL_S):
+            server.refresh()
+        sample: dict[str, Any] = {"server": asdict(server.usage())}
+        if self.is_due("detail", now, self.detail_interval_s):
+            before = time.monotonic()
+            sample["detail"] = asdict(server.detail())
+            sample["memory_available_bytes"] = memory_available_bytes()
+            took_s = time.monotonic() - before
+            self.due["detail"] = max(self.due["detail"], now + took_s / DETAIL_SHARE_MAX)
         return sample
 
     def is_due(self, what: str, now: float, interval_s: float) -> bool:

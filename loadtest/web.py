@@ -20,9 +20,10 @@ from locust.runners import WorkerRunner
 from locust.web import WebUI
 
 from loadtest import bookkeeping
-from loadtest.course import COURSE, clock
+from loadtest.course import COURSE
 from loadtest.live import ROWS_MAX, Live, find_server
 from loadtest.pictures.live import CHARTS, section, table_rows
+from loadtest.timebase import clock
 from procserver.errors import ConfigError
 
 __all__ = ["install"]

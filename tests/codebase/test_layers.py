@@ -17,6 +17,8 @@ ROOMS_OF = {
         "procserver/__main__.py",
         "procserver/cli/",
         "loadtest/arguments.py",
+        "loadtest/parameters.py",
+        "loadtest/worker_command.py",
         "loadtest/commands.py",
         "loadtest/answers/",
     ),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.loadtest_runs import RUN_TIMEOUT_S, document, fake_server, loadtest
+from tests.support.loadtest_runs import RUN_TIMEOUT_S, document, fake_server, held_connections, loadtest
 from tests.support.repository import ROOT
 from tests.support.wait import wait_until
 
@@ -148,7 +148,7 @@ def test_a_run_that_lost_a_part_is_invalid(victim: str, tmp_path: Path) -> None:
         if victim == "generator":
             pid = one_worker_of(pid)
         # Locust's master waits for all its workers before it begins: one that is killed earlier is never missed.
-        wait_until(lambda: held_connections(tmp_path) > 0, "the load is on")
+        wait_until(lambda: held_connections(tmp_path / "r") > 0, "the load is on")
         os.kill(pid, signal.SIGKILL)
         assert process.wait(RUN_TIMEOUT_S) == 4
     reasons = "; ".join(document(tmp_path / "r")["reasons"])
@@ -226,14 +226,6 @@ def start(tmp_path: Path, *args: str) -> subprocess.Popen[str]:
 def count_samples(tmp_path: Path) -> int:
     path = tmp_path / "r" / "samples.jsonl"
     return path.read_text().count("\n") if path.exists() else 0
-
-
-def held_connections(tmp_path: Path) -> int:
-    """As the last sample of the server's status shows them."""
-    path = tmp_path / "r" / "samples.jsonl"
-    lines = path.read_text().split("\n")[:-1] if path.exists() else []
-    ticks = [tick for tick in map(json.loads, lines) if tick.get("status")]
-    return int(ticks[-1]["status"]["pool"]["busy"]) if ticks else 0
 
 
 def children(pid: int) -> dict[int, str]:

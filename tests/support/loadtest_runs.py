@@ -86,6 +86,32 @@ def fake_server(framing: str, *faults: str) -> Iterator[Fake]:
                 process.kill()
 
 
+def held_connections(folder: Path) -> int:
+    """In a run that goes on: as the last sample of the server's status shows them."""
+    path = folder / "samples.jsonl"
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    ticks = [tick for tick in map(json.loads, lines) if tick.get("status")]
+    return int(ticks[-1]["status"]["pool"]["busy"]) if ticks else 0
+
+
+@contextmanager
+def processes(*commands: list[str], **options: Any) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """All at once, from the project's folder; who is still there at the end is killed."""
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        for command in commands:
+            started.append(  # noqa: PERF401  # those before one that cannot be started must be found again
+                subprocess.Popen(
+                    command, cwd=ROOT, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options
+                )
+            )
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
 def _finish(command: list[str]) -> Finished:
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False

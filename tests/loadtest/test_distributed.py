@@ -1,0 +1,175 @@
+"""Workers that are started by hand, on this host and on others: exact together, or the run is invalid."""
+
+import csv
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support import netns
+from tests.support.loadtest_runs import RUN_TIMEOUT_S, document, held_connections, loadtest, processes
+from tests.support.repository import ROOT
+from tests.support.wait import wait_until
+
+SKEW_S = 40.0
+RATE, DURATION_S = 200, 2
+NO_NAMESPACES = netns.reason_for_none()
+PYTHON = (sys.executable, "-m")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def run_command(tmp_path: Path, master: str, workers: int, *args: str) -> list[str]:
+    """A run that waits for its workers; 12 connections."""
+    return [
+        *PYTHON, "loadtest", "run", "--expect-workers", str(workers), "--master-bind", master,
+        "--connections", "12", "--warmup", "1s", "--results", str(tmp_path / "r"), *args,
+    ]  # fmt: skip
+
+
+@contextmanager
+def going(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ended(process: subprocess.Popen[str], *codes: int) -> str:
+    """What it said; it ends by itself, in one of these ways."""
+    said, _ = process.communicate(timeout=RUN_TIMEOUT_S)
+    assert process.returncode in codes, said
+    return said
+
+
+def test_one_plan_for_workers_with_different_clocks(tmp_path: Path) -> None:
+    """The sum of their shares is the whole plan, to the last arrival; a wrong clock moves nothing in the timeline."""
+    port = free_port()
+    command = run_command(
+        tmp_path, f"127.0.0.1:{port}", 2, "--serve", "", "--rate", str(RATE), "--duration", f"{DURATION_S}s",
+        "--threshold", "errors=0",
+    )  # fmt: skip
+    worker = [*PYTHON, "loadtest", "worker", f"127.0.0.1:{port}"]
+    skewed = [*PYTHON, "locust", "-f", "tests/support/skewed_user.py", "--worker", "--master-port", str(port)]
+    with going(command) as run, processes(worker, skewed, env=os.environ | {"SKEW_S": str(SKEW_S)}):
+        said = ended(run, 0, 4)
+    assert "2 of 2 workers are at 127.0.0.1" in said
+    found = document(tmp_path / "r")
+    # On a busy machine the generator may be late; that is another matter, and said.
+    assert not [why for why in found["reasons"] if "generator was late" not in why]
+    assert found["reconciled"]["exact"], found["reconciled"]
+    message = found["requests"]["message"]
+    assert (message["planned"], message["ok"]) == (RATE * DURATION_S, RATE * DURATION_S)
+    straight, wrong = sorted(found["generator"]["workers"], key=lambda row: -abs(row["offset_s"]))[::-1]
+    assert straight["offset_s"] == 0
+    # Python's two readings of the clock at import are not one: a stall between them is a skew too.
+    assert wrong["offset_s"] == pytest.approx(-SKEW_S, abs=1.0)
+    assert wrong["error_s"] < 1.0
+    with open(tmp_path / "r" / "timeline.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) < SKEW_S / 2
+    assert sum(int(row["message.ok"]) for row in rows) == message["ok"] + message["warmup"]["ok"]
+
+
+@pytest.mark.skipif(bool(NO_NAMESPACES), reason=NO_NAMESPACES)
+def test_workers_on_other_hosts(tmp_path: Path) -> None:
+    """Each in a network of its own: connections and messages are counted as one."""
+    with netns.star(2) as net:
+        master = f"{netns.HUB}:5557"
+        serve = ("--serve", f"--bind {netns.HUB}:9999", "--threshold", "errors=0")
+        command = net.at_hub(
+            *run_command(tmp_path, master, 2, *serve, "--user", "connect", "--duration", "2s")
+        )
+        workers = [net.at(i, *PYTHON, "loadtest", "worker", master) for i in range(2)]
+        with going(command) as run, processes(*workers):
+            ended(run, 0)
+    found = document(tmp_path / "r")
+    assert found["reconciled"]["exact"], found["reconciled"]
+    message = found["requests"]["message"]
+    assert found["reconciled"]["server"]["messages"] == message["ok"] + message["warmup"]["ok"] > 100
+    assert len(found["generator"]["workers"]) == 2
+
+
+@pytest.mark.skipif(bool(NO_NAMESPACES), reason=NO_NAMESPACES)
+def test_a_host_that_is_lost_makes_the_run_invalid(tmp_path: Path) -> None:
+    """One worker is killed, the link of another is cut: both are named, whatever the third one says."""
+    with netns.star(3) as net:
+        master = f"{netns.HUB}:5557"
+        serve = ("--serve", f"--bind {netns.HUB}:9999 --idle-timeout 1")
+        command = net.at_hub(*run_command(tmp_path, master, 3, *serve, "--duration", "5s"))
+        workers = [net.at(i, *PYTHON, "loadtest", "worker", master) for i in range(3)]
+        with going(command) as run, processes(*workers) as (victim, *_):
+            wait_until(lambda: held_connections(tmp_path / "r") == 12, "the load is on")
+            victim.send_signal(signal.SIGKILL)
+            net.cut(1)
+            ended(run, 4)
+    found = document(tmp_path / "r")
+    assert len(found["generator"]["processes_lost"]) == 2
+    assert len([why for why in found["reasons"] if "the generator lost a process" in why]) == 2
+
+
+def test_workers_that_do_not_come_are_not_waited_for_without_end(tmp_path: Path) -> None:
+    """Exit code 1: the run could not be made. And it tells how many came."""
+    command = run_command(
+        tmp_path, f"127.0.0.1:{free_port()}", 1, "--serve", "", "--workers-timeout", "1s"
+    )  # fmt: skip
+    with going(command) as run:
+        said = ended(run, 1)
+    assert "0 of 1 workers are at 127.0.0.1" in said
+    assert "Gave up waiting for workers" in said
+    assert not (tmp_path / "r" / "run.json").exists()
+
+
+def test_a_server_on_another_host_is_known_by_its_own_account(tmp_path: Path) -> None:
+    """Pool, queue and totals by the control socket; of its processes nothing is said, rather than ours."""
+    control = tmp_path / "control"
+    port = free_port()
+    serve = [*PYTHON, "procserver", "serve", "--bind", f"127.0.0.1:{port}", "--control", str(control)]
+    with processes(serve):
+        wait_until(control.exists, "the server is there")
+        done = loadtest(
+            "run", "--host", f"tcp://127.0.0.1:{port}", "--control", str(control), "--remote",
+            "--connections", "4", "--warmup", "500ms", "--duration", "1s", "--results", str(tmp_path / "r"),
+        )  # fmt: skip
+    assert done.exit_code == 0, done
+    found = document(tmp_path / "r")
+    server = found["server"]
+    assert found["reconciled"]["exact"]
+    assert server["workers_busy_max"] == 4
+    assert server["queue_depth_max"] is not None
+    assert {server[key] for key in ("cpu_s", "pss_bytes_max", "processes_max", "listen_overflows")} == {None}
+    assert "server: on another host" in done.out
+    refused = loadtest("run", "--host", "tcp://127.0.0.1:1", "--threshold", "server.pss.max<1GiB", "--remote")
+    assert (refused.exit_code, "--remote: it needs --host and a forwarded --control" in refused.err) == (
+        2,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--expect-workers", "-1"), "--expect-workers -1: allowed are 1 to 1000"),
+        (("--expect-workers", "51"), "--expect-workers 51: more than connections that talk"),
+        (("--expect-workers", "2", "--processes", "2"), "with --expect-workers each is started by hand"),
+        (("--expect-workers", "2", "--master-bind", "here"), "address 'here': it has no port"),
+        (("--expect-workers", "2", "--source-address", "127.0.0.1"), "it is an option of each worker"),
+    ],
+)
+def test_what_no_workers_can_do_is_refused(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    done = loadtest("run", "--serve", "", *args, "--results", str(tmp_path / "r"))
+    assert done.exit_code == 2
+    assert says in done.err
