@@ -206,4 +206,4 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 def _within(name: str, value: float, least: float, most: float, unit: str = "") -> None:
     if not least <= value <= most:
-        raise ConfigError(f"{name} {value:g}{unit}: allowed are {least:g}{unit} to {most:g}{unit}")
+        raise ConfigError(f"{name} {value:g}{unit}: allowed are {least:.15g}{unit} to {most:.15g}{unit}")

@@ -43,6 +43,14 @@ def document(folder: Path) -> dict[str, Any]:
     return found
 
 
+def judged(run: dict[str, Any]) -> str:
+    """The verdict, but for what other programs on the machine did to the generator: that is no fault of the run's."""
+    if run["verdict"] != "invalid":
+        return str(run["verdict"])
+    reasons = [reason for reason in run["reasons"] if not reason.startswith("the generator was ")]
+    return f"invalid: {reasons}" if reasons else "pass"
+
+
 class Fake(NamedTuple):
     """A running fake greeting server."""
 
