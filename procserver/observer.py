@@ -76,8 +76,13 @@ class Observer:
             self._open_access_log()
         out: dict[int, list[str]] = {}
         for line in lines:
-            for fd, text in self.render(json.loads(line)):
-                out.setdefault(fd, []).append(text)
+            try:
+                for fd, text in self.render(json.loads(line)):
+                    out.setdefault(fd, []).append(text)
+            except (ValueError, LookupError, TypeError, AttributeError):
+                # Whatever has our descriptor, a handler's child too, can write to it what is no record.
+                self.lost += 1
+                self.trouble = "no record"
         for fd, texts in out.items():
             self._write(fd, "".join(texts).encode("utf-8", "backslashreplace"))
         if self.lost and (not data or monotonic() - self.told_at >= TELL_EVERY_S):

@@ -70,7 +70,7 @@ class Operators:
                 self.waiters.append(Waiter("reload", self.service.next_generation(), client))
                 try:
                     self.reload("asked for by an operator")
-                except ValueError:
+                except BaseException:
                     self.waiters.pop()
                     raise
                 return None

@@ -232,7 +232,7 @@ class Pool:
         self.template_due = None
         if not self.announced:
             return self.generations.again()
-        if self.generations.attempt is not None:
+        if self.generations.attempt is not None or self.generations.waiting is not None:
             return []  # it replaces it too; should it fail, its own end brings us back
         return self.generations.request(m.ReloadRequested(self.base, "the template died"))
 

@@ -39,9 +39,13 @@ def write(fd: int, record: bytes) -> bool:
 
 
 def event(level: str, name: str, **facts: object) -> bytes:
-    """Something happened in the service: a past-tense name and its facts."""
-    assert level in _LEVELS, level
-    return _encode({"kind": "event", "at": time(), "level": level, "event": name, **facts})
+    """Something happened in the service: a past-tense name and its facts, the longest of them cut if need be."""
+    record = _event(level, name, facts)
+    while len(record) > RECORD_BYTES_MAX:
+        longest = max(facts, key=lambda fact: len(_encode({fact: facts[fact]})))
+        facts[longest] = _half(facts[longest])
+        record = _event(level, name, facts)
+    return record
 
 
 def opened(conn: Connection, number: int) -> bytes:
@@ -99,9 +103,8 @@ def failure(name: str, error: BaseException, **facts: object) -> bytes:
         at = at.tb_next
     kept = frames[-FRAMES_MAX:]
     while True:
-        record = event(
-            "error", name, **facts, error=type(error).__name__, text=_text_of(error)[:TEXT_MAX], frames=kept
-        )
+        raised = {"error": type(error).__name__, "text": _text_of(error)[:TEXT_MAX], "frames": kept}
+        record = _event("error", name, {**facts, **raised})
         if len(record) <= RECORD_BYTES_MAX or not kept:
             return record
         kept = kept[len(kept) // 2 + 1 :]
@@ -118,6 +121,17 @@ def address_text(address: object) -> str:
         host = address[0]
         return f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
     return address.decode("utf-8", "backslashreplace") if isinstance(address, bytes) else str(address)
+
+
+def _event(level: str, name: str, facts: dict[str, object]) -> bytes:
+    assert level in _LEVELS, level
+    return _encode({"kind": "event", "at": time(), "level": level, "event": name, **facts})
+
+
+def _half(value: object) -> object:
+    if isinstance(value, str):
+        return value[: len(value) // 2] + "…"
+    return value[: len(value) // 2] if isinstance(value, list) else None
 
 
 def _encode(facts: dict[str, object]) -> bytes:

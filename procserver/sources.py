@@ -57,15 +57,25 @@ def read_file(text: str, name: str) -> dict[str, Any]:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: not TOML: {error}") from None
-    table = document.get("tool", {}).get("procserver", {}) if name.endswith("pyproject.toml") else document
-    if not name.endswith("pyproject.toml"):
+    except RecursionError:
+        raise ConfigError(f"{name}: nested too deeply") from None
+    if name.endswith("pyproject.toml"):
+        table = _table(_table(document, "tool", name), "procserver", name)
+    else:
         for key in document:
             if key != "procserver":
                 raise ConfigError(f"{name}: [{key}] is not known here; allowed: [procserver]")
-        table = document.get("procserver", {})
+        table = _table(document, "procserver", name)
     for key in table:
         if key not in TABLE:
             raise ConfigError(f"{name}: {key}={table[key]!r}: no such setting; allowed: {', '.join(TABLE)}")
+    return table
+
+
+def _table(document: dict[str, Any], key: str, name: str) -> dict[str, Any]:
+    table = document.get(key, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{name}: {key}={table!r}: not a table; allowed: [{key}]")
     return dict(table)
 
 

@@ -77,6 +77,17 @@ def test_a_failure_s_record_fits_into_one_atomic_write(text: str, depth: int) ->
     assert facts["frames"][-1][2] == "descend", "the place where it was raised is kept"
 
 
+@given(st.text(max_size=5000), st.lists(st.text(max_size=300), max_size=60))
+def test_an_event_s_record_fits_into_one_atomic_write(text: str, stack: list[str]) -> None:
+    """A deep stack, a long reason: the longest loses its end, the short facts stay as they are."""
+    record = records.event("error", "worker_stuck", worker=3, reason=text, stack=stack)
+    assert len(record) <= RECORD_BYTES_MAX
+    facts = decoded(record)
+    assert (facts["event"], facts["worker"]) == ("worker_stuck", 3)
+    assert text.startswith(facts["reason"].rstrip("…")) or "…" in text
+    assert facts["stack"] == stack[: len(facts["stack"])]
+
+
 def test_an_exception_that_cannot_be_told_is_still_told_of() -> None:
     class Mute(Exception):  # not for anybody's catching
         def __str__(self) -> str:
@@ -170,6 +181,21 @@ def test_records_are_written_out_in_order_and_a_split_one_is_joined(tmp_path: Pa
     os.close(writer)
     assert not observer.take(reader)
     os.close(reader)
+
+
+def test_what_is_no_record_harms_no_other(capfd: pytest.CaptureFixture[str]) -> None:
+    observer = Observer("json", "info", "")
+    reader, writer = os.pipe()
+    for noise in (b"\xff\n", b"[1]\n", b"{}\n", b'{"kind":"event"}\n', b'{"kind":"closed","worker":0}\n'):
+        os.write(writer, noise)
+    os.write(writer, records.event("info", "something_happened"))
+    os.close(writer)
+    while observer.take(reader):
+        pass
+    os.close(reader)
+    told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [event["event"] for event in told] == ["something_happened", "lines_lost"]
+    assert (told[1]["lines"], told[1]["error"]) == (5, "no record")
 
 
 def test_an_access_log_that_cannot_be_opened_is_said_so_and_nothing_else_stops(

@@ -146,6 +146,13 @@ def test_an_unknown_name_warns_in_the_environment_and_is_refused_in_a_file() -> 
         resolve({}, {}, "[server]\n", "p.toml")
     with pytest.raises(ConfigError, match=r"p\.toml: not TOML"):
         resolve({}, {}, "[", "p.toml")
+    for text in ("procserver = 3", "[[procserver]]"):
+        with pytest.raises(ConfigError, match=r"p\.toml: procserver=.*: not a table"):
+            resolve({}, {}, text, "p.toml")
+    with pytest.raises(ConfigError, match=r"tool=3: not a table"):
+        resolve({}, {}, "tool = 3", "pyproject.toml")
+    with pytest.raises(ConfigError, match=r"p\.toml: nested too deeply"):
+        resolve({}, {}, "a = " + "[" * 5000 + "]" * 5000, "p.toml")
 
 
 def test_a_pyproject_holds_other_tables_too() -> None:
