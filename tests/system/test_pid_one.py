@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,12 @@ def test_as_pid_1_it_reaps_strangers_and_stops_when_told(tmp_path: Path) -> None
             address = os.read(ready, 4096).decode().removeprefix("listening on ").strip()
             os.close(ready)
             (server,) = children(namespace.pid)
-            assert controlclient.request(control, {"command": "status"})["supervisor"]["pid"] == 1
+
+            def status() -> dict[str, Any]:
+                return controlclient.request(control, {"command": "status"})
+
+            wait_until(lambda: status()["pool"]["idle"] == 2, "both workers are there")
+            assert status()["supervisor"]["pid"] == 1
             before = len(children(server))
             with Guest(address) as guest:
                 guest.hear(b"ready\n")

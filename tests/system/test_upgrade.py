@@ -1,5 +1,6 @@
 """Another program put under a service that goes on: same pid, same connections, same counts; or the old one stays."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -219,8 +220,12 @@ def test_a_reload_that_is_under_way_is_finished_first(server: ChangingServer) ->
 
 
 def preflights(server: RunningServer) -> list[psutil.Process]:
-    children = psutil.Process(server.pid).children()
-    return [child for child in children if "PROCSERVER_PREFLIGHT" in child.environ()]
+    found = []
+    for child in psutil.Process(server.pid).children():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):  # it has ended meanwhile
+            if "PROCSERVER_PREFLIGHT" in child.environ():
+                found.append(child)
+    return found
 
 
 def test_while_one_goes_on_another_is_refused(server: ChangingServer) -> None:
