@@ -13,9 +13,10 @@ from loadtest.answers.capacity_answer import Limiter
 from loadtest.saturation import Saturation
 from loadtest.units import format_bytes, format_count
 
-__all__ = ["limiter_of"]
+__all__ = ["host_taken", "limiter_of"]
 
 CPU_FULL = 0.9  # of the cores that may be used
+AT_REST = 0.1  # of the host's CPUs: workers that use less together do not lack any
 WORKERS_FULL = 0.9
 QUEUE_SHARE = 0.5  # of the time: somebody waits as a rule
 FDS_FULL = 0.97
@@ -34,35 +35,67 @@ def limiter_of(run: Run) -> Limiter:
     if run["server"] is None:
         unseen = "the server's processes were not followed (--control or --pid): no cause could be measured"
         return Limiter("thresholds", [unseen])
-    if run["server"]["saturation"] is None:
+    strain = _strain(run)
+    if strain is None:
         return Limiter("thresholds", ["the run was too short for the server's side to be seen"])
-    strain = msgspec.convert(run["server"]["saturation"], Saturation)
     found = {name: reasons for name, rule in RULES.items() if (reasons := rule(run, strain))}
     if not found:
         return Limiter("thresholds", [NO_CAUSE])
     return Limiter(next(iter(found)), [reason for reasons in found.values() for reason in reasons])
 
 
+def host_taken(run: Run) -> list[str]:
+    """The host was full, and most of it not with the server: who could carry more, nobody knows."""
+    strain = _strain(run)
+    if strain is None or not _host_full(strain) or strain.cores is None or _at_its_own_limit(strain):
+        return []
+    others, generator = _beside(run, strain)
+    if strain.cores >= max(others, generator):
+        return []
+    # Had a busy worker wanted CPU, the scheduler would have given it its share: these wait for something else.
+    if _workers(run, strain) and strain.cores < AT_REST * strain.host_cpus:
+        return []
+    shares = f"the server used {strain.cores:.2f} cores, the generator {generator:.2f}, others {others:.2f}"
+    return [f"all {strain.host_cpus} CPUs of the host were busy, but not with the server: {shares}"]
+
+
 def _server_cpu(run: Run, strain: Saturation) -> list[str]:
     reasons = []
-    allowed, generator = strain.cores_allowed, run["generator"]["cores_max"] or 0.0
+    allowed = strain.cores_allowed
     if strain.cores is not None and allowed is not None and strain.cores >= CPU_FULL * allowed:
         reasons.append(f"the server used {strain.cores:.2f} of the {allowed:g} cores that it may use")
-    elif _leads(strain, generator):
+    elif strain.cores is not None and _host_full(strain) and strain.cores >= max(_beside(run, strain)):
+        others, generator = _beside(run, strain)
         reasons.append(
             f"all {strain.host_cpus} CPUs of the host were busy: the server used {strain.cores:.2f} cores, the "
-            f"generator beside it {generator:.2f}"
+            f"generator beside it {generator:.2f}, others {others:.2f}"
         )
     if strain.process_cores_max is not None and strain.process_cores_max >= CPU_FULL:
         reasons.append(f"one process of the server used {strain.process_cores_max:.0%} of a core")
     return reasons
 
 
-def _leads(strain: Saturation, generator: float) -> bool:
-    """Whether the host is busy, and nobody uses more of it than the server."""
-    if strain.cores is None or strain.host_cores is None or strain.host_cores < CPU_FULL * strain.host_cpus:
-        return False
-    return strain.cores >= max(generator, strain.host_cores - strain.cores - generator)
+def _strain(run: Run) -> Saturation | None:
+    measured = (run["server"] or {}).get("saturation")
+    return None if measured is None else msgspec.convert(measured, Saturation)
+
+
+def _host_full(strain: Saturation) -> bool:
+    return strain.host_cores is not None and strain.host_cores >= CPU_FULL * strain.host_cpus
+
+
+def _at_its_own_limit(strain: Saturation) -> bool:
+    """Whether the server had all that it may use, whoever else was there."""
+    all_allowed = (
+        strain.cores_allowed is not None and (strain.cores or 0.0) >= CPU_FULL * strain.cores_allowed
+    )
+    return all_allowed or (strain.process_cores_max or 0.0) >= CPU_FULL
+
+
+def _beside(run: Run, strain: Saturation) -> tuple[float, float]:
+    """The cores that others, and that all processes of the generator, used of the host."""
+    others = run["host"]["others_cores"] or 0.0
+    return others, max(0.0, (strain.host_cores or 0.0) - (strain.cores or 0.0) - others)
 
 
 def _memory(run: Run, strain: Saturation) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from loadtest.answers.capacity_answer import Limiter, Stage
-from loadtest.answers.limiter import limiter_of
+from loadtest.answers.limiter import host_taken, limiter_of
 from loadtest.statistics.search import Outcome, Probe
 from loadtest.units import format_count, format_us
 from loadtest.verdict import generator_limits, missed
@@ -80,7 +80,7 @@ def _judged(run: Run, of: str, asked: float, achieved: float | None) -> tuple[Ou
         return Outcome.INVALID, [f"the server ended: {server['ended']}"]
     if (reconciled := run["reconciled"]) is not None and not reconciled["ok"]:
         return Outcome.INVALID, list(run["reasons"])
-    limits = generator_limits(run)
+    limits = [*generator_limits(run), *host_taken(run)]
     broken = _short(run, of, asked, achieved)
     broken += [missed(row) for row in run["thresholds"] if row["ok"] is False]
     if broken:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from loadtest.answers.capacity_answer import LIMITERS
-from loadtest.answers.limiter import limiter_of
+from loadtest.answers.limiter import host_taken, limiter_of
 from tests.support.capacity_documents import document
 
 FULL_CPU = {"cores": 3.8}
@@ -42,7 +42,6 @@ ALL_BUSY = {"workers_busy": 7.9, "workers_busy_share": 0.99, "queue_share": 0.9,
             "thresholds",
             "",
         ),  # somebody waits, but not for a worker
-        ({"cores": 0.5, "host_cores": 3.9}, {}, "thresholds", ""),  # the host is busy with others
         ({}, {"late": 20}, "thresholds", ""),  # a few arrivals met by chance
         # Of several, the cause comes first.
         ({**FULL_CPU, **ALL_BUSY, "listen_overflows": 9}, {"late": 900}, "server_cpu", "cores"),
@@ -75,3 +74,38 @@ def test_without_the_servers_side_no_cause_is_made_up(server: dict[str, Any] | N
     limiter = limiter_of(document(server=server))
     assert limiter.name == "thresholds"
     assert said in limiter.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("strain", "others", "said"),
+    [
+        (
+            {"cores": 0.5, "host_cores": 3.9},
+            2.9,
+            "the server used 0.50 cores, the generator 0.50, others 2.90",
+        ),
+        ({"cores": 0.5, "host_cores": 3.9}, 0.1, "the generator 3.30"),
+        (
+            {"cores": 0.5, "host_cores": 3.9, **ALL_BUSY},
+            2.9,
+            "others 2.90",
+        ),  # its workers may have waited for CPU
+        ({"cores": 0.2, "host_cores": 3.9, **ALL_BUSY}, 2.9, ""),  # they did not: they sleep
+        ({"cores": 2.0, "host_cores": 3.9}, 1.0, ""),  # it is the largest user: that is its limit
+        ({"cores": 0.5, "host_cores": 3.0}, 2.0, ""),  # there was room
+        (
+            {"cores": 1.0, "host_cores": 3.9, "process_cores_max": 0.95},
+            2.5,
+            "",
+        ),  # one process had all it can use
+        ({"cores": 0.95, "host_cores": 3.9, "cores_allowed": 1}, 2.5, ""),  # all that it is allowed
+        ({"cores": None, "host_cores": 3.9}, 2.5, ""),
+    ],
+)
+def test_a_host_that_is_full_of_others_proves_nothing_of_the_server(
+    strain: dict[str, Any], others: float, said: str
+) -> None:
+    """Unless the server had all that it may use."""
+    taken = host_taken(document(strain=strain, host={"others_cores": others}))
+    assert bool(taken) == bool(said)
+    assert said in "".join(taken)
