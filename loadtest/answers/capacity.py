@@ -50,9 +50,8 @@ def find(
     stopped, interrupted = "", False
     try:
         while search.probe is not None and not stopped:
-            stage = _stage(
-                len(stages) + 1, search.probe, question.of, base, thresholds, service, trials, folder
-            )
+            number = len(stages) + 1
+            stage = _stage(number, search.probe, question, base, thresholds, service, trials, folder)
             stages.append(stage)
             search.tell(Outcome(stage.outcome), clear=is_clear(stage))
             trials.left = search.left(CONFIRM_STAGES)
@@ -102,32 +101,38 @@ def _search(question: Question) -> Search:
 def _stage(
     number: int,
     probe: Probe,
-    of: str,
+    question: Question,
     base: RunSettings,
     thresholds: list[Threshold],
     service: Service,
     trials: Trials,
     folder: Path,
 ) -> Stage:
-    settings = _settings_at(probe, of, base)
+    settings = _settings_at(probe, question, base)
     name = f"{number:02d}-{probe.load:g}"
-    title = f"stage {number}, {load(probe.load, of)}"
+    title = f"stage {number}, {load(probe.load, question.of)}"
     document = trials.make(folder / name, title, settings, thresholds, service)
-    return stage_of(number, name, probe, document, of)
+    return stage_of(number, name, probe, document, question.of)
 
 
-def _settings_at(probe: Probe, of: str, base: RunSettings) -> RunSettings:
+def _settings_at(probe: Probe, question: Question, base: RunSettings) -> RunSettings:
     """The run of a stage: its load, and its length."""
     duration_s = base.duration_s * (CONFIRM_STAGES if probe.purpose is Purpose.CONFIRM else 1)
-    if of == "rate":
+    if question.of == "rate":
         return msgspec.structs.replace(base, rate=probe.load, duration_s=duration_s)
-    connections = int(probe.load)
-    base = msgspec.structs.replace(
-        base, connections=connections, processes=min(base.processes, connections), duration_s=duration_s
+    connections, pacing_s = int(probe.load), base.pacing_s
+    if question.samples:
+        pacing_s = min(pacing_s, connections * base.duration_s / question.samples)
+    settings = msgspec.structs.replace(
+        base,
+        connections=connections,
+        processes=min(base.processes, connections),
+        pacing_s=pacing_s,
+        duration_s=duration_s,
     )
     # All connections are made in the first half of the warm-up, at the pace that connecting has.
-    needed_s = 2 * connections / base.connects_per_s
-    return msgspec.structs.replace(base, warmup_s=max(base.warmup_s, needed_s))
+    needed_s = 2 * connections / settings.connects_per_s
+    return msgspec.structs.replace(settings, warmup_s=max(base.warmup_s, needed_s))
 
 
 def _ended(service: Service, stage: Stage) -> str:

@@ -1,7 +1,6 @@
 """What a search for capacity is told: the range, and whether its stages can decide what they are asked."""
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,6 +27,8 @@ __all__ = [
 
 CONNECTIONS_DEFAULT = 50
 HEARTBEAT_DEFAULT = "1s"
+SAMPLES_SPARE = 1.05  # beyond those needed: one or the other falls beyond the edge of the measured time
+HEARTBEAT_MIN_S = 0.01
 HEARTBEATS_MIN = 10  # of each connection in a stage
 P99_DEFAULT = "100ms"  # what a person takes for at once; a stage in which work piles up is soon beyond it
 START_DEFAULT = {"rate": 100.0, "connections": 16.0}
@@ -40,7 +41,11 @@ PRECISION_MIN, PRECISION_MAX = 0.005, 0.5
 
 
 class Question(NamedTuple):
-    """What is asked: the most of `of` (rate or connections) from `low` to `high`, within a share of `precision`."""
+    """What is asked: the most of `of` (rate or connections) from `low` to `high`, within a share of `precision`.
+
+    `samples` is how many answers a stage of connections must have: few of them are heard more often for it. 0 where
+    the heartbeat was told.
+    """
 
     of: str
     low: float
@@ -48,6 +53,7 @@ class Question(NamedTuple):
     start: float
     precision: float
     factor: float = FACTOR
+    samples: int = 0
 
 
 class Understood(NamedTuple):
@@ -63,6 +69,7 @@ def understood(options: dict[str, Any]) -> Understood:
     of = options.pop("of")
     low, high, precision = (options.pop(key) for key in ("low", "high", "precision"))
     _check_range(of, low, high, precision)
+    free = of == "connections" and options["heartbeat"] is None
     _put_load(of, high, options)
     options["duration"] = options.pop("stage")
     told = options["thresholds"]
@@ -70,7 +77,8 @@ def understood(options: dict[str, Any]) -> Understood:
     if not told:
         thresholds = _usual_thresholds(base)
         base = msgspec.structs.replace(base, thresholds=[threshold.expression for threshold in thresholds])
-    least = _least(of, base, thresholds)
+    needed = math.ceil(SAMPLES_SPARE * max((samples_needed(row.metric) for row in thresholds), default=1))
+    least = LEAST[of] if free else _least(of, base, needed)
     if low is not None and low < least:
         raise ConfigError(
             f"--from {low:g}: a stage of {base.duration_s:g} s has too few answers for its thresholds then; from "
@@ -80,7 +88,9 @@ def understood(options: dict[str, Any]) -> Understood:
     if high < least:
         raise ConfigError(f"--to {high:g}: with stages of {base.duration_s:g} s the least is {least:g}")
     start = min(high, max(least, START_DEFAULT[of])) if low is None else low
-    return Understood(Question(of, least if low is None else low, high, start, precision), base, thresholds)
+    low = least if low is None else low
+    question = Question(of, low, high, start, precision, samples=needed if free else 0)
+    return Understood(question, base, thresholds)
 
 
 def _check_range(of: str, low: float | None, high: float | None, precision: float) -> None:
@@ -108,6 +118,8 @@ def _put_load(of: str, high: float | None, options: dict[str, Any]) -> None:
         if options["user"] == "connect":
             raise ConfigError("--user connect: it holds no connection; --of connections needs one that does")
         options["pacing"] = parse_duration_s(HEARTBEAT_DEFAULT) if heartbeat_s is None else heartbeat_s
+        if options["pacing"] < HEARTBEAT_MIN_S:
+            raise ConfigError(f"--heartbeat {options['pacing']:g}s: at least {HEARTBEAT_MIN_S:g}s")
         if options["stage"] < HEARTBEATS_MIN * options["pacing"]:
             raise ConfigError(
                 f"--stage {options['stage']:g}s: it must hold {HEARTBEATS_MIN} heartbeats, so at least "
@@ -129,11 +141,10 @@ def _usual_thresholds(settings: RunSettings) -> list[Threshold]:
     return [parse_threshold(text, talk.requests) for text in ("errors=0", f"{talk.main}.p99<{P99_DEFAULT}")]
 
 
-def _least(of: str, settings: RunSettings, thresholds: Sequence[Threshold]) -> float:
-    """The least load whose stage has enough answers for every threshold."""
-    per_load = settings.duration_s * (1 if of == "rate" else 1 / max(settings.pacing_s, 1e-3))
-    needed = max((samples_needed(threshold.metric) for threshold in thresholds), default=1)
-    return max(LEAST[of], float(math.ceil(1.05 * needed / per_load)))
+def _least(of: str, base: RunSettings, needed: int) -> float:
+    """The least load whose stage has so many answers."""
+    per_load = base.duration_s * (1 if of == "rate" else 1 / base.pacing_s)
+    return max(LEAST[of], float(math.ceil(needed / per_load)))
 
 
 def _connections_default(options: dict[str, Any]) -> int:
