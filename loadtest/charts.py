@@ -150,7 +150,8 @@ def distribution(histograms: Sequence[tuple[str, Histogram]]) -> Figure:
         words = [
             f"{100 * (1 - 1 / r):.6g} % within {format_us(v)}" for r, v in zip(rarity, values, strict=True)
         ]
-        chart["data"].append(line(rarity, values, name, colour, text=words, hover="%{text}", shape="vh"))
+        trace = line(rarity, values, name, colour, text=words, hover="%{text}", shape="vh")
+        chart["data"].insert(0, trace)  # the first is drawn last, over the others
         names.append((name, colour, values[-1]))
         at.append(math.log10(rarity[-1]) / math.log10(1.1 * most))
     if curves:

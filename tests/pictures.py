@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import psutil
@@ -21,7 +22,7 @@ from tests.support.wait import wait_until
 from tests.support.web_ui import FRAME, drawn_for, web_ui
 
 PICTURES = ROOT / "docs" / "pictures"
-SIZE = {"width": 1180, "height": 1010}
+SIZE = {"width": 1180, "height": 965}
 LOAD = ("--connections", "50", "--rate", "1000", "--duration", "20s", "--warmup", "2s")
 STALL_AT_S, STALL_S = 10.0, 2.0
 
@@ -50,22 +51,23 @@ def draw_report(page: Page, server: Service, folder: Path) -> None:
     command += [*LOAD, "--threshold", "message.p99<50ms", "--results", str(folder)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as run:
         wait_until(lambda: sampled_s(folder) > STALL_AT_S, "the run is half over", 60)
-        stall(server, folder)
+        stall(server)
         run.wait(60)
     page.open((folder / "report.html").as_uri(), **SIZE)
     page.wait_for("document.querySelectorAll('.js-line').length > 8")
     page.picture(PICTURES / "report.png", whole=False)
+    page.picture(PICTURES / "distribution.png", of="document.getElementById('distribution').parentElement")
 
 
-def stall(server: Service, folder: Path) -> None:
+def stall(server: Service) -> None:
     assert server.pid is not None
     supervisor = psutil.Process(server.pid)
     processes = [supervisor, *supervisor.children(recursive=True)]
-    until_s = sampled_s(folder) + STALL_S
     for process in processes:
         process.send_signal(signal.SIGSTOP)
+    end = time.monotonic() + STALL_S
     try:
-        wait_until(lambda: sampled_s(folder) >= until_s, "it has stood still for long enough")
+        wait_until(lambda: time.monotonic() >= end, "it has stood still for long enough")
     finally:
         for process in reversed(processes):
             process.send_signal(signal.SIGCONT)

@@ -98,9 +98,22 @@ class Page:
         assert value, f"not within {timeout_s:g} s: {script}"
         return value
 
-    def picture(self, path: Path, *, whole: bool = True) -> None:
-        data = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
-        path.write_bytes(base64.b64decode(data))
+    def picture(self, path: Path, *, whole: bool = True, of: str | None = None) -> None:
+        """The whole page, or what is in the window, or the element that an expression says, as a PNG."""
+        params: dict[str, Any] = {"format": "png", "captureBeyondViewport": whole}
+        if of is not None:
+            box = self.run(
+                f"(r => ({{x: r.x, y: r.y, width: r.width, height: r.height}}))({of}.getBoundingClientRect())"
+            )
+            edge = 16
+            params["clip"] = {
+                "x": box["x"] - edge,
+                "y": box["y"] + self.run("scrollY") - edge,
+                "width": box["width"] + 2 * edge,
+                "height": box["height"] + 2 * edge,
+                "scale": 1,
+            }
+        path.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot", **params)["data"]))
 
     def paper(self) -> bytes:
         """The page as a PDF, on the paper that it asks for."""
