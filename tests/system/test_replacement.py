@@ -58,8 +58,17 @@ def all_are_new(before: set[int]) -> Callable[[dict[str, Any]], bool]:
     )
 
 
+@pytest.mark.parametrize(
+    ("order", "answer", "generation"),
+    [
+        ("recycle", "every worker is new; old ones that finish their conversations: 1\n", 1),
+        ("reload", "generation 2 serves; 1 old conversations go on\n", 2),
+    ],
+)
 @pytest.mark.parametrize(("flags", "ready"), [(STATIC, 4), (ELASTIC, 3)])
-def test_recycling_replaces_everybody_one_after_the_other(flags: tuple[str, ...], ready: int) -> None:
+def test_everybody_is_replaced_one_after_the_other(
+    flags: tuple[str, ...], ready: int, order: str, answer: str, generation: int
+) -> None:
     """Never fewer are ready than before; a conversation goes on, and holds up nobody."""
     with RunningServer(*flags) as server:
         server.wait_for_status(lambda s: s["pool"]["idle"] == ready, "all are ready")
@@ -67,15 +76,14 @@ def test_recycling_replaces_everybody_one_after_the_other(flags: tuple[str, ...]
         server.wait_for_status(lambda s: s["pool"]["workers"] >= ready, "the spares are there again")
         before = pids(server)
         with lookout(server) as seen:
-            done = run_to_end("recycle", "--control", str(server.control))
-        assert (done.stderr, done.returncode) == ("", 0)
-        assert done.stdout == "every worker is new; old ones that finish their conversations: 1\n"
+            done = run_to_end(order, "--control", str(server.control))
+        assert (done.stdout, done.stderr, done.returncode) == (answer, "", 0)
         assert seen.fewest >= ready
         assert pids(server) & before == {server.worker_of(guest)}
         guest.greet(b"the same as before")
         guest.leave()
         server.wait_for_status(all_are_new(before), "the last one leaves after its conversation")
-        assert server.status()["supervisor"]["generation"] == 1
+        assert server.status()["supervisor"]["generation"] == generation
 
 
 def test_workers_are_replaced_after_so_many_connections() -> None:

@@ -175,6 +175,17 @@ def test_who_does_not_finish_within_graceful_timeout_is_cut() -> None:
         server.process.wait(PATIENCE_S)
 
 
+def test_who_cannot_hear_of_the_stop_is_ended_and_nothing_is_cut() -> None:
+    """An idle worker that is stopped: it holds nobody's conversation, so the stop is a clean one."""
+    with RunningServer("--graceful-timeout", "500ms", "--workers", "2") as server:
+        server.announce("worker_died")
+        server.wait_for_status(lambda s: s["pool"]["idle"] == 2, "both are ready")
+        os.kill(server.workers()[0]["pid"], signal.SIGSTOP)
+        server.process.terminate()
+        server.process.wait(PATIENCE_S)
+        assert server.events("worker_died")[0]["reason"] == "stop"
+
+
 def test_each_further_signal_makes_it_faster() -> None:
     """TERM waits for graceful_timeout, the next TERM a second, the one after it not at all."""
     with RunningServer("--graceful-timeout", "60s", handler=TROUBLE) as server:
