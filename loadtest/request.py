@@ -18,6 +18,7 @@ _now_ns = time.monotonic_ns
 class Asker(Protocol):
     """Who makes a request. `due_ns`: when its next one was planned, 0 if it was not; `overdue`: cut by the deadline."""
 
+    arrives_as: str
     due_ns: int
     deadline_ns: int
     timeout_ns: int
@@ -36,7 +37,7 @@ class Request:
     def __enter__(self) -> None:
         user = self.user
         self.due, user.due_ns = user.due_ns, 0
-        self.page = page_of(self.name, self.due)
+        self.page = page_of(self.user, self.name, self.due)
         self.start = _now_ns()
         user.overdue, user.deadline_ns = False, self.start + user.timeout_ns
 
@@ -63,7 +64,7 @@ class Whole:
 
     def __enter__(self) -> "Whole":
         self.due, self.user.due_ns = self.user.due_ns, 0
-        self.page = page_of(self.name, self.due)
+        self.page = page_of(self.user, self.name, self.due)
         self.start = _now_ns()
         return self
 
@@ -77,9 +78,11 @@ class Whole:
         return False
 
 
-def page_of(name: str, due: int) -> Page:
+def page_of(user: Asker, name: str, due: int) -> Page:
     """Where a request is told of: in the phase in which it was planned, else in the one that is now."""
     if due:
+        if name != user.arrives_as:
+            raise ValueError(f"an arrival began with {name!r}: say so, arrives_as = {name!r}")
         assert COURSE.dispatcher is not None
         return COURSE.dispatcher.page(name, due)
     return BOOKS.page(name)

@@ -237,7 +237,7 @@ class TcpUser(User):
     def exchange(self, name: str, request: bytes, answer: bytes) -> bool:
         """One request and its whole answer, under `name`; False, and no connection left, if it failed."""
         due, self.due_ns = self.due_ns, 0
-        page = page_of(name, due)
+        page = page_of(self, name, due)
         start = _now_ns()
         self.overdue, self.deadline_ns = False, start + self.timeout_ns
         try:
