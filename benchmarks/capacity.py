@@ -1,7 +1,7 @@
 """Whether `loadtest capacity` finds a limit that is known by construction, and names it.
 
-W workers that sleep S for each greeting, a connection for each: at most W / S per second. A connection costs somewhat
-more than its sleep, so the shorter it is, the farther below that the limit lies. There it is measured apart, by a
+W workers that sleep S for each greeting, a connection for each: never more than W / S per second. A connection costs
+somewhat more than its sleep, so the shorter it is, the farther below that the limit lies; it is measured apart, by a
 closed loop that never leaves a worker idle: what its server ends per second.
 
 A greeting that burns CPU instead is limited by that; as the generator runs on the same host, no number is known for it:
@@ -25,7 +25,7 @@ __all__ = ["main"]
 
 ERROR_SHARE_MAX = 0.05
 CONNECTIONS = 50  # more than workers: somebody waits for each of them
-BUSY_SHARE_MIN = 0.99
+BUSY_SHARE_MIN = 0.95  # as seen now and then: between two connections a worker is idle for a moment
 RUN_TIMEOUT_S = 600
 SPIN_S = 0.005
 
@@ -33,7 +33,6 @@ SPIN_S = 0.005
 class Sleeping(NamedTuple):
     workers: int
     delay_s: float
-    measured: bool = False  # the limit; else it is W / S
 
     @property
     def name(self) -> str:
@@ -45,19 +44,20 @@ class Sleeping(NamedTuple):
 
 
 def main(short: bool) -> Result:
-    sleeping = [Sleeping(2, 0.02), Sleeping(8, 0.05), Sleeping(4, 0.01, measured=True)]
+    sleeping = [Sleeping(2, 0.02), Sleeping(4, 0.01), Sleeping(8, 0.05)]
     stage_s, precision = (2, "10%") if short else (5, "2%")
     columns = ("", "W / S", "saturated, per s", "found, per s", "limited by", "stages")
     result = Result("loadtest capacity: greetings per second", columns)
     for built in sleeping[:1] if short else sleeping:
         before = saturated(built.serve, stage_s)
         answer = found(built.serve, stage_s, precision)
-        told, possible = (before + saturated(built.serve, stage_s)) / 2, built.workers / built.delay_s
-        limit, capacity = told if built.measured else possible, answer["capacity"]
+        limit = (before + saturated(built.serve, stage_s)) / 2
+        possible, capacity = built.workers / built.delay_s, answer["capacity"]
         limiter, stages = answer["limiter"]["name"], len(answer["stages"])
-        result.add(built.name, possible, told, capacity, limiter, stages)
+        result.add(built.name, possible, limit, capacity, limiter, stages)
         if not short:
             result.judge(f"error of the limit, {built.name}", abs(capacity / limit - 1), ERROR_SHARE_MAX)
+        result.judge(f"found beyond W / S, {built.name}", max(0.0, capacity / possible - 1), 0)
         result.judge(f"limits misnamed, {built.name}", float(limiter != "workers"), 0, limiter)
     answer = found(
         "benchmarks.greeters:Spinning --workers 16", stage_s, "5%", {SPIN_NS: f"{SPIN_S * 1e9:.0f}"}
@@ -77,7 +77,7 @@ def saturated(serve: str, duration_s: float) -> float:
         "run", "--serve", serve, *load, allowed=(0, 4)
     )  # how late the generator was does not matter here
     if (
-        not document["reconciled"]["exact"]
+        not document["reconciled"]["ok"]
         or document["server"]["saturation"]["workers_busy_share"] < BUSY_SHARE_MIN
     ):
         raise BenchmarkError(f"{serve}: its workers were not always busy, or both sides do not agree")
