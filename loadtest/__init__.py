@@ -6,12 +6,14 @@
 The rooms, from the top:
 
     commands, arguments, parameters, progress    the command line, and what it says; worker_command
+    answers                              questions that take many runs; on `statistics`
     run                                  one run, end to end
     report, tables, charts               the page of a run; `pictures` holds the frame, and the pages of the answers
     verdict, thresholds                  may it be believed, and is it good enough            pure
     results, timeline                    the accounts of both sides, joined                   pure
     service, generator                   the processes of a run, by `processes`
     tracker                              follows the server's processes; one of its own
+    saturation, allowance                how near the server came to what it may use
     tcp_user, users, tcp                 what runs inside Locust, on `request`, `dialing`, `deadlines`, `bookkeeping`
     dialogue_user, speaking              the same for a conversation out of a file
     company_user, company, adversaries   who is there beside those that talk
