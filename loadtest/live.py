@@ -73,8 +73,10 @@ def _default_control(host: str) -> Path:
 class Live:
     """One test's rows. `complaint` says why there is nothing of the server, if so."""
 
-    def __init__(self, started: float) -> None:
+    def __init__(self, started: float, reports_after_s: float) -> None:
+        """`started`: Unix time, as the books' clock shows it. A second's reports have come so long after its end."""
         self.started = started
+        self.reports_after_s = reports_after_s
         self.rows: collections.deque[dict[str, Any]] = collections.deque(maxlen=ROWS_MAX)
         self.made = 0  # rows, those that are not kept any more included
         self.most: dict[str, float] = {}
@@ -106,7 +108,7 @@ class Live:
         """Rows for every second that is over and whose reports have come. `now`: Unix time by the books' clock."""
         self.read_samples()
         points = timeline.points([*self.begun, *self.samples], self.started)
-        while self.second + 2 <= now:
+        while self.second + 1 + self.reports_after_s <= now:
             for name, entry in entries_of(ledger, self.second).items():
                 self.answered[name] += entry.ok.count
             row = books_row(ledger, self.second, self.main, planned)

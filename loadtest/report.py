@@ -59,22 +59,24 @@ def _of_answers(
     row = document["requests"].get(main)
     if not rows or not row:
         return
-    times = row["response_us"] or {}
-    still = _standstill(span)
-    title = f"Half of the answers came within {format_us(times.get('p50'))}"
-    if times.get("p99") is not None:
-        title += f", 99 of 100 within {format_us(times['p99'])}"
-    if still:
-        title = f"{still}; the slowest took {format_us(times.get('max'))}"
-    since = "from the planned time" if row["planned"] is not None else "from the sending"
-    words = f"time {since} of a {main} to its answer, each second's percentiles, log scale"
-    yield Panel("latency", title, words, charts.latency(rows, main, span), wide=True, timed=True)
+    if times := row["response_us"]:
+        since = "from the planned time" if row["planned"] is not None else "from the sending"
+        words = f"time {since} of a {main} to its answer, each second's percentiles, log scale"
+        figure = charts.latency(rows, main, span)
+        yield Panel("latency", _how_long(times, span), words, figure, wide=True, timed=True)
     words = f"{main}s per second"
     if row["rate_planned"] is not None:
         words += ", planned and answered; red: planned and not answered"
     yield Panel(
         "throughput", _pace(row, main), words, charts.throughput(rows, main, span), wide=True, timed=True
     )
+
+
+def _how_long(times: dict[str, Any], span: charts.Span) -> str:
+    if still := _standstill(span):
+        return f"{still}; the slowest took {format_us(times['max'])}"
+    title = f"Half of the answers came within {format_us(times['p50'])}"
+    return title if times["p99"] is None else f"{title}, 99 of 100 within {format_us(times['p99'])}"
 
 
 def _of_the_server(document: dict[str, Any], points: Sequence[Point], span: charts.Span) -> Iterable[Panel]:
@@ -207,7 +209,6 @@ def _facts(document: dict[str, Any]) -> Iterable[str]:
     yield f"{settings['connections']} connections to {settings['host'].removeprefix('tcp://')}"
     yield f"{settings['framing']} framing"
     yield pacing
-    yield from document.get("notes", ())
     yield (
         f"{format_duration(document['duration_s'])} measured after "
         f"{format_duration(settings['warmup_s'])} of warm-up"

@@ -16,7 +16,7 @@ import flask
 import gevent
 from locust import events
 from locust.env import Environment
-from locust.runners import WorkerRunner
+from locust.runners import MasterRunner, WorkerRunner
 from locust.web import WebUI
 
 from loadtest import bookkeeping
@@ -32,6 +32,8 @@ KEY = "server"
 PAGE = Path(__file__).with_name("web.html")
 TAB = Path(__file__).with_name("web_tab.html")
 INTERVAL_S = 1.0
+OWN_REPORTS_AFTER_S = 0.5  # our books are ruled off at the end of the second
+WORKERS_REPORTS_AFTER_S = 2.0  # theirs, too, and reported once a second
 BUNDLE_CACHE_S = 24 * 3600
 
 
@@ -86,7 +88,8 @@ class _Desk:
         if environment.web_ui is None and not chosen.html_file:
             return
         self.test += 1
-        self.live = Live(clock())
+        distributed = isinstance(environment.runner, MasterRunner)
+        self.live = Live(clock(), WORKERS_REPORTS_AFTER_S if distributed else OWN_REPORTS_AFTER_S)
         try:
             host = environment.host or next(c.host for c in environment.user_classes if c.host)
             self.live.follow(find_server(host, str(chosen.server_pid or ""), chosen.server_control or ""))
