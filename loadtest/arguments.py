@@ -27,6 +27,7 @@ __all__ = [
     "fail",
     "framing_of",
     "load_options",
+    "load_options_with",
     "result_options",
     "results_folder",
     "serve_args",
@@ -108,55 +109,84 @@ def talk_options(command: Command) -> Command:
     )
 
 
+def load_options_with(
+    *, connections: int, pacing: str, warmup: str, duration: str | None
+) -> Callable[[Command], Command]:
+    """How many connections, how often each or all of them ask, and for how long; with these defaults.
+
+    `duration` None: as long as the scenario takes.
+    """
+    asked_s = "20s; soak: 10 minutes" if duration is None else duration
+
+    def decorate(command: Command) -> Command:
+        return _all(
+            command,
+            _shown(
+                "--connections",
+                type=int,
+                default=connections,
+                help="Users, each with one connection at a time.",
+            ),
+            click.option(
+                "--connect-rate",
+                type=float,
+                metavar="N",
+                help="Connections made per second.  [default: half of the warm-up suffices, "
+                f"at most {CONNECT_RATE_DEFAULT:g}]",
+            ),
+            click.option(
+                "--rate",
+                type=float,
+                metavar="R",
+                help="Open loop: arrivals per second, on a schedule that waits for nobody.",
+            ),
+            _shown(
+                "--arrivals",
+                type=click.Choice(ARRIVALS),
+                default=ARRIVALS[0],
+                help="With --rate: their spacing.",
+            ),
+            click.option(
+                "--pacing",
+                type=Duration(),
+                help="Closed loop: from the start of one request of a user to the start of its next; "
+                f"0: as fast as it is answered.  [default: {pacing}]",
+            ),
+            _shown(
+                "--scenario",
+                type=click.Choice(sorted(SCENARIOS)),
+                default="steady",
+                help="; ".join(f"{name}: {scenario.text}" for name, scenario in SCENARIOS.items()) + ".",
+            ),
+            click.option(
+                "--beside",
+                type=Share(),
+                metavar="SHARE",
+                help="With hold, churn, slow, hostile: how many of the connections are theirs.  "
+                f"[default: {', '.join(_shares())}]",
+            ),
+            _shown(
+                "--every",
+                type=Duration(),
+                default=EVERY_DEFAULT,
+                help="With hold, churn: heartbeats, storms.",
+            ),
+            _shown("--seed", type=int, default=1, help="The same seed plans the same arrivals."),
+            click.option(
+                "--duration",
+                type=Duration(),
+                default=duration,
+                help=f"How long is measured.  [default: {asked_s}]",
+            ),
+            _shown("--warmup", type=Duration(), default=warmup, help="Before that; counted apart."),
+        )
+
+    return decorate
+
+
 def load_options(command: Command) -> Command:
-    """How many connections, how often each or all of them ask, and for how long."""
-    return _all(
-        command,
-        _shown("--connections", type=int, default=50, help="Users, each with one connection at a time."),
-        click.option(
-            "--connect-rate",
-            type=float,
-            metavar="N",
-            help="Connections made per second.  [default: half of the warm-up suffices, "
-            f"at most {CONNECT_RATE_DEFAULT:g}]",
-        ),
-        click.option(
-            "--rate",
-            type=float,
-            metavar="R",
-            help="Open loop: arrivals per second, on a schedule that waits for nobody.",
-        ),
-        _shown(
-            "--arrivals", type=click.Choice(ARRIVALS), default=ARRIVALS[0], help="With --rate: their spacing."
-        ),
-        click.option(
-            "--pacing",
-            type=Duration(),
-            help="Closed loop: from the start of one request of a user to the start of its next; "
-            f"0: as fast as it is answered.  [default: {PACING_DEFAULT}]",
-        ),
-        _shown(
-            "--scenario",
-            type=click.Choice(sorted(SCENARIOS)),
-            default="steady",
-            help="; ".join(f"{name}: {scenario.text}" for name, scenario in SCENARIOS.items()) + ".",
-        ),
-        click.option(
-            "--beside",
-            type=Share(),
-            metavar="SHARE",
-            help="With hold, churn, slow, hostile: how many of the connections are theirs.  "
-            f"[default: {', '.join(_shares())}]",
-        ),
-        _shown(
-            "--every", type=Duration(), default=EVERY_DEFAULT, help="With hold, churn: heartbeats, storms."
-        ),
-        _shown("--seed", type=int, default=1, help="The same seed plans the same arrivals."),
-        click.option(
-            "--duration", type=Duration(), help="How long is measured.  [default: 20s; soak: 10 minutes]"
-        ),
-        _shown("--warmup", type=Duration(), default="2s", help="Before that; counted apart."),
-    )
+    """The load of one run."""
+    return load_options_with(connections=50, pacing=PACING_DEFAULT, warmup="2s", duration=None)(command)
 
 
 def distribution_options(command: Command) -> Command:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from loadtest.answers.capacity_command import capacity
+from loadtest.answers.compare_command import compare
 from loadtest.answers.cost_command import cost
 from loadtest.answers.report_command import report
 from loadtest.answers.workers_command import workers
@@ -77,6 +78,7 @@ def run(**options: Any) -> None:
 
 
 main.add_command(capacity)
+main.add_command(compare)
 main.add_command(cost)
 main.add_command(workers)
 main.add_command(worker)

@@ -7,7 +7,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
 __all__ = ["LineReader", "Piped", "start", "stop"]
@@ -19,8 +19,18 @@ _prctl: Callable[..., int] = ctypes.CDLL(None).prctl  # looked up here: not betw
 Piped = subprocess.Popen[bytes]
 
 
-def start(args: Sequence[str], *, log: IO[bytes], pass_fds: Sequence[int] = (), pipes: bool = False) -> Piped:
+def start(
+    args: Sequence[str],
+    *,
+    log: IO[bytes],
+    pass_fds: Sequence[int] = (),
+    pipes: bool = False,
+    cwd: str | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Piped:
     """Start a program whose stderr, and unless `pipes` its stdout, go to `log`; with `pipes` stdin is a lifeline.
+
+    `env` is added to our own environment.
 
     Its own session keeps a Ctrl-C at the terminal for us: we end our children in order. If we are killed
     outright, the kernel sends them SIGTERM.
@@ -31,6 +41,8 @@ def start(args: Sequence[str], *, log: IO[bytes], pass_fds: Sequence[int] = (), 
         stdout=subprocess.PIPE if pipes else log,
         stderr=log,
         pass_fds=pass_fds,
+        cwd=cwd,
+        env={**os.environ, **env} if env else None,
         start_new_session=True,
         preexec_fn=_die_with_parent,  # noqa: PLW1509  # this process has one thread when it starts others
     )

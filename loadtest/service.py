@@ -8,12 +8,23 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from loadtest.processes import LineReader, Piped, start, stop
 from loadtest.target import parse_host
 from procserver import controlclient
 from procserver.errors import ProcserverError
 
-__all__ = ["Service", "ServiceError", "attached", "option_value", "started"]
+__all__ = [
+    "READY_TIMEOUT_S",
+    "Program",
+    "Service",
+    "ServiceError",
+    "attached",
+    "host_when_ready",
+    "option_value",
+    "started",
+]
 
 READY_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0  # every connection of ours is closed by then: what still goes on is a handler's own
@@ -84,14 +95,30 @@ def option_value(args: list[str], *names: str) -> str | None:
     return None
 
 
+class Program(msgspec.Struct, frozen=True):
+    """What runs the server: an interpreter, and the checkout whose code it imports; None: what is installed."""
+
+    python: str = sys.executable
+    checkout: str | None = None
+    env: dict[str, str] = {}
+
+    def environment(self) -> dict[str, str]:
+        """What is added to ours."""
+        path = [self.checkout, os.environ.get("PYTHONPATH")] if self.checkout else []
+        return {**self.env, **({"PYTHONPATH": os.pathsep.join(filter(None, path))} if path else {})}
+
+
+INSTALLED = Program()
+
+
 @contextlib.contextmanager
-def started(args: list[str], framing: str, log_path: str) -> Iterator[Service]:
-    """A procserver of this interpreter on a free port of loopback, unless `args` bind it elsewhere."""
+def started(args: list[str], framing: str, log_path: str, program: Program = INSTALLED) -> Iterator[Service]:
+    """A procserver on a free port of loopback, unless `args` bind it elsewhere."""
     # A UNIX socket's path has 107 bytes at most: the folder of results may be deeper than that.
     folder = tempfile.mkdtemp(prefix="loadtest-")
     control = option_value(args, "--control") or os.path.join(folder, "control")
     ready, ready_writer = os.pipe()
-    command = [sys.executable, "-m", "procserver", "serve", *args, "--ready-fd", str(ready_writer)]
+    command = [program.python, "-m", "procserver", "serve", *args, "--ready-fd", str(ready_writer)]
     if not option_value(args, "--bind", "-b"):
         command += ["--bind", "127.0.0.1:0"]
     if not option_value(args, "--framing"):
@@ -100,12 +127,18 @@ def started(args: list[str], framing: str, log_path: str) -> Iterator[Service]:
         command += ["--control", control]
     try:
         with open(log_path, "wb") as log:
-            process = start(command, log=log, pass_fds=[ready_writer])
+            process = start(
+                command,
+                log=log,
+                pass_fds=[ready_writer],
+                cwd=program.checkout,
+                env=program.environment(),
+            )
     finally:
         os.close(ready_writer)
     service = Service("", process.pid, None if control == "none" else control, process, log_path)
     try:
-        service.host = _host_when_ready(ready, log_path)
+        service.host = host_when_ready(ready, log_path)
         yield service
     finally:
         service.stop()
@@ -125,7 +158,8 @@ def attached(host: str, control: str | None, pid: int | None, *, remote: bool = 
     yield service
 
 
-def _host_when_ready(ready: int, log_path: str) -> str:
+def host_when_ready(ready: int, log_path: str) -> str:
+    """Where a server listens, by the line that it writes when it does; takes the descriptor over."""
     reader = LineReader(ready)
     try:
         line = reader.line(READY_TIMEOUT_S)

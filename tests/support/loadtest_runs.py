@@ -26,9 +26,9 @@ class Finished(NamedTuple):
         return self.err.strip().splitlines()[-1] if self.err.strip() else ""
 
 
-def loadtest(*args: str) -> Finished:
+def loadtest(*args: str, cwd: Path = ROOT) -> Finished:
     """`python -m loadtest ARGS`, to its end."""
-    return _finish([sys.executable, "-m", "loadtest", *args])
+    return _finish([sys.executable, "-m", "loadtest", *args], cwd)
 
 
 def locust(*args: str) -> Finished:
@@ -120,8 +120,8 @@ def processes(*commands: list[str], **options: Any) -> Iterator[list[subprocess.
             process.wait()
 
 
-def _finish(command: list[str]) -> Finished:
+def _finish(command: list[str], cwd: Path = ROOT) -> Finished:
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False
+        command, cwd=cwd, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False
     )
     return Finished(done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,199 @@
+"""`python -m loadtest compare`: two commits of a repository, two folders of results, and servers of any kind."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtest import results
+from loadtest.answers.compare_settings import CompareSettings, SideSettings
+from loadtest.answers.compare_sides import builds, standing
+from loadtest.service import ServiceError
+from loadtest.target import parse_host
+from procserver.client import GreetingClient
+from procserver.errors import ConfigError
+from tests.support.loadtest_runs import loadtest
+from tests.support.repository import ROOT
+
+HANDLER = """\
+import time
+from procserver.greeting import Greeting
+
+class Shop(Greeting):
+    def answer(self, conn, messages):
+        end_ns = time.thread_time_ns() + {spin_ns}
+        while time.thread_time_ns() < end_ns:
+            pass
+        return super().answer(conn, messages)
+"""
+SHORT = ("--connections", "2", "--pacing", "2ms", "--warmup", "200ms", "--duration", "500ms")
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
+    done = subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def repository(folder: Path) -> Path:
+    """A project of a user's own, whose second commit answers ten times as slowly, by CPU."""
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    for spin_ns in (0, 300_000):
+        (folder / "shop.py").write_text(HANDLER.format(spin_ns=spin_ns))
+        git(folder, "add", "shop.py")
+        git(folder, "commit", "-q", "-m", f"spin {spin_ns} ns")
+    return folder
+
+
+def test_a_commit_that_made_it_slower_is_found(tmp_path: Path) -> None:
+    """Both are checked out, run in turns, and gone afterwards; every run has its folder."""
+    project, folder = repository(tmp_path / "project"), tmp_path / "r"
+    done = loadtest(
+        "compare", "HEAD~1", "main", "--serve", "shop:Shop --workers 3", "--pairs", "5", *SHORT,
+        "--results", str(folder), "--json", cwd=project,
+    )  # fmt: skip
+    assert done.exit_code == 3, done
+    answer = json.loads((folder / "answer.json").read_text())
+    assert json.loads(done.out) == answer
+    assert answer["verdict"] == "slower"
+    cpu = next(m for m in answer["metrics"] if m["name"] == "server.cpu_per_message")
+    assert cpu["ratio"]["low"] > 2
+    assert len(cpu["a"]) == len(cpu["b"]) == 5
+    assert [run["folder"] for run in answer["runs"][:4]] == ["001-a", "001-b", "002-b", "002-a"]
+    assert all((folder / run["folder"] / "run.json").exists() for run in answer["runs"])
+    assert answer["sides"]["a"]["commit"] == git(project, "rev-parse", "HEAD~1")
+    assert answer["sides"]["b"]["label"].startswith("main (")
+    assert git(project, "worktree", "list").count("\n") == 0
+    assert (folder / "report.html").exists()
+
+
+def run_json(cpu_us: float, second: int, **settings: Any) -> dict[str, Any]:
+    times = {"p50": 80 * cpu_us, "p99": None}
+    return {
+        "format": results.FORMAT,
+        "verdict": "pass",
+        "reasons": [],
+        "started": f"2026-01-01T00:00:{second:02}.000+00:00",
+        "commit": None,
+        "main_request": "message",
+        "settings": {"connections": 5, "seed": 1, "pacing_s": 0.1, "framing": "raw", "host": "x"} | settings,
+        "host": {"cpus": 2, "machine": "m", "kernel": "6", "python": "3", "locust": "2"},
+        "requests": {"message": {"failed": 0, "rate_achieved": 50.0, "response_us": times}},
+        "server": {"cpu_us_per_message": cpu_us, "pss_per_connection_bytes": None},
+    }
+
+
+def stored(folder: Path, *cpu_us: float, **settings: Any) -> str:
+    """Runs as they lie in a folder: one, or one in a folder each."""
+    for i, value in enumerate(cpu_us):
+        own = folder / str(i) if len(cpu_us) > 1 else folder
+        own.mkdir(parents=True)
+        (own / "run.json").write_text(json.dumps(run_json(value, i, **settings)))
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("b", "code", "said"),
+    [
+        ((40.1, 40.2, 39.9, 40.0, 40.1), 3, "SLOWER"),
+        ((30.1, 30.2, 29.9, 30.0, 30.1), 0, "NO DIFFERENCE"),
+        ((40.0,), 4, "an interval needs 5 of each"),
+    ],
+)
+def test_folders_of_results_are_compared(b: tuple[float, ...], code: int, said: str, tmp_path: Path) -> None:
+    """Several runs of each tell; one of each does not, and says why. That they were not interleaved is said."""
+    a = stored(tmp_path / "a", 30.0, 30.2, 29.9, 30.1, 30.0)
+    done = loadtest("compare", a, stored(tmp_path / "b", *b), "--results", str(tmp_path / "r"))
+    assert done.exit_code == code, done
+    assert said in done.out
+    assert "not interleaved" in done.out
+    answer = json.loads((tmp_path / "r" / "answer.json").read_text())
+    assert not answer["paired"]
+
+
+def test_folders_of_another_load_are_refused(tmp_path: Path) -> None:
+    """With what they differ in."""
+    a, b = stored(tmp_path / "a", 30.0), stored(tmp_path / "b", 30.0, connections=6)
+    done = loadtest("compare", a, b, "--results", str(tmp_path / "r"))
+    assert done.exit_code == 2
+    assert "not of the same set-up: connections: 5 and 6" in done.last_line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "A and B are one and the same"),
+        (("no-such-commit", "."), "no commit of the repository"),
+        (("--python-b", "no-such-python"), "there is no such program"),
+        (("--command-b", "serve it"), "nobody knows where it listens"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    """Before any load, by exit code 2."""
+    done = loadtest("compare", *arguments, "--results", str(tmp_path / "r"))
+    assert done.exit_code == 2, done
+    assert said in done.last_line
+
+
+def sides(**b: Any) -> CompareSettings:
+    return CompareSettings(
+        a=SideSettings(name="a", serve=["--workers", "1"]),
+        b=SideSettings(name="b", **b),
+        pairs=5,
+        tolerance=0.05,
+        confidence=0.95,
+        gates=["p50"],
+    )
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "--bind 127.0.0.1:{port} --control none",
+        "--bind 127.0.0.1:0 --ready-fd {ready_fd} --control {control}",
+    ],
+)
+def test_any_server_can_be_a_side(place: str, tmp_path: Path) -> None:
+    """Told where to listen, or telling; its environment is its own, and it is gone afterwards."""
+    command = f"{sys.executable} -m procserver serve --framing {{framing}} {place}"
+    with builds(sides(command=command, env={"PROCSERVER_WORKERS": "2"})) as (_, b):
+        with standing(b, "line", str(tmp_path / "log")) as service:
+            with GreetingClient(parse_host(service.host).address, "line") as client:
+                assert client.greet(b"Michael") == b"Hello,Michael\n"
+            assert service.process is not None
+            if "{control}" in place:
+                status = service.status()
+                assert status is not None
+                assert status["pool"]["max_workers"] == 2
+        assert service.exit_code == 0
+
+
+def test_a_server_that_never_listens_is_told_by_its_end(tmp_path: Path) -> None:
+    """With the port and how it ended."""
+    command = f"{sys.executable} -c 'import sys; sys.exit(7)' {{port}}"
+    with builds(sides(command=command)) as (_, b):
+        with pytest.raises(
+            ServiceError, match=r"before it listened on port [0-9]+: it ended with exit code 7"
+        ):
+            with standing(b, "raw", str(tmp_path / "log")):
+                raise AssertionError
+
+
+def test_code_that_is_not_of_the_checkout_is_refused(tmp_path: Path) -> None:
+    """An interpreter that imports another copy would compare the code with itself."""
+    checkout = tmp_path / "checkout"
+    (checkout / "procserver").mkdir(parents=True)
+    (checkout / "procserver" / "__init__.py").touch()
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ncd {ROOT}\nunset PYTHONPATH\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    settings = sides(of=str(checkout), python=str(python))
+    with pytest.raises(ConfigError, match="does not run the code of that checkout"):
+        with builds(settings):
+            raise AssertionError

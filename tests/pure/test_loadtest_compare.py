@@ -1,0 +1,215 @@
+"""Two builds from their runs: one word that the runs bear out, and set-ups that may not be compared."""
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtest.answers.compare_answer import Compared, Measured
+from loadtest.answers.compare_judge import GATES, compared, judge, unlike, values_of
+from loadtest.answers.compare_results import row
+from loadtest.answers.compare_settings import CompareSettings, SideSettings, environment
+from procserver.errors import ConfigError
+
+TIMES = 60
+
+
+def runs(
+    ratio: float, noise: float, rng: random.Random, pairs: int = 8, drift: float = 0.0
+) -> list[Measured]:
+    """Pairs of runs in which B takes `ratio` times the CPU and the time of A."""
+    found = []
+    for pair in range(1, pairs + 1):
+        for side, factor in (("a", 1.0), ("b", ratio)):
+            mood = 1 + drift * pair
+            values = {
+                "server.cpu_per_message": 30 * factor * mood * rng.lognormvariate(0, noise),
+                "p50": 90 * factor * mood * rng.lognormvariate(0, noise),
+                "p99": 900 * rng.lognormvariate(0, 0.6),
+                "rate": 9000 / factor * rng.lognormvariate(0, noise),
+            }
+            found.append(Measured(side, pair, "", "pass", used=True, why_not="", values=values))
+    return found
+
+
+def metrics(found: list[Measured], *, paired: bool = True, tolerance: float = 0.05) -> list[Compared]:
+    return compared(found, gates=GATES, tolerance=tolerance, confidence=0.95, paired=paired, seed=1)
+
+
+def verdict(found: list[Measured], *, paired: bool = True, tolerance: float = 0.05) -> str:
+    return judge(metrics(found, paired=paired, tolerance=tolerance)).verdict
+
+
+def test_a_build_is_hardly_ever_slower_than_itself() -> None:
+    """60 comparisons of a build with itself, at 5 % of noise: at most 2 are called different, and many equal."""
+    rng = random.Random(1)
+    said = [verdict(runs(1.0, 0.05, rng)) for _ in range(TIMES)]
+    assert said.count("slower") + said.count("faster") <= 2
+    quiet = [verdict(runs(1.0, 0.01, rng)) for _ in range(TIMES)]
+    assert quiet.count("no difference") >= 0.95 * TIMES
+
+
+def test_a_fifth_more_is_found() -> None:
+    """At 5 % of noise, in either direction, also while the host itself drifts to double its time."""
+    rng = random.Random(2)
+    assert [verdict(runs(1.2, 0.05, rng)) for _ in range(TIMES)].count("slower") >= 0.9 * TIMES
+    assert [verdict(runs(1 / 1.2, 0.05, rng)) for _ in range(TIMES)].count("faster") >= 0.9 * TIMES
+    drifting = [verdict(runs(1.2, 0.05, rng, drift=0.12)) for _ in range(TIMES)]
+    assert drifting.count("slower") >= 0.9 * TIMES
+
+
+def test_what_the_runs_do_not_show_is_not_claimed() -> None:
+    """Noise of half the value: it cannot be told. 4 % slower at 5 % tolerance is not slower."""
+    rng = random.Random(3)
+    said = [verdict(runs(rng.choice((0.95, 1.0, 1.05)), 0.5, rng)) for _ in range(TIMES)]
+    assert said.count("cannot tell") >= 0.9 * TIMES
+    assert verdict(runs(1.04, 0.001, rng)) == "no difference"
+    assert verdict(runs(1.04, 0.001, rng), tolerance=0.02) == "slower"
+
+
+@given(st.floats(0.3, 3), st.floats(0.001, 0.3), st.integers(0, 9))
+def test_sides_can_be_exchanged(ratio: float, noise: float, seed: int) -> None:
+    """What makes B slower than A makes A faster than B."""
+    found = runs(ratio, noise, random.Random(seed), pairs=5)
+    turned = [Measured("ab"[r.side == "a"], r.pair, "", "pass", True, "", r.values) for r in found]
+    opposite = {"slower": "faster", "faster": "slower"}
+    for one, other in zip(metrics(found), metrics(turned), strict=True):
+        if one.ratio is None or other.ratio is None:
+            continue
+        assert one.ratio.value * other.ratio.value == pytest.approx(1)
+        edges = (one.ratio.low, one.ratio.high, other.ratio.low, other.ratio.high)
+        # The bootstrap draws other runs: an interval that ends at a limit may fall to either side.
+        if all(abs(abs(edge / limit) - 1) > 0.02 for edge in edges for limit in (1.05, 1 / 1.05)):
+            assert opposite.get(one.answer, one.answer) == other.answer
+
+
+def test_less_is_worse_where_it_is() -> None:
+    """A rate that falls makes slower."""
+    found = {metric.name: metric for metric in metrics(runs(1.3, 0.01, random.Random(4)))}
+    assert found["rate"].worse == "down"
+    assert found["rate"].ratio is not None
+    assert found["rate"].ratio.high < 1
+    assert found["rate"].answer == "slower"
+    assert not found["rate"].gates
+
+
+def test_only_whole_pairs_count() -> None:
+    """A pair of which one run is not used, or lacks the metric, is left out on both sides."""
+    found = runs(1.0, 0.01, random.Random(5))
+    found[0].used = False
+    del found[3].values["p50"]
+    table = {metric.name: metric for metric in metrics(found)}
+    assert len(table["server.cpu_per_message"].a) == len(table["server.cpu_per_message"].b) == 7
+    assert len(table["p50"].a) == len(table["p50"].b) == 6
+    assert table["p50"].a[0] == found[4].values["p50"]
+
+
+def test_single_runs_cannot_tell() -> None:
+    """One run of each side: medians, no interval, and the reason."""
+    found = metrics(runs(2.0, 0.01, random.Random(6), pairs=1), paired=False)
+    judged = judge(found)
+    assert judged.verdict == "cannot tell"
+    assert "1 runs of A and 1 of B have it: an interval needs 5 of each" in judged.reasons[0]
+    assert found[0].ratio is None
+    assert found[0].a_median is not None
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    run: dict[str, Any] = {
+        "verdict": "pass",
+        "reasons": [],
+        "main_request": "message",
+        "settings": {
+            "connections": 5,
+            "rate": None,
+            "serve": ["--workers", "3"],
+            "host": "tcp://127.0.0.1:1",
+        },
+        "host": {"cpus": 2, "kernel": "6", "others_cores": 0.3},
+        "requests": {
+            "message": {"failed": 0, "rate_achieved": 90.0, "response_us": {"p50": 80, "p99": None}}
+        },
+        "server": {"cpu_us_per_message": 30.0, "pss_per_connection_bytes": -5},
+    }
+    return run | changes
+
+
+def test_runs_of_another_load_or_host_are_unlike() -> None:
+    """Each difference is named; what the server was told, and where it listens, is what is compared."""
+    other = document(
+        settings={"connections": 6, "rate": None, "serve": ["--workers", "4"], "host": "tcp://127.0.0.1:2"},
+        host={"cpus": 4, "kernel": "6", "others_cores": 0.0},
+    )
+    assert unlike(document(), document(settings=document()["settings"] | {"host": "x"})) == []
+    assert unlike(document(), other) == ["connections: 5 and 6", "cpus: 2 and 4"]
+    assert unlike(document(), document(main_request="round")) == ["main_request: message and round"]
+
+
+def test_only_what_is_known_and_above_nothing_has_a_ratio() -> None:
+    """No percentile of too few, no memory that shrank, no CPU of what was not followed."""
+    assert values_of(document()) == {"server.cpu_per_message": 30.0, "p50": 80.0, "rate": 90.0}
+    assert values_of(document(server=None)) == {"p50": 80.0, "rate": 90.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why_not"),
+    [
+        ({}, ""),
+        ({"verdict": "fail", "reasons": ["message.p99 was 9 ms"]}, ""),
+        ({"verdict": "invalid", "reasons": ["the generator was saturated"]}, "the generator was saturated"),
+        (
+            {"verdict": "fail", "reasons": ["errors was 1%"], "requests": {"message": {"failed": 3}}},
+            "errors was 1%",
+        ),
+        ({"requests": {"message": {"failed": 3}}}, "3 requests failed"),
+    ],
+)
+def test_a_run_that_cannot_be_believed_is_not_used(changes: dict[str, Any], why_not: str) -> None:
+    """Invalid ones, and those in which requests failed: what failed took no time."""
+    found = row("a", 1, "001-a", document(**changes))
+    assert (found.used, found.why_not) == (not why_not, why_not)
+    assert bool(found.values) == found.used
+
+
+def side(name: str, **options: Any) -> SideSettings:
+    return SideSettings(name=name, **options)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "changes", "said"),
+    [
+        ({}, {}, {}, "A and B are one and the same"),
+        ({"of": "main"}, {}, {}, "give both, or neither"),
+        ({}, {"serve": ["x"]}, {"pairs": 4}, "--pairs 4: allowed are 5 to 1000"),
+        ({}, {"serve": ["x"]}, {"tolerance": 0.0}, "--tolerance 0.00%: allowed"),
+        ({}, {"serve": ["x"]}, {"confidence": 1.0}, "--confidence 100.0%: allowed"),
+        ({}, {"serve": ["x"]}, {"gates": ["p98"]}, "--gate 'p98': allowed are server.cpu_per_message, p50"),
+        ({}, {"command": "serve it"}, {}, "nobody knows where it listens"),
+        ({}, {"command": "serve 'it"}, {}, "No closing quotation"),
+        ({}, {"command": "s {port} {control}"}, {}, "would be in its books"),
+        ({}, {"command": "s {port}", "python": "python3"}, {}, "--python-b has no meaning"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    a: dict[str, Any], b: dict[str, Any], changes: dict[str, Any], said: str
+) -> None:
+    """With the option, its value and what is allowed."""
+    told = {"pairs": 8, "tolerance": 0.05, "confidence": 0.95, "gates": list(GATES), **changes}
+    with pytest.raises(ConfigError, match=said):
+        CompareSettings(a=side("a", **a), b=side("b", **b), **told).check()
+
+
+def test_the_same_commit_may_be_compared_with_itself() -> None:
+    """That shows the host's noise."""
+    CompareSettings(
+        a=side("a", of="."), b=side("b", of="."), pairs=5, tolerance=0.05, confidence=0.95, gates=["p50"]
+    ).check()
+
+
+def test_an_environment_is_names_and_values() -> None:
+    """A value may have an equals sign, a name must be there."""
+    assert environment(["A=1", "B=x=y", "C="], "a") == {"A": "1", "B": "x=y", "C": ""}
+    with pytest.raises(ConfigError, match="--env-b 'A': write NAME=VALUE"):
+        environment(["A"], "b")
