@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from loadtest.dialogue_file import parse_dialogue, read_text
+from loadtest.kinds import Duration, Share
 from loadtest.options import ARRIVALS, CONNECT_RATE_DEFAULT, FRAMINGS, PACING_DEFAULT
 from loadtest.parameters import Duration, Share
 from loadtest.scenarios import EVERY_DEFAULT, SCENARIOS
@@ -21,7 +22,6 @@ from loadtest.units import parse_duration_s
 from procserver.errors import ConfigError
 
 __all__ = [
-    "Duration",
     "check_plan",
     "distribution_options",
     "fail",

@@ -16,13 +16,13 @@ from loadtest.answers.capacity_settings import (
 )
 from loadtest.answers.conclusion import EXIT_CODES
 from loadtest.arguments import (
-    Duration,
     fail,
     result_options,
     results_folder,
     service_options,
     talk_options,
 )
+from loadtest.kinds import Duration, Share
 from loadtest.options import ARRIVALS
 from procserver.errors import ConfigError, ProcserverError
 
@@ -34,18 +34,6 @@ Examples:
   python -m loadtest capacity --host tcp://127.0.0.1:9999 --control PATH --threshold "message.p99<20ms"
   python -m loadtest capacity --of connections --serve "--max-workers 1000" --heartbeat 5s
 """
-
-
-class Share(click.ParamType[float]):
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        try:
-            return float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
-        except ValueError:
-            self.fail(f"{value!r} is no share; write 5% or 0.05", param, ctx)
 
 
 def search_options(command: Any) -> Any:

@@ -10,7 +10,6 @@ import msgspec
 from loadtest.answers.compare_judge import GATES, METRICS
 from loadtest.answers.compare_settings import CompareSettings, SideSettings, environment
 from loadtest.arguments import (
-    Share,
     fail,
     load_options_with,
     results_folder,
@@ -18,6 +17,7 @@ from loadtest.arguments import (
     settings_of,
     talk_options,
 )
+from loadtest.kinds import Share
 from loadtest.settings import RunSettings
 from loadtest.thresholds import Threshold
 from loadtest.units import parse_duration_s

@@ -30,6 +30,7 @@ def test_a_mebibyte_for_each_connection_is_found(tmp_path: Path) -> None:
         assert answer["parts"]["pool"] == "static"
         assert answer["parts"]["worker_bytes"] > 0
         assert "COST  a connection costs" in done.out
+        assert "Plotly.newPlot" in (tmp_path / name / "report.html").read_text()
     assert slopes["KeepingMiB"] - slopes["Keeping"] == pytest.approx(MIB, rel=0.05)
 
 
