@@ -10,7 +10,6 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from loadtest.dialogue_file import parse_dialogue, read_text
-from loadtest.kinds import Duration, Share
 from loadtest.options import ARRIVALS, CONNECT_RATE_DEFAULT, FRAMINGS, PACING_DEFAULT
 from loadtest.parameters import Duration, Share
 from loadtest.scenarios import EVERY_DEFAULT, SCENARIOS
@@ -152,25 +151,7 @@ def load_options_with(
                 help="Closed loop: from the start of one request of a user to the start of its next; "
                 f"0: as fast as it is answered.  [default: {pacing}]",
             ),
-            _shown(
-                "--scenario",
-                type=click.Choice(sorted(SCENARIOS)),
-                default="steady",
-                help="; ".join(f"{name}: {scenario.text}" for name, scenario in SCENARIOS.items()) + ".",
-            ),
-            click.option(
-                "--beside",
-                type=Share(),
-                metavar="SHARE",
-                help="With hold, churn, slow, hostile: how many of the connections are theirs.  "
-                f"[default: {', '.join(_shares())}]",
-            ),
-            _shown(
-                "--every",
-                type=Duration(),
-                default=EVERY_DEFAULT,
-                help="With hold, churn: heartbeats, storms.",
-            ),
+            _scenario_options,
             _shown("--seed", type=int, default=1, help="The same seed plans the same arrivals."),
             click.option(
                 "--duration",
@@ -182,6 +163,32 @@ def load_options_with(
         )
 
     return decorate
+
+
+def _scenario_options(command: Command) -> Command:
+    """How the load changes, and who else comes."""
+    return _all(
+        command,
+        _shown(
+            "--scenario",
+            type=click.Choice(sorted(SCENARIOS)),
+            default="steady",
+            help="; ".join(f"{name}: {scenario.text}" for name, scenario in SCENARIOS.items()) + ".",
+        ),
+        click.option(
+            "--beside",
+            type=Share(),
+            metavar="SHARE",
+            help="With hold, churn, slow, hostile: how many of the connections are theirs.  "
+            f"[default: {', '.join(_shares())}]",
+        ),
+        _shown(
+            "--every",
+            type=Duration(),
+            default=EVERY_DEFAULT,
+            help="With hold, churn: heartbeats, storms.",
+        ),
+    )
 
 
 def load_options(command: Command) -> Command:

@@ -22,8 +22,8 @@ from loadtest.arguments import (
     service_options,
     talk_options,
 )
-from loadtest.kinds import Duration, Share
 from loadtest.options import ARRIVALS
+from loadtest.parameters import Duration, Share
 from procserver.errors import ConfigError, ProcserverError
 
 __all__ = ["capacity", "search_options"]

@@ -17,7 +17,7 @@ from loadtest.arguments import (
     settings_of,
     talk_options,
 )
-from loadtest.kinds import Share
+from loadtest.parameters import Share
 from loadtest.settings import RunSettings
 from loadtest.thresholds import Threshold
 from loadtest.units import parse_duration_s

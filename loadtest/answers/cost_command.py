@@ -8,8 +8,8 @@ import msgspec
 
 from loadtest.answers.cost_settings import CostSettings
 from loadtest.arguments import fail, framing_of, results_folder, serve_args, server_options
-from loadtest.kinds import Duration
 from loadtest.options import FRAMINGS
+from loadtest.parameters import Duration
 from loadtest.progress import CLEAR_LINE
 from loadtest.units import format_duration
 from procserver.errors import ConfigError, ProcserverError

@@ -20,7 +20,6 @@ ROOMS_OF = {
         "loadtest/parameters.py",
         "loadtest/worker_command.py",
         "loadtest/commands.py",
-        "loadtest/kinds.py",
         "loadtest/answers/",
     ),
     "h11": ("procserver/fetch.py",),
