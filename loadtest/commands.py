@@ -12,17 +12,14 @@ from loadtest.answers.cost_command import cost
 from loadtest.answers.report_command import report
 from loadtest.answers.workers_command import workers
 from loadtest.arguments import (
-    check_plan,
     distribution_options,
-    fail,
     load_options,
     result_options,
-    results_folder,
     service_options,
-    settings_of,
     talk_options,
 )
 from loadtest.progress import Progress, summary
+from loadtest.usage import check_plan, fail, results_folder, settings_of
 from loadtest.verdict import EXIT_CODES
 from loadtest.worker_command import worker
 from procserver.errors import ConfigError, ProcserverError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from loadtest.arguments import fail
 from loadtest.target import check_sources
+from loadtest.usage import fail
 from procserver.addresses import parse_address
 from procserver.errors import ConfigError
 

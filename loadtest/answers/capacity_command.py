@@ -15,15 +15,10 @@ from loadtest.answers.capacity_settings import (
     understood,
 )
 from loadtest.answers.conclusion import EXIT_CODES
-from loadtest.arguments import (
-    fail,
-    result_options,
-    results_folder,
-    service_options,
-    talk_options,
-)
+from loadtest.arguments import result_options, service_options, talk_options
 from loadtest.options import ARRIVALS
 from loadtest.parameters import Duration, Share
+from loadtest.usage import fail, results_folder
 from procserver.errors import ConfigError, ProcserverError
 
 __all__ = ["capacity", "search_options"]

@@ -5,13 +5,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from loadtest.arguments import settings_of
 from loadtest.options import RATE_MAX
 from loadtest.service import option_value
 from loadtest.settings import CONNECTIONS_MAX, RunSettings
 from loadtest.statistics.search import FACTOR
 from loadtest.thresholds import Threshold, parse_threshold
 from loadtest.units import parse_duration_s
+from loadtest.usage import settings_of
 from loadtest.verdict import samples_needed
 from procserver.errors import ConfigError
 

@@ -9,18 +9,12 @@ import msgspec
 
 from loadtest.answers.compare_judge import GATES, METRICS
 from loadtest.answers.compare_settings import CompareSettings, SideSettings, environment
-from loadtest.arguments import (
-    fail,
-    load_options_with,
-    results_folder,
-    serve_args,
-    settings_of,
-    talk_options,
-)
+from loadtest.arguments import load_options_with, talk_options
 from loadtest.parameters import Share
 from loadtest.settings import RunSettings
 from loadtest.thresholds import Threshold
 from loadtest.units import parse_duration_s
+from loadtest.usage import fail, results_folder, serve_args, settings_of
 from procserver.errors import ConfigError, ProcserverError
 
 __all__ = ["compare"]

@@ -7,11 +7,12 @@ import click
 import msgspec
 
 from loadtest.answers.cost_settings import CostSettings
-from loadtest.arguments import fail, framing_of, results_folder, serve_args, server_options
+from loadtest.arguments import server_options
 from loadtest.options import FRAMINGS
 from loadtest.parameters import Duration
 from loadtest.progress import CLEAR_LINE
 from loadtest.units import format_duration
+from loadtest.usage import fail, framing_of, results_folder, serve_args
 from procserver.errors import ConfigError, ProcserverError
 
 __all__ = ["cost"]

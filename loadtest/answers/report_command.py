@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from loadtest.arguments import fail
+from loadtest.usage import fail
 from procserver.errors import ConfigError
 
 __all__ = ["report"]

@@ -11,9 +11,10 @@ import msgspec
 from loadtest.answers.capacity_command import search_options
 from loadtest.answers.capacity_settings import P99_DEFAULT, understood
 from loadtest.answers.conclusion import EXIT_CODES
-from loadtest.arguments import fail, result_options, results_folder, serve_args, service_options, talk_options
+from loadtest.arguments import result_options, service_options, talk_options
 from loadtest.service import option_value
 from loadtest.statistics.usl import SIZES_MIN
+from loadtest.usage import fail, results_folder, serve_args
 from procserver.errors import ConfigError, ProcserverError
 
 __all__ = ["workers"]
