@@ -1,12 +1,15 @@
 """New code and new settings under a service that goes on; and what is bad in them, which changes nothing."""
 
+import json
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from procserver import controlclient
 from tests.stress.crowd import Crowd
 from tests.support.changing import PARROT, ChangingServer
 from tests.support.server import RunningServer
@@ -157,6 +160,28 @@ def test_a_bad_reload_by_signal_is_told_in_the_log() -> None:
         (event,) = server.wait_for_event("request_refused")
         assert "backlog: cannot change without a restart" in event["reason"]
         server.meet("one")
+
+
+def test_who_waits_for_a_reload_hears_how_things_stand(tmp_path: Path) -> None:
+    """Every second, until it is done; the new code is held back until the first news have come."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    news: list[dict[str, Any]] = []
+
+    def hear(how: dict[str, Any]) -> None:
+        news.append(how)
+        if len(news) == 1:
+            fifo.write_bytes(b"")
+
+    with ChangingServer(settings="workers = 2") as server:
+        server.wait_for_status(lambda s: s["pool"]["idle"] == 2, "both are ready")
+        server.write_code(SLOW.format(fifo=str(fifo)) + PARROT.format(name="two"))
+        answer = controlclient.request(server.control, {"command": "reload"}, PATIENCE_S, hear)
+        assert answer == {"ok": True, "text": "generation 2 serves"}
+        assert (news[0]["state"], news[0]["workers"], news[0]["idle"]) == ("serving", 2, 2)
+        server.be("three")
+        again = server.order("reload", "--json")
+        assert json.loads(again.stdout) == {"ok": True, "text": "generation 3 serves"}
 
 
 def test_reloads_during_a_reload_wait_and_are_one(tmp_path: Path) -> None:
