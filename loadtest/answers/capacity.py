@@ -46,6 +46,7 @@ def find(
     start_s = time.monotonic()
     search = _search(question)
     trials.left = search.left(CONFIRM_STAGES)
+    before = _occupied(service)
     stages: list[Stage] = []
     stopped, interrupted = "", False
     try:
@@ -57,7 +58,7 @@ def find(
             trials.left = search.left(CONFIRM_STAGES)
             trials.tell(told(stage, question.of))
             if not (stopped := _ended(service, stage)):
-                _rest(service)
+                _rest(service, before)
     except KeyboardInterrupt:
         stopped, interrupted = "it was interrupted", True
     except NoRest as error:
@@ -140,10 +141,16 @@ def _ended(service: Service, stage: Stage) -> str:
     return f"the server ended at {format_count(stage.asked)}: {ended}" if ended else ""
 
 
-def _rest(service: Service) -> None:
+def _occupied(service: Service) -> int:
+    """Workers that are busy and connections that wait for one, ours or others'; 0 where nobody tells."""
+    status = service.status()
+    return int(status["pool"]["busy"] + status["queue"]["depth"]) if status is not None else 0
+
+
+def _rest(service: Service, before: int) -> None:
     """Wait until the server has done with the stage: what it still has to do would be charged to the next."""
     deadline = time.monotonic() + REST_TIMEOUT_S
-    while (status := service.status()) is not None and (status["pool"]["busy"] or status["queue"]["depth"]):
+    while _occupied(service) > before:
         if time.monotonic() > deadline:
             raise NoRest(f"the server was still busy {REST_TIMEOUT_S:.0f} s after the load had ended")
         time.sleep(REST_POLL_S)

@@ -16,7 +16,7 @@ from loadtest.units import format_bytes, format_count
 __all__ = ["host_taken", "limiter_of"]
 
 CPU_FULL = 0.9  # of the cores that may be used
-AT_REST = 0.1  # of the host's CPUs: workers that use less together do not lack any
+AT_REST = 0.1  # of the host's CPUs: a server that uses less does not lack any
 WORKERS_FULL = 0.9
 QUEUE_SHARE = 0.5  # of the time: somebody waits as a rule
 FDS_FULL = 0.97
@@ -52,8 +52,8 @@ def host_taken(run: Run) -> list[str]:
     others, generator = _beside(run, strain)
     if strain.cores >= max(others, generator):
         return []
-    # Had a busy worker wanted CPU, the scheduler would have given it its share: these wait for something else.
-    if _workers(run, strain) and strain.cores < AT_REST * strain.host_cpus:
+    # Had it wanted CPU, the scheduler would have given it its share: it waits for something else.
+    if strain.cores < AT_REST * strain.host_cpus:
         return []
     shares = f"the server used {strain.cores:.2f} cores, the generator {generator:.2f}, others {others:.2f}"
     return [f"all {strain.host_cpus} CPUs of the host were busy, but not with the server: {shares}"]
