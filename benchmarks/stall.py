@@ -41,7 +41,7 @@ def main(short: bool) -> Result:
     form = Form(6.0, 1, judged=False) if short else Form(20.0, 10, judged=True)
     result = Result(
         f"a stall of {STALL_S:g} s in {form.duration_s:g} s at {RATE:g}/s over {CONNECTIONS} connections",
-        ("", "response p99 ms", "service p99 ms", "lag p99 ms", "late", "verdict"),
+        ("", "response p99 ms", "service p99 ms", "lag p99 ms", "late", "other programs, cores", "verdict"),
     )
     with started(["--workers", str(CONNECTIONS + 20)], "raw", os.devnull) as service:
         stalled = _run(service, form, stall=True)
@@ -127,7 +127,8 @@ class _Staller:
 def _tell(result: Result, name: str, run: dict[str, Any]) -> None:
     row = run["requests"]["message"]
     times = [(row[f"{part}_us"] or {}).get("p99") for part in ("response", "service")]
-    result.add(name, *((value or 0) / 1000 for value in times), _lag_ms(run), row["late"], run["verdict"])
+    figures = [*((value or 0) / 1000 for value in times), _lag_ms(run), row["late"]]
+    result.add(name, *figures, run["host"]["others_cores"] or 0.0, run["verdict"])
     print(f"  {name}: {run['verdict']} {'; '.join(run['reasons'])}", flush=True)
 
 

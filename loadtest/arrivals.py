@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 __all__ = ["Planned", "Profile", "Timetable", "Turns", "plan", "profile_of"]
 
-SPAWN_S = 0.25  # from the start of a test until its users exist
+SPAWN_S, SPAWN_EACH_S = 0.25, 0.0001  # from the start of a test until its users exist, and for each of them
 
 
 class Timetable(NamedTuple):
@@ -35,7 +35,7 @@ class Timetable(NamedTuple):
     @property
     def plan_from(self) -> float:
         """Arrivals begin when every connection has been asked for: none shall find that there is none yet."""
-        return self.started + SPAWN_S + self.connections / self.connects_per_s
+        return self.started + SPAWN_S + self.connections * (SPAWN_EACH_S + 1 / self.connects_per_s)
 
     @property
     def measure_from(self) -> float:

@@ -15,6 +15,7 @@ from locust.env import Environment
 from loadtest import bookkeeping
 from loadtest.dialogue import Dialogue, greeting
 from loadtest.speaking import Speaker
+from loadtest.tcp import TcpUser
 from loadtest.timebase import clock
 
 __all__ = ["Churner", "Company", "EndOfTest", "Holder"]
@@ -41,7 +42,7 @@ class Company(Speaker):
         self.opening = self.dialogue.opening
 
     def on_stop(self) -> None:
-        self.close()
+        TcpUser.on_stop(self)  # without a goodbye
 
     @task
     def come_and_go(self) -> None:

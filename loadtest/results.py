@@ -75,16 +75,18 @@ def requests(account: Account, talk: Talk) -> dict[str, dict[str, Any]]:
 
 
 def connections(account: Account, talk: Talk, users: int, warmup_s: float) -> dict[str, Any]:
-    """How many were asked for, and made; and by how much measuring began later because it took long to ask.
+    """How many were asked for, and made; how many too late; and by how much measuring waited for them.
 
     Where each arrival of an open loop is a connection of its own, no user owes one.
     """
     made = account.ledger.total("connect").ok.count
     owed = account.plan_from is None or "connect" in talk.once or talk.main != "greeting"
+    in_time = account.ledger.total("connect", ("warmup",)).sent if "connect" in talk.once else users
     late_s = (account.measure_from or account.started) - account.started - warmup_s
     return {
         "asked": users if owed else min(users, made),
         "made": min(made, users),
+        "asked_late": max(0, users - in_time),
         "measuring_late_s": round(max(0.0, late_s), 3),
     }
 

@@ -85,6 +85,7 @@ class TcpUser(User):
         deadlines.watch(self)
 
     def on_stop(self) -> None:
+        deadlines.unwatch(self)
         self.close()
 
     def turns(self) -> Iterator[int]:

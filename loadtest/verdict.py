@@ -179,6 +179,8 @@ def _few_samples(run: Run, thresholds: Sequence[Threshold]) -> Iterator[str]:
 
 
 def _slow_connects(run: Run) -> Iterator[str]:
+    if late := run["connections"].get("asked_late"):
+        yield f"{format_count(late)} connections were not asked for until measuring had begun"
     late_s = run["connections"].get("measuring_late_s") or 0.0
     if late_s:
         yield (

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.arrivals import SPAWN_S, plan, profile_of
+from loadtest.arrivals import Timetable, plan, profile_of
 from loadtest.scenarios import SCENARIOS
 from loadtest.service import Service, started
 from tests.support.loadtest_runs import RUN_TIMEOUT_S, document, judged, loadtest
@@ -56,7 +56,7 @@ def test_what_was_planned_is_what_was_done(args: tuple[str, ...], main: str, tmp
 def planned_by(run: dict[str, Any]) -> tuple[int, int]:
     """How many arrivals the plan has before and while it is measured, drawn once more."""
     settings = run["settings"]
-    plan_from_s = SPAWN_S + settings["connections"] / settings["connect_rate"]
+    plan_from_s = Timetable(0.0, settings["connections"], settings["connect_rate"]).plan_from
     lead_s = run["clock"]["measure_from_s"] - plan_from_s
     shape = SCENARIOS[settings["scenario"]].shape
     profile = profile_of(settings["rate"], shape, lead_s, settings["duration_s"])

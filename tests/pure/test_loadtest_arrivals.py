@@ -134,8 +134,8 @@ def test_users_that_come_late_do_not_come_in_a_crowd() -> None:
 def test_what_is_measured_begins_when_every_connection_was_asked_for() -> None:
     """Whichever is later: the end of the warm-up, or the last turn to connect."""
     quick = Timetable(started=1000.0, connections=50, connects_per_s=500.0, warmup_s=2.0, measure_s=20.0)
-    assert quick.plan_from == pytest.approx(1000.35)
+    assert quick.plan_from == pytest.approx(1000.355)
     assert (quick.measure_from, quick.measure_to) == pytest.approx((1002.0, 1022.0))
     slow = quick._replace(connections=5000)
-    assert slow.measure_from == slow.plan_from == pytest.approx(1010.25)
+    assert slow.measure_from == slow.plan_from == pytest.approx(1010.75)
     assert slow._replace(measure_s=None).measure_to is None
