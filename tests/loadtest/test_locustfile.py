@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from loadtest.units import format_count
 from tests.support.loadtest_runs import fake_server, locust
 from tests.support.repository import ROOT
 from tests.support.scripted_server import ScriptedServer
@@ -36,7 +37,10 @@ def test_headless_agrees_with_the_server_and_shows_microseconds(tmp_path: Path) 
     assert float(rows["message"]["50%"]) % 1 != 0
     table = next(line for line in done.err.splitlines() if line.startswith("TCP      message"))
     assert f"{float(rows['message']['50%']):.3f}" in table
-    assert f'"num_requests": {counts["messages"]}' in Path(prefix).read_text()
+    report = Path(prefix).read_text()
+    assert f'"num_requests": {counts["messages"]}' in report
+    section = report[report.rindex('<section id="loadtest">') :]
+    assert f"<td>message</td><td>{format_count(counts['messages'])}</td><td>0</td>" in section
 
 
 def test_processes_add_up_and_each_report_arrives(tmp_path: Path) -> None:

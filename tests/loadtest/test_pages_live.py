@@ -42,8 +42,7 @@ def test_the_tab_shows_both_sides_while_the_test_goes_on(tmp_path: Path) -> None
             page.wait_for(drawn_for(3))
             page.wait_for("document.body.innerText.includes('Memory of the server (PSS)')")
             assert len(trackers()) == 1
-            busy = page.run(f"{FRAME}.contentDocument.querySelector('#workers').data[0].y.at(-1)")
-            assert busy == 6
+            page.wait_for(f"{FRAME}.contentDocument.querySelector('#workers').data[0].y.at(-1) === 6")
             said = page.run(f"{FRAME}.contentDocument.getElementById('said').textContent")
             assert said == "The test goes on. Times are of the request message."
             page.resize(390, 800)
