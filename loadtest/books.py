@@ -72,7 +72,8 @@ class Page:
 
     @property
     def written(self) -> bool:
-        return bool(self.ok or self.errors or self.censored or self.planned or self.dropped or self.response)
+        told = self.ok or self.errors or self.censored or self.unconfirmed
+        return bool(told or self.planned or self.dropped or self.response)
 
     def done(self, us: int) -> None:
         """A request was answered as it should be, `us` after its start."""

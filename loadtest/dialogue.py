@@ -101,12 +101,14 @@ class Dialogue(NamedTuple):
 class Counted(NamedTuple):
     """How many a server counts per request, by its name: `answered` are confirmed when they are ok, `silent` never.
 
-    `bounded` are names of which the server may have seen any number up to what the books say is unconfirmed.
+    `bounded` are names of which the server may have seen any number up to what the books say is unconfirmed. Each
+    request of a name in `proof` that was not ok takes the proof from one that is `answered`.
     """
 
     answered: Mapping[str, int]
     silent: Mapping[str, int] = MappingProxyType({})
     bounded: tuple[str, ...] = ()
+    proof: tuple[str, ...] = ()
 
 
 def greeting(framing: str) -> Dialogue:

@@ -146,6 +146,9 @@ def _tally(account: Account, counts: Counted) -> tuple[int, int]:
         entry = account.ledger.total(name)
         confirmed += each * entry.ok.count
         unconfirmed += each * entry.unconfirmed
+    proofs = (account.ledger.total(name) for name in counts.proof)
+    unproved = min(confirmed, sum(entry.failed + entry.censored for entry in proofs))
+    confirmed, unconfirmed = confirmed - unproved, unconfirmed + unproved
     unconfirmed += sum(account.ledger.total(name).unconfirmed for name in counts.bounded)
     for name, each in counts.silent.items():
         entry = account.ledger.total(name)

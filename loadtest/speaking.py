@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import ClassVar
 
+import gevent
 from locust import events
 from locust.env import Environment
 from locust.exception import StopTest
@@ -22,6 +23,7 @@ from procserver.errors import ConfigError, RemoteProtocolError
 
 __all__ = ["Speaker"]
 
+PAUSE_KEPT_S = 1.0
 WORKERS_MAX = 10_000  # the stride of user numbers where nobody has said how many workers there will be
 
 
@@ -102,8 +104,7 @@ class Speaker(TcpUser):
     def say(self, step: Step) -> bool:
         """All repetitions of a step; False, and no connection left, if one failed. `_EndOfTest` in a pause."""
         for i in range(1, step.repeat + 1):
-            if step.pause_s and bookkeeping.ENDING.wait(step.pause_s):
-                raise _EndOfTest
+            self.think(step.pause_s)
             if not step.name:
                 continue
             values = self.values(i)
@@ -118,6 +119,13 @@ class Speaker(TcpUser):
             if step.answer.closes:
                 self.close()
         return True
+
+    def think(self, pause_s: float) -> None:
+        """A pause. A short one is waited out also when the test ends: the round that it is part of is then whole."""
+        if pause_s <= PAUSE_KEPT_S:
+            gevent.sleep(pause_s)
+        elif bookkeeping.ENDING.wait(pause_s):
+            raise _EndOfTest
 
     def values(self, i: int) -> Values:
         """What the placeholders stand for in one repetition of a step."""

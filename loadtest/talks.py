@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from loadtest.dialogue import ROUND, Counted, Dialogue
-from loadtest.scenarios import BESIDE_FILE, Beside
+from loadtest.scenarios import BESIDE_FILE, Beside, judged
 from procserver.errors import ConfigError
 
 __all__ = ["TALKS", "Talk", "talk_of"]
@@ -12,7 +12,7 @@ __all__ = ["TALKS", "Talk", "talk_of"]
 class Talk(NamedTuple):
     """`main` is the request that an arrival is, and that a page speaks of first; `requests` are all, in order.
 
-    `once`: those that a user makes once, in the warm-up, and that are therefore of the whole run.
+    `once`: those that are told over the whole run, as a user makes them once, in the warm-up, or they last that long.
     `connections` and `messages` are what shows in a procserver's counters; for messages, else, why it cannot.
     """
 
@@ -46,7 +46,7 @@ def talk_of(user: str, scheme: str, dialogue: Dialogue | None, beside: Beside | 
         talk = _in_company(talk, beside)
     if scheme != "tls":
         return talk
-    once = ("tls", *talk.once) if talk.once else ()
+    once = ("tls", *talk.once) if "handshake" in talk.once else talk.once
     return talk._replace(requests=("handshake", "tls", *talk.requests[1:]), once=once)
 
 
@@ -59,15 +59,25 @@ def _spoken(dialogue: Dialogue) -> Talk:
         ROUND,
         (*_CONNECTING, *dialogue.requests),
         (*_CONNECTING, *once) if held else (),
+        connections=Counted({"connect": 1}, proof=_first_heard(dialogue)),
         messages=dialogue.counted_by_server(),
     )
 
 
+def _first_heard(dialogue: Dialogue) -> tuple[str, ...]:
+    """Without a banner the kernel connects, and nothing but an answer proves that the server has accepted."""
+    if dialogue.banner:
+        return ()
+    spoken = [step for step in (*dialogue.on_connect, *dialogue.steps) if step.name]
+    return tuple(step.name for step in spoken[:1])
+
+
 def _in_company(talk: Talk, beside: Beside) -> Talk:
-    connections = Counted(
-        {**talk.connections.answered, **dict.fromkeys(beside.connections, 1)},
-        dict.fromkeys(beside.unheard, 1),
-    )
+    proof, theirs = talk.connections.proof, dict.fromkeys(beside.connections, 1)
+    unheard = dict.fromkeys(beside.unheard, 1)
+    connections = Counted({**talk.connections.answered, **theirs}, unheard)
+    if proof:  # without a banner nothing is known of theirs
+        connections = Counted(talk.connections.answered, {**unheard, **theirs}, (), proof)
     messages = talk.messages
     if not isinstance(messages, str):
         answered = {**messages.answered, **dict.fromkeys(beside.messages, 1)}
@@ -76,6 +86,8 @@ def _in_company(talk: Talk, beside: Beside) -> Talk:
         locustfiles=(*talk.locustfiles, BESIDE_FILE),
         users=(*talk.users, beside.user),
         requests=(*talk.requests, *beside.requests),
+        # An act may last as long as the test: what the end of it cut off is to be seen.
+        once=(*talk.once, *(name for name in beside.requests if not judged(name))),
         connections=connections,
         messages=messages,
     )

@@ -12,41 +12,44 @@ from tests.support.repository import ROOT
 from tests.support.scripted_server import ScriptedServer, receive_exactly
 
 EXAMPLES = ROOT / "examples" / "dialogues"
-SHORT = ("--connections", "4", "--warmup", "300ms", "--duration", "1s", "--pacing", "20ms")
+SHORT = ("--connections", "4", "--warmup", "300ms", "--duration", "1s")
+CLOSED, OPEN = ("--pacing", "20ms"), ("--rate", "50")
 
 
 @pytest.mark.parametrize(
-    ("example", "served", "per_round"),
+    ("example", "served", "loop", "per_round"),
     [
-        ("greeting.toml", "", {"message": 1}),
-        ("redis.toml", "tests.support.talkers:redis", {"set": 10, "get": 10, "dbsize": 1}),
-        ("smtp.toml", "tests.support.talkers:smtp", {"mail": 1, "rcpt": 3, "data": 1, "body": 1}),
-        ("length_prefixed.toml", "tests.support.talkers:frames", {"echo": 1, "burst": 1}),
+        ("greeting.toml", "", OPEN, {"message": 1}),
+        ("redis.toml", "tests.support.talkers:redis", CLOSED, {"set": 10, "get": 10, "dbsize": 1}),
+        ("smtp.toml", "tests.support.talkers:smtp", OPEN, {"mail": 1, "rcpt": 3, "data": 1, "body": 1}),
+        ("length_prefixed.toml", "tests.support.talkers:frames", CLOSED, {"echo": 1, "burst": 1}),
     ],
 )
 def test_an_example_is_spoken_and_counted(
-    example: str, served: str, per_round: dict[str, int], tmp_path: Path
+    example: str, served: str, loop: tuple[str, str], per_round: dict[str, int], tmp_path: Path
 ) -> None:
     """Each round is whole, every step is a request of its own, and the server has counted the same."""
     done = loadtest(
-        "run", "--serve", f"{served} --workers 8", "--dialogue", str(EXAMPLES / example), *SHORT,
+        "run", "--serve", f"{served} --workers 8", "--dialogue", str(EXAMPLES / example), *SHORT, *loop,
         "--threshold", "errors=0", "--threshold", "round.p50<5s", "--results", str(tmp_path / "r"),
     )  # fmt: skip
-    assert done.exit_code == 0, done
     run = document(tmp_path / "r")
-    whole = {name: row["ok"] + row["warmup"]["ok"] for name, row in run["requests"].items()}
-    whole |= {name: row["ok"] for name, row in run["requests"].items() if row["over"] == "run"}
+    # On a busy machine the generator may be late; that is another matter, and said.
+    assert not [why for why in run["reasons"] if "generator was late" not in why], done
+    assert run["requests"]["round"]["planned"] == (50 if loop == OPEN else None)
+    assert run["reconciled"]["exact"], run["reconciled"]
+    assert ("messages" in run["reconciled"]["server"]) == (example != "length_prefixed.toml")
+    whole = {
+        name: row["ok"] + (row["warmup"]["ok"] if row["over"] == "measure" else 0)
+        for name, row in run["requests"].items()
+    }
     assert whole["round"] > 20
     assert {name: whole[name] for name in per_round} == {
         name: times * whole["round"] for name, times in per_round.items()
     }
-    assert run["reconciled"]["exact"]
-    assert run["reconciled"]["server"]["connections"] == whole["connect"]
-    assert ("messages" in run["reconciled"]["server"]) == (example != "length_prefixed.toml")
     if example == "smtp.toml":  # a connection for five rounds, but for the last
-        assert whole["quit"] == whole["ehlo"] == whole["connect"]
         assert whole["round"] / 5 <= whole["connect"] < whole["round"] / 5 + 5
-        assert run["requests"]["round"]["response_us"]["min"] >= 20_000  # the pause is in it
+        assert run["requests"]["round"]["service_us"]["min"] >= 20_000  # the pause is in it
 
 
 FAULTS = r"""

@@ -190,3 +190,17 @@ def test_nothing_has_no_percentile(share: float) -> None:
     """None, and not 0: no samples is never a good result."""
     assert percentile_us({}, share) is None
     assert Histogram().percentile(share) is None
+
+
+def test_what_the_server_may_have_seen_is_not_lost_before_it_ends() -> None:
+    """Whoever sends for a long time bounds what is counted meanwhile, window by window."""
+    books, ledger = Books(), Ledger()
+    page = books.page("slow.deaf")
+    for second in range(3):
+        page.unconfirmed += 5
+        for window in books.close(second):
+            ledger.post(window)
+    page.censor(reached=False)
+    for window in books.close(3):
+        ledger.post(window)
+    assert ledger.total("slow.deaf").unconfirmed == 15

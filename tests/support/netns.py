@@ -73,7 +73,8 @@ class Star:
 def star(count: int) -> Iterator[Star]:
     net = Star(count)
     try:
-        net.build()
+        if count:
+            net.build()
         yield net
     finally:
         net.remove()
