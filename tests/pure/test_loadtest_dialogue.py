@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadtest import dialogue_file
 from loadtest.dialogue import Counted, Dialogue
 from loadtest.dialogue_file import FILE_BYTES_MAX, parse_dialogue, read_text
 from loadtest.templates import Values, parse_template
 from procserver.errors import ConfigError
+from tests.support.pages import blocks
+from tests.support.repository import ROOT
 
 WHOLE = r"""
 host = "tcp://127.0.0.1:2525"
@@ -198,3 +201,20 @@ def test_what_the_server_counts_of_it_is_known_or_said_to_be_unknown(
 ) -> None:
     found = parse(text).counted_by_server()
     assert found == counted or (isinstance(counted, str) and counted in str(found))
+
+
+PAGE = ROOT / "docs" / "loadtest-dialogues.md"
+
+
+def test_the_page_about_dialogues_has_every_key() -> None:
+    """And its example is one."""
+    [example] = [block for block in blocks(PAGE) if block.options.get("file") == "ping.toml"]
+    assert parse("\n".join(example.lines)).requests == ["set", "get", "round"]
+    named = set(re.findall(r"`(?:\[\[)?([a-z_]+)(?:\]\])?`", PAGE.read_text()))
+    for table in (dialogue_file._File, dialogue_file._StepTable, dialogue_file._FramingTable):
+        assert set(table.__struct_fields__) - {"kind"} <= named
+
+
+def test_the_examples_are_understood() -> None:
+    for path in sorted((ROOT / "examples" / "dialogues").glob("*.toml")):
+        assert parse_dialogue(read_text(str(path)), path.name).requests
