@@ -1,6 +1,7 @@
 """The generator of a run: Locust, headless, in processes of its own."""
 
 import os
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +62,16 @@ class Generator:
         command += ["--tls-insecure"] if settings.tls_insecure else []
         command += _given("--source-address", ",".join(settings.source_addresses))
         if settings.processes > 1:
-            command += ["--processes", str(settings.processes)]
+            # Locust's default port would be that of every other run on this host, whose processes would join this one.
+            port = str(_free_port())
+            command += [
+                "--processes",
+                str(settings.processes),
+                "--master-port",
+                port,
+                "--master-bind-port",
+                port,
+            ]
         if settings.expect_workers:
             place = parse_address(settings.master_bind)
             command += ["--master", "--master-bind-host", place.host, "--master-bind-port", str(place.port)]
@@ -115,3 +125,10 @@ class Generator:
 
 def _given(name: str, value: str | None) -> list[str]:
     return [name, value] if value else []
+
+
+def _free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port

@@ -21,6 +21,7 @@ __all__ = [
     "judge",
     "missed",
     "samples_needed",
+    "unbelievable",
 ]
 
 EXIT_CODES = {"pass": 0, "fail": 3, "invalid": 4}
@@ -48,7 +49,7 @@ class Verdict(NamedTuple):
 
 def judge(run: Run, thresholds: Sequence[Threshold]) -> Verdict:
     """Judge a run's document (see `results`), which has everything but this."""
-    invalid = [*_nothing_measured(run), *_unbelievable(run), *generator_limits(run)]
+    invalid = [*_nothing_measured(run), *unbelievable(run), *generator_limits(run)]
     failed: list[str] = []
     values = metrics_of(run)
     rows = []
@@ -99,9 +100,15 @@ def _nothing_measured(run: Run) -> list[str]:
     return []
 
 
-def _unbelievable(run: Run) -> list[str]:
+def unbelievable(run: Run) -> list[str]:
+    """Why its books are not to be believed, whoever is to blame; none if they are."""
     generator, reconciled = run["generator"], run["reconciled"]
     reasons = [f"the generator lost a process: {who}" for who in generator["processes_lost"]]
+    here = len(generator.get("workers") or [])
+    if here > generator.get("processes", here):
+        reasons.append(
+            f"{here} processes shared the plan, and {generator['processes']} were ours: others had joined"
+        )
     reasons += [f"a user of the generator broke: {what}" for what in generator["exceptions"]]
     if reconciled is not None and not reconciled["ok"]:
         for what, difference in reconciled["difference"].items():

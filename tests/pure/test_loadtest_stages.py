@@ -16,6 +16,12 @@ from tests.support.capacity_documents import document
 BROKEN = {"expression": "message.p99<1ms", "metric": "message.p99", "value": 2500.0, "ok": False}
 KEPT = BROKEN | {"value": 900.0, "ok": True}
 SHORT = {"rate_achieved": 98.0}
+UNRECONCILED = {
+    "ok": False,
+    "client": {"messages": 1000},
+    "server": {"messages": 1003},
+    "difference": {"messages": 3},
+}
 SATURATED = {"cores_max": 0.99}
 LIMITS = generator_limits(document(generator=SATURATED))
 
@@ -43,11 +49,18 @@ def staged(asked: float = 100.0, of: str = "rate", number: int = 1, **changes: A
         ({"verdict": "invalid", "reasons": ["too few samples"]}, "invalid", "too few samples"),
         ({"verdict": "invalid", "reasons": ["too few samples"], "thresholds": [BROKEN]}, "breaks", "p99"),
         (
-            {"reconciled": {"ok": False}, "reasons": ["3 are unaccounted for"], "row": SHORT},
+            {"reconciled": UNRECONCILED, "row": SHORT},
             "invalid",
             "unaccounted",
         ),
         ({"reconciled": None, "server": None}, "holds", ""),
+        (
+            {"row": {"rate_planned": 96.0, "rate_achieved": 95.5}},
+            "holds",
+            "",
+        ),  # few of a Poisson plan came so soon
+        ({"row": {"rate_planned": 104.0, "rate_achieved": 101.0}}, "breaks", "101/s of 104/s"),
+        ({"generator": {"processes_lost": ["w1"]}, "thresholds": [BROKEN]}, "invalid", "lost a process"),
     ],
 )
 def test_a_stage_is_judged(changes: dict[str, Any], outcome: str, why: str) -> None:

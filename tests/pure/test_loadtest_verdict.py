@@ -109,6 +109,13 @@ UNEVEN = run()["server"] | {
         ({"generator": GENERATOR | {"cores_max": 0.97}}, [], "invalid", "the generator was saturated (97%"),
         ({"generator": GENERATOR | {"processes_lost": ["w1"]}}, [], "invalid", "lost a process: w1"),
         ({"generator": GENERATOR | {"exceptions": ["1 x oops"]}}, [], "invalid", "1 x oops"),
+        ({"generator": GENERATOR | {"processes": 2, "workers": [{}] * 2}}, [], "pass", ""),
+        (
+            {"generator": GENERATOR | {"processes": 2, "workers": [{}] * 4}},
+            [],
+            "invalid",
+            "others had joined",
+        ),
         ({"server": run()["server"] | {"ended": "process 7 is gone"}}, [], "invalid", "process 7 is gone"),
         (
             {"generator": LATE, "requests": {"message": planned(1000)}},

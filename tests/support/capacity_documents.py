@@ -34,16 +34,27 @@ def document(
     **changes: Any,
 ) -> dict[str, Any]:
     """`strain`, `row` (of the main request) and `generator` change these parts; `changes` whole ones."""
-    usual = {
-        "planned": 1000,
+    usual: dict[str, Any] = {
+        "rate_planned": rate,
         "late": 0,
         "ok": 1000,
         "failed": 0,
+        "censored": 0,
         "dropped": 0,
         "rate_achieved": rate,
         "response_us": {"p50": 400.0, "p99": p99_us, "max": 5000.0},
         "errors": {},
     }
+    usual_generator = {
+        "cores_max": 0.3,
+        "lag_us": {"p99": 1200.0},
+        "processes": 1,
+        "processes_lost": [],
+        "exceptions": [],
+        "workers": [],
+    }
+    message = usual | (row or {})
+    message["planned"] = sum(message[key] for key in ("ok", "failed", "censored", "dropped"))
     connect = usual | {"response_us": {"max": connect_us}}
     return {
         "verdict": "pass",
@@ -51,7 +62,7 @@ def document(
         "main_request": "message",
         "duration_s": 10.0,
         "settings": {"pacing_s": 1.0, "warmup_s": 2.0},
-        "requests": {"connect": connect, "message": usual | (row or {})},
+        "requests": {"connect": connect, "message": message},
         "connections": {"asked": 50, "made": 50},
         "thresholds": [],
         "server": {
@@ -62,7 +73,7 @@ def document(
             "ended": None,
             "saturation": SATURATION | (strain or {}),
         },
-        "generator": {"cores_max": 0.3, "lag_us": {"p99": 1200.0}} | (generator or {}),
+        "generator": usual_generator | (generator or {}),
         "host": {"others_cores": 0.05},
-        "reconciled": {"ok": True},
+        "reconciled": {"ok": True, "difference": {}},
     } | changes
