@@ -124,17 +124,16 @@ class Live:
     def read_samples(self) -> None:
         if self.process is None or self.folder is None:
             return
-        if self.process.poll() is not None and not self.complaint:
-            self.complaint = f"the server's processes are not followed any more: {self.last_words()}"
-        with (
-            contextlib.suppress(FileNotFoundError),
-            open(os.path.join(self.folder, "samples.jsonl"), "rb") as file,
-        ):
+        ended = self.process.poll() is not None  # before its last line is read, not after
+        path = os.path.join(self.folder, "samples.jsonl")
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
             file.seek(self.position)
             lines = file.read().split(b"\n")[:-1]  # the rest is not whole yet
             self.position += sum(len(line) + 1 for line in lines)
             for line in map(msgspec.json.decode, lines):
                 (self.begun if "epoch" in line else self.samples).append(line)
+        if ended and not self.complaint:
+            self.complaint = f"the server's processes are not followed any more: {self.last_words()}"
 
     def last_words(self) -> str:
         assert self.folder is not None
