@@ -172,6 +172,16 @@ def test_the_timeline_is_bounded_and_keeps_every_count(seconds: list[int], extra
     assert ledger.total("message").ok.count == len(all_seconds)
 
 
+def test_what_only_bounds_the_servers_count_is_not_forgotten() -> None:
+    """Bytes that a server may have seen count before the request that sends them has ended."""
+    books, ledger = Books(), Ledger()
+    books.page("slow").unconfirmed += 7
+    post(ledger, books, 0)
+    books.page("slow").done(5)
+    post(ledger, books, 1)
+    assert ledger.total("slow").unconfirmed == 7
+
+
 def test_kinds_of_failure_are_bounded() -> None:
     """A server that finds a new word for each failure fills a counter, not the memory."""
     books = Books()
