@@ -13,7 +13,7 @@ from loadtest.answers.capacity_answer import Limiter
 from loadtest.saturation import Saturation
 from loadtest.units import format_bytes, format_count
 
-__all__ = ["host_taken", "limiter_of"]
+__all__ = ["host_taken", "limiter_of", "workers_sleep"]
 
 CPU_FULL = 0.9  # of the cores that may be used
 AT_REST = 0.1  # of the host's CPUs: a server that uses less does not lack any
@@ -47,16 +47,30 @@ def limiter_of(run: Run) -> Limiter:
 def host_taken(run: Run) -> list[str]:
     """The host was full, and most of it not with the server: who could carry more, nobody knows."""
     strain = _strain(run)
-    if strain is None or not _host_full(strain) or strain.cores is None or _at_its_own_limit(strain):
+    if (
+        strain is None
+        or not _host_full(strain)
+        or strain.cores is None
+        or _at_its_own_limit(strain)
+        or _at_rest(strain)
+    ):
         return []
     others, generator = _beside(run, strain)
     if strain.cores >= max(others, generator):
         return []
-    # Had it wanted CPU, the scheduler would have given it its share: it waits for something else.
-    if strain.cores < AT_REST * strain.host_cpus:
-        return []
     shares = f"the server used {strain.cores:.2f} cores, the generator {generator:.2f}, others {others:.2f}"
     return [f"all {strain.host_cpus} CPUs of the host were busy, but not with the server: {shares}"]
+
+
+def workers_sleep(run: Run) -> bool:
+    """All workers were busy and somebody waited, and that took no CPU: no lateness of the generator makes it so."""
+    strain = _strain(run)
+    return strain is not None and bool(_workers(run, strain)) and _at_rest(strain)
+
+
+def _at_rest(strain: Saturation) -> bool:
+    """Had it wanted CPU, the scheduler would have given it its share: it waits for something else."""
+    return strain.cores is not None and strain.cores < AT_REST * strain.host_cpus
 
 
 def _server_cpu(run: Run, strain: Saturation) -> list[str]:

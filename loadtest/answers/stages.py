@@ -1,15 +1,15 @@
 """What one stage says: whether its load was borne, and the few figures that an answer keeps of it. Pure.
 
 A load is borne if every threshold holds, the run is valid, nothing was dropped, and at least 99 % of what was asked was
-done. A generator that was late made it harder, not easier: what holds all the same, holds. What breaks then is no proof
-of anything, for it may have been the generator; and what cannot be believed is neither.
+done. A generator that was late made it harder, not easier: what holds all the same, holds. What breaks then proves
+nothing, for it may have been the generator, unless all workers slept; and what cannot be believed is neither.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from loadtest.answers.capacity_answer import Limiter, Stage
-from loadtest.answers.limiter import host_taken, limiter_of
+from loadtest.answers.limiter import host_taken, limiter_of, workers_sleep
 from loadtest.statistics.search import Outcome, Probe
 from loadtest.units import format_count, format_us
 from loadtest.verdict import generator_limits, missed, unbelievable
@@ -82,7 +82,8 @@ def _judged(run: Run, of: str, asked: float, achieved: float | None) -> tuple[Ou
     broken = _short(run, of, asked, achieved)
     broken += [missed(row) for row in run["thresholds"] if row["ok"] is False]
     if broken:
-        return (Outcome.LIMITED, limits + broken) if limits else (Outcome.BREAKS, broken)
+        proved = not limits or workers_sleep(run)
+        return (Outcome.BREAKS, broken) if proved else (Outcome.LIMITED, limits + broken)
     if doubts := [reason for reason in run["reasons"] if reason not in limits]:
         return (Outcome.INVALID if run["verdict"] == "invalid" else Outcome.BREAKS), doubts
     return Outcome.HOLDS, []

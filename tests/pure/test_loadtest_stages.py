@@ -16,6 +16,7 @@ from tests.support.capacity_documents import document
 BROKEN = {"expression": "message.p99<1ms", "metric": "message.p99", "value": 2500.0, "ok": False}
 KEPT = BROKEN | {"value": 900.0, "ok": True}
 SHORT = {"rate_achieved": 98.0}
+ALL_BUSY = {"workers_busy_share": 1.0, "queue_share": 1.0, "queue_depth_max": 42}
 UNRECONCILED = {
     "ok": False,
     "client": {"messages": 1000},
@@ -45,6 +46,16 @@ def staged(asked: float = 100.0, of: str = "rate", number: int = 1, **changes: A
         ),
         ({"generator": SATURATED, "row": SHORT, "verdict": "invalid"}, "limited", "99% of a core"),
         ({"generator": SATURATED, "verdict": "invalid", "reasons": LIMITS}, "holds", ""),
+        (
+            {"generator": SATURATED, "row": SHORT, "strain": ALL_BUSY | {"cores": 0.1}},
+            "breaks",
+            "98/s of 100/s",
+        ),
+        (
+            {"generator": SATURATED, "row": SHORT, "strain": ALL_BUSY | {"cores": 0.9}},
+            "limited",
+            "99% of a core",
+        ),
         ({"generator": SATURATED, "verdict": "invalid", "reasons": [*LIMITS, "odd"]}, "invalid", "odd"),
         ({"verdict": "invalid", "reasons": ["too few samples"]}, "invalid", "too few samples"),
         ({"verdict": "invalid", "reasons": ["too few samples"], "thresholds": [BROKEN]}, "breaks", "p99"),
@@ -116,9 +127,6 @@ def concluded(limit: float, **beyond: Any) -> tuple[Search, list[Stage]]:
         stages.append(stage)
         search.tell(Outcome(stage.outcome), clear=is_clear(stage))
     return search, stages
-
-
-ALL_BUSY = {"workers_busy_share": 1.0, "queue_share": 1.0, "queue_depth_max": 42}
 
 
 def test_an_answer_says_what_held_what_broke_and_why() -> None:
