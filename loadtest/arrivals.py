@@ -15,8 +15,10 @@ Processes, 1975): 0, 1, 2 ... for evenly spaced ones, a Poisson process of rate 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, count, islice, pairwise
-from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from random import Random
 
 __all__ = ["Planned", "Profile", "Timetable", "Turns", "plan", "profile_of"]
 
@@ -116,7 +118,7 @@ def profile_of(
     return Profile([(0.0, first), *knots, (warmup_s + measure_s, last)])
 
 
-def plan(profile: Profile, kind: str, rng: Random, *, share: int = 0, of: int = 1) -> Iterator[float]:
+def plan(profile: Profile, kind: str, rng: "Random", *, share: int = 0, of: int = 1) -> Iterator[float]:
     """Seconds at which the arrivals of process `share` (0 to `of` - 1) are due, ascending, without end.
 
     `kind` is constant or poisson; `rng` must be in the same state in each process.

@@ -27,6 +27,18 @@ ROOMS_OF = {
     "psutil": ("procserver/resources.py",),
     "rich": ("procserver/cli/",),
 }
+# What the load test decides and computes: values in, values out.
+PURE_IN_LOADTEST = (
+    "arrivals",
+    "books",
+    "histograms",
+    "metrics",
+    "scenarios",
+    "thresholds",
+    "units",
+    "verdict",
+)
+IMPURE = {"gevent", "locust", "os", "psutil", "random", "select", "socket", "subprocess", "threading", "time"}
 FROM_PROCSERVER_INTO_LOADTEST = {
     "procserver.__version__",
     "procserver.addresses",
@@ -82,6 +94,18 @@ def test_a_library_stays_in_its_room(library: str) -> None:
     }
     strays = {path for path in importers if not path.startswith(ROOMS_OF[library])}
     assert not strays
+
+
+@pytest.mark.parametrize("room", [*PURE_IN_LOADTEST, "statistics"])
+def test_what_the_load_test_decides_is_pure(room: str) -> None:
+    """No clock, no socket, no chance but what is passed in; and no room below that has any."""
+    allowed = {f"loadtest.{name}" for name in PURE_IN_LOADTEST}
+    for path in python_files("loadtest"):
+        if shown(path) == f"loadtest/{room}.py" or shown(path).startswith(f"loadtest/{room}/"):
+            used = set(imports_of(path))
+            assert not {name.split(".")[0] for name in used} & IMPURE, shown(path)
+            ours = {name for name in used if name.startswith("loadtest.")}
+            assert {".".join(name.split(".")[:2]) for name in ours} <= allowed | {"loadtest.statistics"}
 
 
 def test_the_load_generator_knows_only_the_outside_of_the_server() -> None:
