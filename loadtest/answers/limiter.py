@@ -47,13 +47,9 @@ def limiter_of(run: Run) -> Limiter:
 def host_taken(run: Run) -> list[str]:
     """The host was full, and most of it not with the server: who could carry more, nobody knows."""
     strain = _strain(run)
-    if (
-        strain is None
-        or not _host_full(strain)
-        or strain.cores is None
-        or _at_its_own_limit(strain)
-        or _at_rest(strain)
-    ):
+    if strain is None or strain.cores is None or not _host_full(strain):
+        return []
+    if _at_its_own_limit(strain) or _at_rest(strain):
         return []
     others, generator = _beside(run, strain)
     if strain.cores >= max(others, generator):
