@@ -10,7 +10,19 @@ import json
 import sys
 from collections.abc import Callable
 
-from benchmarks import burst, capacity, cost, generator, lockstep, memory, quiet, stall, syscalls, throughput
+from benchmarks import (
+    burst,
+    capacity,
+    compare,
+    cost,
+    generator,
+    lockstep,
+    memory,
+    quiet,
+    stall,
+    syscalls,
+    throughput,
+)
 from benchmarks.results import Bound, Result
 from benchmarks.servers import BenchmarkError
 from procserver.errors import ProcserverError
@@ -54,6 +66,7 @@ BENCHMARKS: dict[str, Callable[[bool], Result]] = {
     "lockstep": of_locust(lockstep.main),
     "stall": of_locust(stall.main),
     "cost": cost.main,
+    "compare": of_locust(compare.main),
     "capacity": of_locust(capacity.main),
 }
 

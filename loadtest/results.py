@@ -17,7 +17,7 @@ from loadtest.books import LAG, Account, Entry
 from loadtest.dialogue import Counted
 from loadtest.histograms import PERCENTILES, Histogram, samples_beyond
 from loadtest.talks import Talk
-from loadtest.timeline import Point, columns
+from loadtest.timeline import Point, before_the_load, columns
 
 __all__ = [
     "FORMAT",
@@ -171,7 +171,7 @@ def server_side(
     host, cpu_s = None, None
     if ticks:  # else it is on another host: only its own account is known
         first, last = ticks[0], ticks[-1]
-        cpu_s = last["server"]["cpu_s"] - first["server"]["cpu_s"]
+        cpu_s = last["server"]["cpu_s"] - before_the_load(samples, account.started)["server"]["cpu_s"]
         host = {key: last["host"][key] - first["host"][key] for key in ("listen_overflows", "retransmits")}
     pss = [p.pss_bytes for p in points if p.pss_bytes is not None]
     busy = [p.workers_busy for p in points if p.workers_busy is not None]

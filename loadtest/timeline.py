@@ -5,7 +5,7 @@ one; the tracker's first line has both.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from loadtest.arrivals import Planned
 from loadtest.books import Account, Entry
 
-__all__ = ["Point", "columns", "points", "rows"]
+__all__ = ["Point", "before_the_load", "columns", "points", "rows"]
 
 CPU_SPAN_S = 0.9  # CPU time comes in ticks of 10 ms: shorter spans would show the ticks
 
@@ -65,6 +65,13 @@ def points(samples: Sequence[dict[str, Any]], started: float) -> list[Point]:
             point.queue_depth = tick["status"]["queue"]["depth"]
         found.append(point)
     return found
+
+
+def before_the_load(samples: Sequence[Mapping[str, Any]], started: float) -> Mapping[str, Any]:
+    """The last tick before the load began: a server that has just been started is still at work on itself."""
+    ticks = [line for line in samples if "server" in line]
+    unix_s = next((line["epoch"] - line["t"] for line in samples if "epoch" in line), 0.0)
+    return next((tick for tick in reversed(ticks) if tick["t"] + unix_s <= started), ticks[0])
 
 
 def rows(

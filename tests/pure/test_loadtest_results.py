@@ -116,6 +116,22 @@ def test_histograms_can_be_read_by_other_tools() -> None:
     assert sum(found["counts"].values()) == 17
 
 
+def test_what_a_server_does_to_start_is_not_the_loads() -> None:
+    """CPU counts from the last sample before the load began: until then it is at work on itself."""
+    books = account(window(1001, "message", 100))
+    host = {"busy_s": 0.0, "listen_overflows": 0, "retransmits": 0}
+    samples = [{"t": 50.0, "epoch": 999.0, "kind": "start"}]
+    for t, cpu_s in ((50.0, 0.2), (51.2, 0.5), (51.4, 0.51), (55.0, 0.71)):
+        server = {"cpu_s": cpu_s, "processes": 3, "cpu_s_by_pid": {}}
+        samples.append({"t": t, "server": server, "host": host})
+    found = results.server_side(
+        samples, timeline.points(samples, STARTED), books, None, None, TALKS["greeting"]
+    )
+    assert found is not None
+    assert found["cpu_s"] == pytest.approx(0.21)
+    assert found["cpu_us_per_message"] == pytest.approx(2100)
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("500ms", 0.5), ("20s", 20), ("5m", 300), ("1h", 3600), ("2.5", 2.5), ("250us", 0.00025)],
