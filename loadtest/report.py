@@ -30,7 +30,7 @@ def page(run: StoredRun, bundle_html: str) -> str:
         tone=TONES[document["verdict"]],
         word=document["verdict"],
         headline=_headline(document, main),
-        why_html=_why(document, main) + _caution(document, main, span),
+        why_html=_why(document, main) + _caution(document, main, span) + _notes(document),
         facts=_facts(document),
         tiles=_tiles(document, main),
         panels=panels,
@@ -197,6 +197,11 @@ def _caution(document: dict[str, Any], main: str, span: charts.Span) -> str:
     return paragraph(
         f"{said}: the percentiles count few of the answers that were late. Give a --rate.", "why"
     )
+
+
+def _notes(document: dict[str, Any]) -> str:
+    """What a reader must not miss, though it changes no verdict."""
+    return "".join(paragraph(f"Note: {note}.", "why") for note in document.get("notes", ()))
 
 
 def _facts(document: dict[str, Any]) -> Iterable[str]:
