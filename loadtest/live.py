@@ -28,8 +28,18 @@ from procserver.errors import ConfigError, ProcserverError
 __all__ = ["ROWS_MAX", "Followed", "Live", "find_server", "server_row"]
 
 ROWS_MAX = 600
-SAMPLES_KEPT = 60  # CPU is a rate over the last second of them
+SAMPLES_KEPT = 300  # a minute: memory is not in each of them
 FRESH_S = 5.0  # an older gauge is none
+MEMORY_FRESH_S = 60.0  # of a large pool it is read seldom, lest the reading be a load
+GAUGES = {
+    "cpu_cores": FRESH_S,
+    "generator_cores_max": FRESH_S,
+    "pss_bytes": MEMORY_FRESH_S,
+    "processes": FRESH_S,
+    "workers_busy": FRESH_S,
+    "workers_idle": FRESH_S,
+    "queue_depth": FRESH_S,
+}
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 STATUS_TIMEOUT_S = 2.0
 END_TIMEOUT_S = 3.0
@@ -188,17 +198,9 @@ def entries_of(ledger: Ledger, second: int) -> dict[str, Entry]:
 
 def server_row(points: list[timeline.Point], until_s: float) -> dict[str, Any]:
     """The latest of each gauge up to that time."""
-    fields = (
-        "cpu_cores",
-        "generator_cores_max",
-        "pss_bytes",
-        "processes",
-        "workers_busy",
-        "workers_idle",
-        "queue_depth",
-    )
-    seen = [point for point in points if until_s - FRESH_S <= point.t_s <= until_s]
-    return {
-        field: next((value for point in reversed(seen) if (value := getattr(point, field)) is not None), None)
-        for field in fields
-    }
+    return {field: _latest(points, field, until_s - fresh_s, until_s) for field, fresh_s in GAUGES.items()}
+
+
+def _latest(points: list[timeline.Point], field: str, since_s: float, until_s: float) -> float | None:
+    values = (getattr(point, field) for point in reversed(points) if since_s <= point.t_s <= until_s)
+    return next((value for value in values if value is not None), None)

@@ -30,7 +30,7 @@ SPAN_MIN = 0.08  # of the axis, to each side of equal
 
 def page(answer: CompareAnswer, bundle_html: str) -> str:
     """The page of an answer; `bundle_html` brings Plotly (see `bundle.script`)."""
-    facts = list(origin(answer.settings, answer.host, answer.started, answer.took_s, None))
+    facts = list(origin({}, answer.host, answer.started, answer.took_s, None))
     sides = [f"{key.upper()}: {side.label}" for key, side in answer.sides.items()]
     return fill(
         tone=TONES[answer.verdict],
@@ -227,7 +227,7 @@ def _metrics(metrics: Sequence[Compared]) -> str:
 
 def _sides(answer: CompareAnswer) -> str:
     rows = [
-        [f"{key.upper()}: {side.label}", f"{side.kind} {side.what}"] for key, side in answer.sides.items()
+        [f"{key.upper()}: {side.label}", f"{side.kind}: {side.what}"] for key, side in answer.sides.items()
     ]
     return table(["", ""], rows, plain=True)
 
