@@ -127,8 +127,12 @@ def test_a_template_on_trial_that_is_killed_is_a_failed_reload() -> None:
 
 
 @needs_strace
-def test_a_middle_process_that_is_killed_leaves_no_worker_unknown() -> None:
-    """Whom it had forked is known, the one whose fork it could not note leaves, the rest is tried again."""
+@pytest.mark.parametrize("template_too", [False, True])
+def test_a_middle_process_that_is_killed_leaves_no_worker_unknown(template_too: bool) -> None:
+    """Whom it had forked is known, the one whose fork it could not note leaves, the rest is tried again.
+
+    Also where the template is killed next, at the fork that makes another middle process.
+    """
     with RunningServer("--workers", "2") as server:
         server.announce("fork_failed")
         server.tolerate("template_died")  # it is struck too, should it fork twice meanwhile
@@ -136,11 +140,17 @@ def test_a_middle_process_that_is_killed_leaves_no_worker_unknown() -> None:
         with children_struck(template_of(server), FORKS, 2):
             controlclient.request(server.control, {"command": "scale", "workers": 8})
             (failed, *_) = server.wait_for_event("fork_failed")
+            if template_too:
+                server.wait_for_event("template_died")
         assert (failed["workers"], failed["reason"]) == (5, "Interrupted system call")
-        status = server.wait_for_status(
-            lambda s: s["pool"]["idle"] == 8 and not s["pool"]["draining"], "all are there"
-        )
-        known = {server.pid, *status["processes"]["template"], status["processes"]["observer"]}
-        known |= {worker["pid"] for worker in status["workers"]}
-        wait_until(lambda: {process.pid for process in server.processes()} == known, "nobody else is left")
+
+        def all_are_known() -> bool:
+            status = server.status()
+            known = {server.pid, *status["processes"]["template"], status["processes"]["observer"]}
+            known |= {worker["pid"] for worker in status["workers"]}
+            return status["pool"]["idle"] == len(status["workers"]) == 8 and known == {
+                process.pid for process in server.processes()
+            }
+
+        wait_until(all_are_known, "all are there, and nobody else is left")
         server.guest().leave()
