@@ -173,7 +173,7 @@ class _Keeper:
             boundary = math.floor(clock()) + 1
             gevent.sleep(max(0.0, boundary - clock()))
             self.rule_off(boundary - 1)
-            self.report_progress()
+            self.report_progress(boundary - 1)
 
     def rule_off(self, second: int) -> None:
         if COURSE.dispatcher is not None:
@@ -214,16 +214,20 @@ class _Keeper:
 
     # --- what is told ---
 
-    def report_progress(self) -> None:
+    def report_progress(self, second: int) -> None:
+        """Of a second that has passed, also where nothing ended in it; workers are heard of a second later."""
         chosen = self.environment.parsed_options if self.environment else None
         if chosen is None or chosen.progress_fd is None or isinstance(self.environment.runner, WorkerRunner):  # type: ignore[union-attr]
             return
-        second = max(self.ledger.timeline, default=0)
-        latest = {name: entry for name, entry in self.ledger.timeline.get(second, {}).items() if name != LAG}
+        if isinstance(self.environment.runner, MasterRunner):  # type: ignore[union-attr]
+            second -= 1
+        window = second // self.ledger.window_s * self.ledger.window_s
+        entries = self.ledger.timeline.get(window, {})
+        latest = {name: entry for name, entry in entries.items() if name != LAG}
         line = {
             "users": self.environment.runner.user_count,  # type: ignore[union-attr]
             "phase": "measure" if clock() >= COURSE.timetable.measure_from else "warmup",
-            "planned": COURSE.planned and COURSE.planned.between(second, second + self.ledger.window_s),
+            "planned": COURSE.planned and COURSE.planned.between(second, second + 1),
             "late": sum(entry.late for entry in latest.values()),
             "dropped": sum(entry.dropped for entry in latest.values()),
             "requests": {name: _brief(entry) for name, entry in latest.items()},

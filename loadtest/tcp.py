@@ -120,13 +120,9 @@ class TcpUser(User):
             try:
                 yield 0
             finally:
-                if self.due_ns:
-                    # The turn was left before its request had begun.
-                    page, age = (
-                        dispatcher.page(self.arrives_as, self.due_ns),
-                        (_now_ns() - self.due_ns) // 1000,
-                    )
-                    page.leave(age)
+                if self.due_ns:  # the turn was left before its request had begun
+                    age = (_now_ns() - self.due_ns) // 1000
+                    dispatcher.page(self.arrives_as, self.due_ns).leave(age)
                     self.due_ns = 0
 
     def _pause_s(self) -> float:
