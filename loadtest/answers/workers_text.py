@@ -70,4 +70,4 @@ def _peak(law: Fit) -> str:
 
 def _interval(estimate: Estimate, factor: float, unit: str) -> str:
     value, low, high = (factor * part for part in (estimate.value, estimate.low, estimate.high))
-    return f"{value:.3g}{unit} ({low:.3g} to {high:.3g})"
+    return f"{value:.3g}{unit} ({low:.3g} to {high:.3g}{unit})"

@@ -99,6 +99,8 @@ def _growth(answer: WorkersAnswer) -> str:
     law = answer.fit
     if law.peak is not None:
         return f"It peaks at about {law.peak:.0f} workers, and falls beyond"
+    if law.contention.value < 0.0005:
+        return "Each worker adds as much as the first"
     return f"Each worker adds, but {law.contention.value:.1%} of the work has to queue"
 
 
