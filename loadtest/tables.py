@@ -44,7 +44,7 @@ def requests(document: dict[str, Any]) -> str:
     if errors:
         parts.append(table(["failure of", "what", "times"], [[n, e, format_count(c)] for n, e, c in errors]))
     if any(row["over"] == "run" for row in asked.values()):
-        parts.append(paragraph("* over the whole run: connections are made once, in the warm-up."))
+        parts.append(paragraph("* over the whole run: made once, in the warm-up, or as long as the run."))
     return "".join(parts)
 
 
