@@ -7,6 +7,7 @@ None of it counts among the errors of the honest.
 
 import contextlib
 import socket
+import ssl
 import struct
 import time
 
@@ -35,6 +36,7 @@ SEGMENT_BYTES = (
 )
 OVERSIZE_BYTES = 64 * 1024
 GARBAGE_BYTES = 512
+ENDED = (ConnectionError, ssl.SSLError)  # by the server, in whatever way
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, and no time: RST instead of FIN
 
 _now_ns = time.perf_counter_ns
@@ -47,7 +49,8 @@ class _Adversary(Company):
 
     def on_start(self) -> None:
         super().on_start()
-        self.connects_as, self.shakes_as = f"{self.kind}.connect", f"{self.kind}.handshake"
+        steps = ("connect", "handshake", "tls")
+        self.connects_as, self.shakes_as, self.secures_as = (f"{self.kind}.{step}" for step in steps)
         self.act = self.acts[self.place % len(self.acts)]
 
     def stay(self) -> None:
@@ -78,7 +81,7 @@ class _Adversary(Company):
                 return self.sock.recv(size)
             except TimeoutError:
                 waited_s += SLICE_S
-            except ConnectionError:
+            except ENDED:
                 return b""
             if bookkeeping.ENDING.is_set():
                 raise EndOfTest
@@ -95,7 +98,7 @@ class _Adversary(Company):
         self.deadline_ns = _now_ns() + self.timeout_ns
         try:
             self.send(data)
-        except ConnectionError:
+        except ENDED:
             return False
         self.deadline_ns = 0
         return True
@@ -132,7 +135,7 @@ class Slow(_Adversary):
                     rest = rest[self.sock.send(rest) :]
                 except TimeoutError:
                     self.pause(0.0)
-                except ConnectionError:
+                except ENDED:
                     return
             self.pause(FLOOD_S)
         self.until_ended()

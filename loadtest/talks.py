@@ -46,8 +46,9 @@ def talk_of(user: str, scheme: str, dialogue: Dialogue | None, beside: Beside | 
         talk = _in_company(talk, beside)
     if scheme != "tls":
         return talk
-    once = ("tls", *talk.once) if "handshake" in talk.once else talk.once
-    return talk._replace(requests=("handshake", "tls", *talk.requests[1:]), once=once)
+    theirs = tuple(name.replace("handshake", "tls") for name in talk.requests if name.endswith(".handshake"))
+    once = (*(("tls",) if "handshake" in talk.once else ()), *talk.once, *theirs)
+    return talk._replace(requests=("handshake", "tls", *talk.requests[1:], *theirs), once=once)
 
 
 def _spoken(dialogue: Dialogue) -> Talk:

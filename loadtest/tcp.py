@@ -55,7 +55,8 @@ class TcpUser(User):
     abstract = True
     host = DEFAULT_HOST
     banner: bytes = b""  # what the server says first; b"" if the client speaks first
-    connects_as, shakes_as = "connect", "handshake"  # under which names a connection's making is told
+    # Under which names a connection's making is told.
+    connects_as, shakes_as, secures_as = "connect", "handshake", "tls"
     refusal: bytes = b"Error,"  # how an answer begins in which the server declines; b"" if it never does
     request_timeout_s: float = 10.0
     pacing_s: float = 0.0
@@ -200,7 +201,7 @@ class TcpUser(User):
     def secure(self, target: Target) -> None:
         """The TLS handshake, as the request `tls`; its failure is one of `connect` too."""
         assert self.sock is not None
-        page = BOOKS.page("tls")
+        page = BOOKS.page(self.secures_as)
         start = _now_ns()
         try:
             # Wrapped first and shaken afterwards: a deadline must find the socket that waits.

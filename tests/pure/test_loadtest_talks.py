@@ -121,3 +121,9 @@ def test_a_dialogue_that_says_nothing_cannot_be_kept_company() -> None:
 
 def test_the_talks_of_the_greeting_are_those_of_its_users() -> None:
     assert {talk.users for talk in TALKS.values()} == {("GreetingUser",), ("ConnectUser",)}
+
+
+def test_adversaries_have_their_own_handshakes() -> None:
+    """What they pay for TLS is none of the honest."""
+    talk = talk_of("greeting", "tls", None, SCENARIOS["slow"].beside)
+    assert {"tls", "slow.tls"} <= set(talk.requests) & set(talk.once)
