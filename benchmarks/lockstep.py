@@ -15,7 +15,7 @@ __all__ = ["RATIO_MAX", "main"]
 
 OURS = "benchmarks/our_talk_user.py"
 RATIO_MAX = 2.0
-OPEN_RATE = 100_000  # more than can be served: every connection is always busy, as in the closed loop
+OPEN_RATE = 50_000  # more than can be served: every connection is always busy, as in the closed loop
 
 
 def main(short: bool) -> Result:

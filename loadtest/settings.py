@@ -19,6 +19,9 @@ PROCESSES_MAX = 64
 WORKERS_MAX = 1000
 DURATION_MAX_S = 24 * 3600.0
 RATE_MIN = 0.01
+RATE_PER_PROCESS_MAX = (
+    100_000.0  # several times what a process can send; a fifth of its CPU goes into the plan then
+)
 SEED_MAX = 2**63 - 1
 
 
@@ -191,6 +194,12 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
             _within("--connect-rate", self.connect_rate, RATE_MIN, RATE_MAX, "/s")
         if self.rate is not None:
             _within("--rate", self.rate, RATE_MIN, RATE_MAX, "/s")
+            processes = self.expect_workers or self.processes
+            if self.rate > RATE_PER_PROCESS_MAX * processes:
+                raise ConfigError(
+                    f"--rate {self.rate:.15g}/s: more than {RATE_PER_PROCESS_MAX:.15g}/s for each of {processes} "
+                    "processes, which could not even draw the plan in time; raise --processes"
+                )
         elif SCENARIOS[self.scenario].shaped:
             raise ConfigError(f"--scenario {self.scenario}: it moves the rate, so it needs --rate")
         elif self.arrivals != ARRIVALS[0]:

@@ -172,6 +172,7 @@ def test_connections_are_made_in_turn_and_what_is_measured_waits_for_them(tmp_pa
     ("args", "says"),
     [
         (("--rate", "0"), "--rate 0/s: allowed are 0.01/s to 1000000/s"),
+        (("--rate", "200000"), "--rate 200000/s: more than 100000/s for each of 1 processes"),
         (("--rate", "100", "--pacing", "1s"), "--pacing 1s: with --rate it is the schedule"),
         (("--scenario", "ramp"), "--scenario ramp: it moves the rate, so it needs --rate"),
         (("--arrivals", "poisson"), "--arrivals poisson: in a closed loop nothing arrives; it needs --rate"),
