@@ -104,8 +104,11 @@ def _at_its_own_limit(strain: Saturation) -> bool:
 
 def _beside(run: Run, strain: Saturation) -> tuple[float, float]:
     """The cores that others, and that all processes of the generator, used of the host."""
-    others = run["host"]["others_cores"] or 0.0
-    return others, max(0.0, (strain.host_cores or 0.0) - (strain.cores or 0.0) - others)
+    told = [worker["cores"] or 0.0 for worker in run["generator"].get("workers") or []]
+    besides = max(0.0, (strain.host_cores or 0.0) - (strain.cores or 0.0))
+    # On another host it may use more than there is room for here.
+    generator = min(besides, sum(told) or run["generator"]["cores_max"] or 0.0)
+    return besides - generator, generator
 
 
 def _memory(run: Run, strain: Saturation) -> list[str]:

@@ -77,35 +77,32 @@ def test_without_the_servers_side_no_cause_is_made_up(server: dict[str, Any] | N
 
 
 @pytest.mark.parametrize(
-    ("strain", "others", "said"),
+    ("strain", "workers", "said"),
     [
         (
             {"cores": 0.5, "host_cores": 3.9},
-            2.9,
-            "the server used 0.50 cores, the generator 0.50, others 2.90",
+            [],
+            "the server used 0.50 cores, the generator 0.30, others 3.10",
         ),
-        ({"cores": 0.5, "host_cores": 3.9}, 0.1, "the generator 3.30"),
-        (
-            {"cores": 0.5, "host_cores": 3.9, **ALL_BUSY},
-            2.9,
-            "others 2.90",
-        ),  # its workers may have waited for CPU
-        ({"cores": 0.2, "host_cores": 3.9, **ALL_BUSY}, 2.9, ""),  # they did not: they sleep
-        ({"cores": 2.0, "host_cores": 3.9}, 1.0, ""),  # it is the largest user: that is its limit
-        ({"cores": 0.5, "host_cores": 3.0}, 2.0, ""),  # there was room
+        ({"cores": 0.5, "host_cores": 3.9}, [1.7, 1.6], "the generator 3.30, others 0.10"),
+        ({"cores": 2.5, "host_cores": 3.9}, [1.7, 1.6], ""),  # they cannot all have been here
+        ({"cores": 0.2, "host_cores": 3.9}, [], ""),  # it did not want any: it sleeps
+        ({"cores": 2.0, "host_cores": 3.9}, [0.5, 0.5], ""),  # it is the largest user: that is its limit
+        ({"cores": 0.5, "host_cores": 3.0}, [], ""),  # there was room
         (
             {"cores": 1.0, "host_cores": 3.9, "process_cores_max": 0.95},
-            2.5,
+            [],
             "",
         ),  # one process had all it can use
-        ({"cores": 0.95, "host_cores": 3.9, "cores_allowed": 1}, 2.5, ""),  # all that it is allowed
-        ({"cores": None, "host_cores": 3.9}, 2.5, ""),
+        ({"cores": 0.95, "host_cores": 3.9, "cores_allowed": 1}, [], ""),  # all that it is allowed
+        ({"cores": None, "host_cores": 3.9}, [], ""),
     ],
 )
 def test_a_host_that_is_full_of_others_proves_nothing_of_the_server(
-    strain: dict[str, Any], others: float, said: str
+    strain: dict[str, Any], workers: list[float], said: str
 ) -> None:
     """Unless the server had all that it may use."""
-    taken = host_taken(document(strain=strain, host={"others_cores": others}))
+    generator = {"workers": [{"cores": cores} for cores in workers]}
+    taken = host_taken(document(strain=strain, generator=generator))
     assert bool(taken) == bool(said)
     assert said in "".join(taken)
