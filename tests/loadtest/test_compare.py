@@ -115,6 +115,15 @@ def test_folders_of_results_are_compared(b: tuple[float, ...], code: int, said: 
     assert "not interleaved" in done.out
     answer = json.loads((tmp_path / "r" / "answer.json").read_text())
     assert not answer["paired"]
+    page = tmp_path / "r" / "report.html"
+    written = page.read_bytes()
+    page.unlink()
+    assert loadtest("report", str(tmp_path / "r")).exit_code == 0
+    assert page.read_bytes() == written
+    (tmp_path / "r" / "answer.json").write_text(json.dumps(answer | {"answer": "guess"}))
+    refused = loadtest("report", str(tmp_path / "r"))
+    assert (refused.exit_code, page.read_bytes()) == (2, written)
+    assert "'guess' in format 1 is nothing that this version reads" in refused.last_line
 
 
 def test_folders_of_another_load_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""The page of whatever a folder holds, a run or an answer, from its files alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from loadtest import report, stored
+from loadtest.answers import capacity_answer, compare_answer, cost_answer, workers_answer
+from loadtest.pictures import bundle, capacity, comparison, cost, workers
+from procserver.errors import ConfigError
+
+__all__ = ["Redrawn", "redraw"]
+
+
+class Redrawn(NamedTuple):
+    """The page, and the document that it shows."""
+
+    page: str
+    document: dict[str, Any]
+
+
+class _Kind(NamedTuple):
+    type: Any
+    format: int
+    page: Callable[[Any, str], str]
+
+
+KINDS = {
+    "capacity": _Kind(capacity_answer.CapacityAnswer, capacity_answer.FORMAT, capacity.page),
+    "compare": _Kind(compare_answer.CompareAnswer, compare_answer.FORMAT, comparison.page),
+    "cost": _Kind(cost_answer.CostAnswer, cost_answer.FORMAT, cost.page),
+    "workers": _Kind(workers_answer.WorkersAnswer, workers_answer.FORMAT, workers.page),
+}
+
+
+def redraw(folder: Path) -> Redrawn:
+    """ConfigError: there is neither a run nor an answer, or another version has written it."""
+    script = bundle.script(folder)
+    path = folder / "answer.json"
+    if not path.exists():
+        run = stored.load(folder)
+        return Redrawn(report.page(run, script), run.document)
+    try:
+        data = path.read_bytes()
+        document = msgspec.json.decode(data, type=dict[str, Any])
+        kind = KINDS.get(document.get("answer", ""))
+        if kind is None or document.get("format") != kind.format:
+            found = f"{document.get('answer')!r} in format {document.get('format')}"
+            raise ConfigError(f"{path}: {found} is nothing that this version reads")
+        return Redrawn(kind.page(msgspec.json.decode(data, type=kind.type), script), document)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except msgspec.MsgspecError as error:
+        raise ConfigError(f"{path}: it cannot be read: {error}") from None
