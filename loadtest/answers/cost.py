@@ -116,9 +116,10 @@ class _Climb:
 
     def _spent(self, what: Callable[[], int | None]) -> tuple[float, float, int | None]:
         """Seconds and CPU seconds of the server while `what` is done, and what it says."""
-        began_s, cpu_s = time.monotonic(), self.reader.cpu_s()
+        began_s, before = time.monotonic(), self.reader.cpu_s_by_pid()
         said = what()
-        return time.monotonic() - began_s, self.reader.cpu_s() - cpu_s, said
+        took_s, after = time.monotonic() - began_s, self.reader.cpu_s_by_pid()
+        return took_s, sum(cpu_s - before[pid] for pid, cpu_s in after.items() if pid in before), said
 
     def _left_s(self, done: int) -> float:
         settling = [step.settle_s for step in self.steps] or [SETTLE_GUESS_S]

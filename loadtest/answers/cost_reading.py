@@ -91,9 +91,12 @@ class Reader:
             fresh,
         )
 
-    def cpu_s(self) -> float:
-        """Of all its processes since their start. Its children must not have changed since the last reading."""
-        return self.tree.usage().cpu_s
+    def cpu_s_by_pid(self) -> dict[int, float]:
+        """Of the processes of the last reading, since their start.
+
+        By process, for the sum of a tree tells of its dead in ticks of 10 ms: more than a second of idling takes.
+        """
+        return self.tree.usage().cpu_s_by_pid
 
 
 def _spares(status: dict[str, Any] | None) -> tuple[set[int] | None, set[int]]:
