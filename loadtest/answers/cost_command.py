@@ -54,7 +54,7 @@ class Steps(click.ParamType[list[int]]):
 @click.option(
     "--heartbeat",
     type=Duration(),
-    default="1s",
+    default="200ms",
     show_default=True,
     help="How often each says something while they talk.",
 )

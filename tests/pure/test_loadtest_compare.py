@@ -153,6 +153,14 @@ def test_only_what_is_known_and_above_nothing_has_a_ratio() -> None:
     assert values_of(document(server=None)) == {"p50": 80.0, "rate": 90.0}
 
 
+def test_cpu_is_told_per_turn_where_no_messages_can_be_counted() -> None:
+    """A dialogue that the server counts in its own way: warm-up and measured turns together cost what was used."""
+    request = document()["requests"]["message"] | {"ok": 300, "warmup": {"ok": 100}}
+    server = {"cpu_s": 0.02, "cpu_us_per_message": None, "pss_per_connection_bytes": None}
+    found = values_of(document(requests={"message": request}, server=server))
+    assert found["server.cpu_per_message"] == pytest.approx(50)
+
+
 @pytest.mark.parametrize(
     ("changes", "why_not"),
     [
