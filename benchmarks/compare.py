@@ -13,11 +13,11 @@ from pathlib import Path
 from benchmarks.greeters import SPIN_NS
 from benchmarks.results import Result
 from benchmarks.servers import ROOT, BenchmarkError
-from loadtest.answers.compare import compare
-from loadtest.answers.compare_answer import CompareAnswer
-from loadtest.answers.compare_judge import GATES
-from loadtest.answers.compare_settings import CompareSettings, SideSettings
+from loadtest.answers.compare.duel import compare
+from loadtest.answers.compare.judge import GATES
+from loadtest.answers.compare.settings import CompareSettings, SideSettings
 from loadtest.answers.trials import Trials
+from loadtest.findings.comparison import CompareAnswer
 from loadtest.settings import RunSettings
 
 __all__ = ["main"]

@@ -12,9 +12,9 @@ import msgspec
 from benchmarks.greeters import MIB
 from benchmarks.results import Result
 from benchmarks.servers import BenchmarkError
-from loadtest.answers.cost import cost
-from loadtest.answers.cost_answer import CostAnswer
-from loadtest.answers.cost_settings import CostSettings
+from loadtest.answers.cost.ladder import cost
+from loadtest.answers.cost.settings import CostSettings
+from loadtest.findings.cost import CostAnswer
 
 __all__ = ["main"]
 

@@ -3,25 +3,26 @@
     python -m loadtest run --serve ""          start a server, load it, leave a folder of results
     locust -f loadtest/tcp_user.py             the same users under Locust's own command line and web UI
 
-The rooms, from the top:
+The rooms, from the top; imports only point down (checked):
 
-    commands, arguments, parameters, progress    the command line, and what it says; worker_command
-    answers                              questions that take many runs; on `statistics`
-    run                                  one run, end to end
-    report, tables, charts               the page of a run; `pictures` holds the frame, and the pages of the answers
-    verdict, metrics, thresholds         may it be believed, and is it good enough            pure
-    results, timeline                    the accounts of both sides, joined                   pure
-    service, generator                   the processes of a run, by `processes`
-    tracker                              follows the server's processes; one of its own
-    saturation, allowance                how near the server came to what it may use
-    tcp_user, users, tcp                 what runs inside Locust, on `request`, `dialing`, `deadlines`, `bookkeeping`
-    dialogue_user, speaking              the same for a conversation out of a file
-    company_user, company, adversaries   who is there beside those that talk
-    course, dispatcher, muster           when a test does what; who takes part, and their one time, by `timebase`
-    lag, timerfd                         how late the generator is; a timer that is not
-    web, live                            the tab "Server", with a tracker of its own
-    dialogue_file, dialogue              what a conversation's file says; on `templates`, `framing`    pure
-    arrivals, clocks                     what is planned; how far two clocks differ           pure
-    books, histograms                    what was asked, how it ended, how long it took       pure
-    settings, scenarios, talks, target, units
+    commands, arguments, parameters, usage   the command line; `progress` says how things stand, worker_command joins in
+    answers/                          questions that take many runs: capacity, workers, cost, compare; report
+    run                               one run, end to end
+    service, generator, tracker       its processes: the server, Locust, and who watches both; on `processes`
+    tcp_user, dialogue_user, company_user    the locustfiles
+    users, tcp                        the users that greet, and the base of your own
+    speaking                          the user that holds a conversation out of a file
+    company, adversaries              who is there beside those that talk
+    web, live                         the tab "Server" in Locust's web UI
+    engine/                           what carries them inside Locust: the plan, the clocks, the deadlines, the books
+    pictures/                         what is drawn: a run, the answers, what both share
+    findings/                         what the answers are, as types                               pure
+    verdict, metrics, thresholds      may it be believed, and is it good enough                    pure
+    stored, results, timeline         what a run leaves; the accounts of both sides, joined
+    saturation, allowance             how near the server came to what it may use
+    dialogues/                        what a conversation's file says, framing, templates
+    statistics/                       search, the scalability law, slopes, bootstrap               pure
+    arrivals, scenarios               what is planned, and how the load moves                      pure
+    books, histograms                 what was asked, how it ended, how long it took               pure
+    settings, options, talks, target, units
 """

@@ -11,11 +11,11 @@ import ssl
 import struct
 import time
 
-from loadtest import bookkeeping
-from loadtest.bookkeeping import BOOKS
 from loadtest.books import Page
 from loadtest.company import Company, EndOfTest
-from loadtest.dialing import describe
+from loadtest.engine import bookkeeping
+from loadtest.engine.bookkeeping import BOOKS
+from loadtest.engine.dialing import describe
 from loadtest.tcp import RECV_BYTES
 from loadtest.users import names
 from procserver.errors import ProcserverError

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from loadtest.answers.capacity_command import capacity
-from loadtest.answers.compare_command import compare
-from loadtest.answers.cost_command import cost
-from loadtest.answers.report_command import report
-from loadtest.answers.workers_command import workers
+from loadtest.answers.capacity.command import capacity
+from loadtest.answers.compare.command import compare
+from loadtest.answers.cost.command import cost
+from loadtest.answers.report import report
+from loadtest.answers.workers.command import workers
 from loadtest.arguments import (
     distribution_options,
     load_options,

@@ -12,11 +12,11 @@ from typing import ClassVar
 from locust import events, task
 from locust.env import Environment
 
-from loadtest import bookkeeping
-from loadtest.dialogue import Dialogue, greeting
+from loadtest.dialogues.dialogue import Dialogue, greeting
+from loadtest.engine import bookkeeping
+from loadtest.engine.timebase import clock
 from loadtest.speaking import Speaker
 from loadtest.tcp import TcpUser
-from loadtest.timebase import clock
 
 __all__ = ["Churner", "Company", "EndOfTest", "Holder"]
 

@@ -14,7 +14,7 @@ import msgspec
 from hdrh.histogram import HdrHistogram
 
 from loadtest.books import LAG, Account, Entry
-from loadtest.dialogue import Counted
+from loadtest.dialogues.dialogue import Counted
 from loadtest.histograms import PERCENTILES, Histogram, samples_beyond
 from loadtest.talks import Talk
 from loadtest.timeline import Point, before_the_load, columns

@@ -14,12 +14,13 @@ from typing import Any
 
 import msgspec
 
-from loadtest import report, results, stored, timeline, verdict
+from loadtest import results, stored, timeline, verdict
 from loadtest.allowance import allowance_of
 from loadtest.arrivals import Planned, profile_of
 from loadtest.books import LAG, Account
 from loadtest.generator import Generator
 from loadtest.pictures import bundle
+from loadtest.pictures import run as report
 from loadtest.processes import LineReader, Piped, start
 from loadtest.saturation import saturation
 from loadtest.scenarios import SCENARIOS

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from loadtest.dialogue_file import parse_dialogue, read_text
+from loadtest.dialogues.file import parse_dialogue, read_text
 from loadtest.options import ARRIVALS, CONNECT_RATE_DEFAULT, FRAMINGS, NAME_LENGTH_MAX, RATE_MAX
 from loadtest.scenarios import SCENARIOS
 from loadtest.talks import TALKS, Talk, talk_of

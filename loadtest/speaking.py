@@ -12,12 +12,12 @@ from locust.env import Environment
 from locust.exception import StopTest
 from locust.runners import WorkerRunner
 
-from loadtest import bookkeeping
-from loadtest.dialogue import ROUND, Answer, Dialogue, Step
-from loadtest.dialogue_file import parse_dialogue, read_text
-from loadtest.request import Whole
+from loadtest.dialogues.dialogue import ROUND, Answer, Dialogue, Step
+from loadtest.dialogues.file import parse_dialogue, read_text
+from loadtest.dialogues.templates import Values
+from loadtest.engine import bookkeeping
+from loadtest.engine.request import Whole
 from loadtest.tcp import RECV_BYTES, TcpUser
-from loadtest.templates import Values
 from loadtest.users import names
 from procserver.errors import ConfigError, RemoteProtocolError
 

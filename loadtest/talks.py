@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from loadtest.dialogue import ROUND, Counted, Dialogue
+from loadtest.dialogues.dialogue import ROUND, Counted, Dialogue
 from loadtest.scenarios import BESIDE_FILE, Beside, judged
 from procserver.errors import ConfigError
 

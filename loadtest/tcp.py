@@ -26,12 +26,13 @@ from locust.env import Environment
 from locust.exception import StopTest
 from locust.user.task import LOCUST_STATE_STOPPING
 
-from loadtest import bookkeeping, deadlines, dialing, options, web
-from loadtest.bookkeeping import BOOKS
-from loadtest.course import COURSE
-from loadtest.dialing import describe
-from loadtest.dispatcher import Dispatcher
-from loadtest.request import Request, end_badly, end_well, page_of
+from loadtest import options, web
+from loadtest.engine import bookkeeping, deadlines, dialing
+from loadtest.engine.bookkeeping import BOOKS
+from loadtest.engine.course import COURSE
+from loadtest.engine.dialing import describe
+from loadtest.engine.dispatcher import Dispatcher
+from loadtest.engine.request import Request, end_badly, end_well, page_of
 from loadtest.target import DEFAULT_HOST, Target, resolve
 from procserver.errors import ConfigError, PeerClosed, ProcserverError, RemoteProtocolError
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from loadtest.dialogue_file import parse_dialogue, read_text
+from loadtest.dialogues.file import parse_dialogue, read_text
 from loadtest.options import FRAMINGS, PACING_DEFAULT
 from loadtest.scenarios import SCENARIOS
 from loadtest.service import option_value

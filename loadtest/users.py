@@ -6,7 +6,7 @@ from itertools import count
 
 from locust import task
 
-from loadtest.request import Whole
+from loadtest.engine.request import Whole
 from loadtest.tcp import TcpUser
 from procserver.errors import RemoteProtocolError
 from procserver.protocols.greeting import BANNER, answer_to

@@ -19,11 +19,11 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 from locust.web import WebUI
 
-from loadtest import bookkeeping
-from loadtest.course import COURSE
+from loadtest.engine import bookkeeping
+from loadtest.engine.course import COURSE
+from loadtest.engine.timebase import clock
 from loadtest.live import ROWS_MAX, Live, find_server
 from loadtest.pictures.live import CHARTS, section, table_rows
-from loadtest.timebase import clock
 from procserver.errors import ConfigError
 
 __all__ = ["install"]

@@ -6,9 +6,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from loadtest import report, stored
-from loadtest.answers import capacity_answer, compare_answer, cost_answer, workers_answer
+from loadtest import stored
+from loadtest.findings import capacity as capacity_answer
+from loadtest.findings import comparison as compare_answer
+from loadtest.findings import cost as cost_answer
+from loadtest.findings import workers as workers_answer
 from loadtest.pictures import bundle, capacity, comparison, cost, workers
+from loadtest.pictures import run as report
 from procserver.errors import ConfigError
 
 __all__ = ["Redrawn", "redraw"]

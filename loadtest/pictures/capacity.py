@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from loadtest.answers.capacity_answer import LIMITERS, CapacityAnswer, Stage
+from loadtest.findings.capacity import LIMITERS, CapacityAnswer, Stage
 from loadtest.pictures import plot
 from loadtest.pictures.page import Panel, Section, Tile, fill, listed, origin, paragraph, sentence, table
 from loadtest.pictures.plot import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Figure

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from loadtest.answers.compare_answer import CompareAnswer, Compared, Measured
+from loadtest.findings.comparison import CompareAnswer, Compared, Measured
 from loadtest.pictures import plot
 from loadtest.pictures.page import Panel, Section, Tile, fill, listed, origin, paragraph, sentence, table
 from loadtest.pictures.plot import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, SHADE, Figure

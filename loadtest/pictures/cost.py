@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from loadtest.answers.cost_answer import QUANTITIES, CostAnswer, Step
+from loadtest.findings.cost import QUANTITIES, CostAnswer, Step
 from loadtest.pictures import plot
 from loadtest.pictures.page import Panel, Section, Tile, fill, listed, origin, paragraph, sentence, table
 from loadtest.pictures.plot import BLUE, GREY, Figure

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from loadtest.answers.capacity_answer import LIMITERS
-from loadtest.answers.workers_answer import PoolSize, WorkersAnswer
+from loadtest.findings.capacity import LIMITERS
+from loadtest.findings.workers import PoolSize, WorkersAnswer
 from loadtest.pictures import plot
 from loadtest.pictures.page import Panel, Section, Tile, fill, listed, origin, paragraph, sentence, table
 from loadtest.pictures.plot import BLUE, GREEN, GREY, ORANGE, Figure

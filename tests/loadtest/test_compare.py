@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from loadtest import results
-from loadtest.answers.compare_settings import CompareSettings, SideSettings
-from loadtest.answers.compare_sides import builds, standing
+from loadtest.answers.compare.settings import CompareSettings, SideSettings
+from loadtest.answers.compare.sides import builds, standing
 from loadtest.service import ServiceError
 from loadtest.target import parse_host
 from procserver.client import GreetingClient

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from loadtest.answers.capacity_settings import Understood, understood
+from loadtest.answers.capacity.question import Understood, understood
 from loadtest.commands import main
 
 

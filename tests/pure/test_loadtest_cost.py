@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from loadtest.answers.cost_answer import CostAnswer, Spares, Step
-from loadtest.answers.cost_fit import fit_all, judge
-from loadtest.answers.cost_settings import CostSettings
-from loadtest.answers.cost_text import headline
+from loadtest.answers.cost.fit import fit_all, judge
+from loadtest.answers.cost.settings import CostSettings
+from loadtest.answers.cost.text import headline
+from loadtest.findings.cost import CostAnswer, Spares, Step
 from procserver.errors import ConfigError
 
 KIB = 1024

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest import charts
 from loadtest.books import Entry, Histogram, Ledger, Window
 from loadtest.live import books_row, find_server, server_row
-from loadtest.pictures import bundle, plot
+from loadtest.pictures import bundle, charts, plot
 from loadtest.pictures.live import section
 from loadtest.pictures.page import Panel, fill, table
 from loadtest.pictures.stalls import stalls

@@ -169,7 +169,7 @@ def test_numbers_are_shown_with_three_digits_and_a_unit(shown: str, expected: st
 
 def test_the_page_needs_nothing_from_anywhere_and_escapes_what_a_server_says() -> None:
     """One file: no address is loaded, and an error's text is text."""
-    from loadtest import report
+    from loadtest.pictures import run as report
 
     hostile = "<script>alert(1)</script>"
     books = account(*(window(second, "message", 500) for second in range(1001, 1005)))

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from loadtest.answers.capacity_answer import CapacityAnswer, Stage
-from loadtest.answers.capacity_text import summary
-from loadtest.answers.conclusion import conclude
-from loadtest.answers.stages import is_clear, stage_of
+from loadtest.answers.capacity.conclusion import conclude
+from loadtest.answers.capacity.stages import is_clear, stage_of
+from loadtest.answers.capacity.text import summary
+from loadtest.findings.capacity import CapacityAnswer, Stage
 from loadtest.statistics.search import Outcome, Probe, Purpose, Search
 from loadtest.verdict import generator_limits
 from tests.support.capacity_documents import document

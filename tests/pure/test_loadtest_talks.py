@@ -4,8 +4,8 @@ import pytest
 
 from loadtest import results
 from loadtest.books import Account, Entry, Histogram, Ledger, Window
-from loadtest.dialogue import Dialogue
-from loadtest.dialogue_file import parse_dialogue
+from loadtest.dialogues.dialogue import Dialogue
+from loadtest.dialogues.file import parse_dialogue
 from loadtest.scenarios import SCENARIOS
 from loadtest.talks import TALKS, Talk, talk_of
 from procserver.errors import ConfigError

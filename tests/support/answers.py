@@ -4,10 +4,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from loadtest.answers.capacity_answer import CapacityAnswer, Limiter, Stage
-from loadtest.answers.compare_answer import CompareAnswer, Compared, Measured, Side
-from loadtest.answers.cost_answer import QUANTITIES, CostAnswer, Parts, Spares, Step
-from loadtest.answers.workers_answer import PoolSize, WorkersAnswer
+from loadtest.findings.capacity import CapacityAnswer, Limiter, Stage
+from loadtest.findings.comparison import CompareAnswer, Compared, Measured, Side
+from loadtest.findings.cost import QUANTITIES, CostAnswer, Parts, Spares, Step
+from loadtest.findings.workers import PoolSize, WorkersAnswer
 from loadtest.pictures import capacity, comparison, cost, workers
 from loadtest.statistics import bootstrap, slope, usl
 

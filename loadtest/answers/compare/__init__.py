@@ -1,0 +1,1 @@
+"""Is this commit slower? Interleaved runs of two builds, and one word."""

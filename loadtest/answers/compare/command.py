@@ -1,0 +1,154 @@
+"""`python -m loadtest compare A B`: whether this commit made it slower."""
+
+import json
+import sys
+from typing import Any
+
+import click
+import msgspec
+
+from loadtest.answers.compare.judge import GATES, METRICS
+from loadtest.answers.compare.settings import CompareSettings, SideSettings, environment
+from loadtest.arguments import load_options_with, talk_options
+from loadtest.parameters import Share
+from loadtest.settings import RunSettings
+from loadtest.thresholds import Threshold
+from loadtest.units import parse_duration_s
+from loadtest.usage import fail, results_folder, serve_args, settings_of
+from procserver.errors import ConfigError, ProcserverError
+
+__all__ = ["compare"]
+
+PACING_DEFAULT = "10ms"  # busier than a run's: what a message costs is steadier where there are many
+EXIT_CODES = {"no difference": 0, "faster": 0, "slower": 3, "cannot tell": 4}
+EXAMPLES = """\b
+Examples:
+  python -m loadtest compare main .
+  python -m loadtest compare v1.2 HEAD --serve "mine:handle --workers 8" --tolerance 3%
+  python -m loadtest compare --serve-a "--workers 4" --serve-b "--workers 8" --connections 4
+  python -m loadtest compare --command-a "old --port {port}" --command-b "new --port {port}" --dialogue talk.toml
+  python -m loadtest compare results/monday results/tuesday
+"""
+
+
+def side_options(command: Any) -> Any:
+    """Each side's own: what is run, and by what."""
+    options = [
+        click.option(
+            "--serve", metavar="ARGS", default="", help="Of a procserver of either side: --serve ''."
+        )
+    ]
+    for name in "ab":
+        side = name.upper()
+        options += [
+            click.option(f"--serve-{name}", metavar="ARGS", help=f"Of {side}'s procserver, in its place."),
+            click.option(
+                f"--python-{name}", metavar="PATH", help=f"What runs {side}.  [default: this Python]"
+            ),
+            click.option(
+                f"--command-{name}",
+                metavar="CMD",
+                help=f"Any server as {side}; {{port}} or {{ready_fd}} stand for where it listens or says so.",
+            ),
+            click.option(f"--env-{name}", metavar="NAME=VALUE", multiple=True, help=f"For {side} alone."),
+        ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("a", required=False)
+@click.argument("b", required=False)
+@side_options
+@click.option("--pairs", type=int, default=8, show_default=True, help="Runs of each side.")
+@click.option("--tolerance", type=Share(), default="5%", show_default=True, help="A difference that is none.")
+@click.option(
+    "--confidence",
+    type=Share(),
+    default="95%",
+    show_default=True,
+    help="That no interval of a metric that decides misses the truth.",
+)
+@click.option(
+    "--gate",
+    "gates",
+    multiple=True,
+    metavar="METRIC",
+    help=f"What decides: {', '.join(METRICS)}; repeatable.  [default: {', '.join(GATES)}]",
+)
+@talk_options
+@load_options_with(connections=20, pacing=PACING_DEFAULT, warmup="1s", duration="5s")
+@click.option("--results", metavar="DIR", help="A new or empty folder.  [default: results/DATE-TIME]")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def compare(**options: Any) -> None:
+    """Say whether B is slower than A.
+
+    A and B are commits of the repository you are in, checkouts (`.`: as it is now), or folders of results; without
+    them both are what is installed, with options of their own. Runs of both are interleaved, each against a fresh
+    server, under the same load with the same seed; the ratio B / A of each metric comes with an interval.
+
+    Exit code: 0 not slower, 3 slower, 4 cannot tell, 2 usage, 1 a run could not be made.
+    """
+    as_json: bool = options.pop("as_json")
+    results: str | None = options.pop("results")
+    try:
+        settings, load, thresholds = _understood(options)
+        folder = results_folder(results)
+    except ConfigError as error:
+        fail(str(error), 2)
+    # Only now: `--help` need not wait for it.
+    from loadtest.answers.compare import duel as room
+    from loadtest.answers.compare.text import summary
+    from loadtest.answers.leaving import leave, write_whole
+    from loadtest.answers.trials import Trials
+    from loadtest.pictures import bundle
+    from loadtest.pictures.comparison import page
+
+    bundle.share(folder)
+    trials = Trials(sys.stderr)
+    try:
+        answer = room.compare(settings, load, thresholds, folder, trials)
+    except ConfigError as error:
+        fail(str(error), 2)
+    except (OSError, ProcserverError) as error:
+        fail(str(error), 1)
+    finally:
+        trials.close()
+    write_whole(folder / "report.html", page(answer, bundle.script(folder)).encode())
+    leave(folder, answer)
+    print(json.dumps(msgspec.to_builtins(answer), indent=2) if as_json else summary(answer, folder))
+    sys.exit(EXIT_CODES[answer.verdict])
+
+
+def _understood(options: dict[str, Any]) -> tuple[CompareSettings, RunSettings, list[Threshold]]:
+    """What the options ask for, checked; they are used up."""
+    serve = options.pop("serve")
+    sides = [_side(name, options, serve) for name in "ab"]
+    settings = CompareSettings(
+        a=sides[0],
+        b=sides[1],
+        gates=list(options.pop("gates")) or list(GATES),
+        **{name: options.pop(name) for name in ("pairs", "tolerance", "confidence")},
+    )
+    settings.check()
+    if options["pacing"] is None and options["rate"] is None:
+        options["pacing"] = parse_duration_s(PACING_DEFAULT)
+    # Errors make a run unfit to be compared; nothing else is asked of one.
+    load, thresholds = settings_of({**options, "serve": serve, "source_address": None, "thresholds": ()})
+    return settings, load, thresholds
+
+
+def _side(name: str, options: dict[str, Any], serve: str) -> SideSettings:
+    of, own = options.pop(name), options.pop(f"serve_{name}")
+    command = options.pop(f"command_{name}")
+    if command is not None and own is not None:
+        raise ConfigError(f"--serve-{name} and --command-{name}: only one of them can be started")
+    return SideSettings(
+        name=name,
+        of=of,
+        serve=[] if command is not None else serve_args(own if own is not None else serve) or [],
+        python=options.pop(f"python_{name}"),
+        command=command,
+        env=environment(options.pop(f"env_{name}"), name),
+    )

@@ -1,0 +1,175 @@
+"""Two builds under the same load: interleaved runs, A B B A, each against a fresh server; or runs made before."""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from loadtest.answers.compare.judge import Verdict, compared, judge
+from loadtest.answers.compare.results import is_results, measured, row, runs_in
+from loadtest.answers.compare.settings import CompareSettings
+from loadtest.answers.compare.sides import Build, builds, standing
+from loadtest.answers.trials import Trials
+from loadtest.findings.comparison import CompareAnswer, Measured, Side
+from loadtest.run import host_facts
+from loadtest.settings import RunSettings
+from loadtest.thresholds import Threshold
+from procserver.errors import ConfigError
+
+__all__ = ["compare"]
+
+IN_A_ROW_MAX = 3  # pairs without a usable run on both sides: then it is no accident
+
+
+def compare(
+    settings: CompareSettings,
+    load: RunSettings,
+    thresholds: list[Threshold],
+    folder: Path,
+    trials: Trials,
+) -> CompareAnswer:
+    """Compare B with A; `load` is put on each server, and each run has a folder below `folder`.
+
+    ConfigError: a side is not to be had, or runs are not of the same set-up; ServiceError, GeneratorError: a run
+    could not be made.
+    """
+    began, clock = datetime.now(UTC), time.monotonic()
+    notes: list[str] = []
+    if _stored(settings):
+        runs, sides, document = _read(settings, notes)
+        load_of, host = document["settings"], document["host"]
+    else:
+        load_of, host = msgspec.to_builtins(load), host_facts()
+        with builds(settings) as (a, b):
+            sides = {"a": a.side, "b": b.side}
+            if a.side.commit is not None and a.side == b.side:
+                notes.append("A and B are the same: what is found is this host's noise")
+            runs = _Session(settings.pairs, (a, b), load, thresholds, folder, trials, notes).made()
+    paired = not _stored(settings)
+    metrics = compared(
+        runs,
+        gates=settings.gates,
+        tolerance=settings.tolerance,
+        confidence=settings.confidence,
+        paired=paired,
+        seed=load.seed,
+    )
+    verdict, reasons = judge(metrics) if metrics else Verdict("cannot tell", [])
+    unused = [run for run in runs if not run.used]
+    if unused:
+        notes.append(f"{len(unused)} of {len(runs)} runs were not used; the first, {unused[0].why_not}")
+    return CompareAnswer(
+        verdict=verdict,
+        reasons=reasons,
+        notes=notes,
+        started=began.isoformat(timespec="milliseconds"),
+        took_s=round(time.monotonic() - clock, 3),
+        tolerance=settings.tolerance,
+        confidence=settings.confidence,
+        paired=paired,
+        sides=sides,
+        metrics=metrics,
+        runs=runs,
+        settings=load_of,
+        host=host,
+    )
+
+
+def _stored(settings: CompareSettings) -> bool:
+    """Whether both sides are folders of results. ConfigError: one alone is."""
+    stored = [side.of is not None and is_results(Path(side.of)) for side in (settings.a, settings.b)]
+    if any(stored) and not all(stored):
+        raise ConfigError("A and B: a folder of results is compared with another alone")
+    return all(stored)
+
+
+def _read(
+    settings: CompareSettings, notes: list[str]
+) -> tuple[list[Measured], dict[str, Side], dict[str, Any]]:
+    found = {}
+    for side in (settings.a, settings.b):
+        if extra := [name for name in ("serve", "python", "command", "env") if getattr(side, name)]:
+            raise ConfigError(f"--{extra[0]}-{side.name}: nothing is started to compare folders of results")
+        assert side.of is not None
+        found[side.name] = runs_in(Path(side.of))
+    notes.append(
+        "the runs of A and B were not interleaved: if the host changed between them, that looks like a difference"
+    )
+    sides = {
+        side.name: Side(str(side.of), "results", found[side.name][0][1]["commit"], str(side.of))
+        for side in (settings.a, settings.b)
+    }
+    return measured(found["a"], found["b"]), sides, found["a"][0][1]
+
+
+class _Session:
+    """The runs of one comparison, pair by pair; a pair in which one cannot be used is made again, for a while."""
+
+    def __init__(
+        self,
+        pairs: int,
+        sides: tuple[Build, Build],
+        load: RunSettings,
+        thresholds: list[Threshold],
+        folder: Path,
+        trials: Trials,
+        notes: list[str],
+    ) -> None:
+        self.pairs = pairs
+        self.sides = sides
+        self.load = load
+        self.thresholds = thresholds
+        self.folder = folder
+        self.trials = trials
+        self.notes = notes
+        self.runs: list[Measured] = []
+
+    def made(self) -> list[Measured]:
+        self.trials.left = 2 * self.pairs
+        good = bad = bad_in_a_row = 0
+        try:
+            for order in self._orders():
+                pair = self._pair(good + bad + 1, order)
+                self.runs += pair
+                if all(run.used for run in pair):
+                    good, bad_in_a_row = good + 1, 0
+                else:
+                    bad, bad_in_a_row = bad + 1, bad_in_a_row + 1
+                    self.trials.left += len(pair)
+                if good == self.pairs:
+                    break
+                if bad_in_a_row == IN_A_ROW_MAX or bad > self.pairs:
+                    self.notes.append(f"given up after {bad} pairs with a run that cannot be used")
+                    break
+        except KeyboardInterrupt:
+            self.notes.append(f"it was interrupted after {good} of {self.pairs} pairs")
+        return self.runs
+
+    def _orders(self) -> Iterator[Sequence[Build]]:
+        """A B, B A, A B ...: whatever drifts, strikes both alike."""
+        while True:
+            yield self.sides
+            yield self.sides[::-1]
+
+    def _pair(self, number: int, order: Sequence[Build]) -> list[Measured]:
+        pair = []
+        for build in order:
+            name = build.settings.name
+            run_folder = self.folder / f"{number:03}-{name}"
+            title = f"pair {number} of {self.pairs}, {name.upper()}"
+            pair.append(row(name, number, run_folder.name, self._run(build, run_folder, title)))
+        for run, other in (pair, pair[::-1]):
+            if run.used and not other.used:
+                # In a pair both share the moment: one alone is worth nothing.
+                run.used, run.why_not = False, f"the other of its pair was not: {other.why_not}"
+        return pair
+
+    def _run(self, build: Build, folder: Path, title: str) -> dict[str, Any]:
+        with standing(build, self.load.framing, str(self.folder / f"{folder.name}.log")) as service:
+            load = msgspec.structs.replace(
+                self.load, serve=build.settings.serve if build.settings.command is None else None
+            )
+            return self.trials.make(folder, title, load, self.thresholds, service)

@@ -1,0 +1,62 @@
+"""What `compare` says at a terminal."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from loadtest.findings.comparison import CompareAnswer, Compared
+from loadtest.units import format_bytes, format_count, format_duration, format_us
+
+__all__ = ["summary"]
+
+
+def summary(answer: CompareAnswer, folder: Path) -> str:
+    """The word, why, and a line for each metric: those that decide first."""
+    a, b = answer.sides["a"].label, answer.sides["b"].label
+    lines = [f"{answer.verdict.upper()}  {_headline(answer, a, b)}"]
+    lines += [f"  {reason}" for reason in answer.reasons]
+    lines += ["", _row("", ("A", "B", "B / A", "interval", "noise of A"), "")]
+    for metric in sorted(answer.metrics, key=lambda metric: not metric.gates):
+        lines.append(_metric(metric))
+    used = {side: sum(run.used and run.side == side for run in answer.runs) for side in "ab"}
+    pairs = "in pairs" if answer.paired else "not interleaved"
+    made = f"{used['a']} runs of A and {used['b']} of B, {pairs}, in {format_duration(answer.took_s)}"
+    lines += [
+        "",
+        f"  A: {a}: {answer.sides['a'].what}",
+        f"  B: {b}: {answer.sides['b'].what}",
+        f"  {made}; {answer.confidence:.0%} confidence over all that decide",
+    ]
+    lines += [f"  note: {note}" for note in answer.notes]
+    return "\n".join([*lines, f"  report: {folder / 'report.html'}"])
+
+
+def _headline(answer: CompareAnswer, a: str, b: str) -> str:
+    beyond = f"more than {answer.tolerance:.1%}"
+    return {
+        "slower": f"{b} is slower than {a} by {beyond}",
+        "faster": f"{b} is faster than {a} by {beyond}",
+        "no difference": f"{b} and {a} do not differ by {beyond}",
+        "cannot tell": f"whether {b} and {a} differ by {beyond}",
+    }[answer.verdict]
+
+
+def _metric(metric: Compared) -> str:
+    ratio, interval = "-", "-"
+    if metric.ratio is not None:
+        ratio = f"{metric.ratio.value:.3f}"
+        interval = f"{metric.ratio.low:.3f} to {metric.ratio.high:.3f}"
+    noise = "-" if metric.noise is None else f"{metric.noise:.1%}"
+    cells = (_shown(metric, metric.a_median), _shown(metric, metric.b_median), ratio, interval, noise)
+    return _row(metric.name, cells, metric.answer + ("" if metric.gates else " (informs)"))
+
+
+def _shown(metric: Compared, value: float | None) -> str:
+    if metric.unit == "us":
+        return format_us(value) if value is None or value >= 100 else f"{value:.1f} µs"
+    return format_bytes(value) if metric.unit == "bytes" else format_count(value)
+
+
+def _row(name: str, cells: Iterable[str], answer: str) -> str:
+    widths = (11, 11, 8, 18, 12)
+    shown = "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+    return f"  {name:<26}{shown}  {answer}".rstrip()

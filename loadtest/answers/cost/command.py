@@ -1,0 +1,134 @@
+"""`python -m loadtest cost`: what one connection costs the server."""
+
+import sys
+from typing import Any, TextIO
+
+import click
+import msgspec
+
+from loadtest.answers.cost.settings import CostSettings
+from loadtest.arguments import server_options
+from loadtest.options import FRAMINGS
+from loadtest.parameters import Duration
+from loadtest.progress import CLEAR_LINE
+from loadtest.units import format_duration
+from loadtest.usage import fail, framing_of, results_folder, serve_args
+from procserver.errors import ConfigError, ProcserverError
+
+__all__ = ["cost"]
+
+EXIT_CODES = {"answered": 0, "not linear": 4, "invalid": 4}
+EXAMPLES = """\b
+Examples:
+  python -m loadtest cost --serve ""
+  python -m loadtest cost --serve "mine:handle --workers 200" --steps 20,40,80,120,160,200 --json
+"""
+
+
+class Steps(click.ParamType[list[int]]):
+    name = "steps"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        if isinstance(value, list):
+            return value
+        try:
+            return [int(word) for word in value.split(",")]
+        except ValueError:
+            self.fail(f"{value!r}: write numbers of connections, 20,40,60,80,100,120", param, ctx)
+
+
+@click.command(epilog=EXAMPLES)
+@server_options
+@click.option("--framing", type=click.Choice(FRAMINGS), help="[default: what --serve says, else raw]")
+@click.option("--steps", type=Steps(), default="20,40,60,80,100,120", show_default=True, metavar="N,N,...")
+@click.option(
+    "--discard", type=int, default=1, show_default=True, help="First steps that only warm the server up."
+)
+@click.option(
+    "--hold",
+    type=Duration(),
+    default="2s",
+    show_default=True,
+    help="At each step: how long all are idle, and again how long they talk.",
+)
+@click.option(
+    "--heartbeat",
+    type=Duration(),
+    default="200ms",
+    show_default=True,
+    help="How often each says something while they talk.",
+)
+@click.option(
+    "--settle", type=Duration(), default="10s", show_default=True, help="Longest wait for memory to rest."
+)
+@click.option(
+    "--name-length", type=int, default=16, show_default=True, help="Bytes in each name that is sent."
+)
+@click.option("--request-timeout", type=Duration(), default="10s", show_default=True)
+@click.option("--results", metavar="DIR", help="A new or empty folder.  [default: results/DATE-TIME]")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def cost(**options: Any) -> None:
+    """Say what one connection costs: memory, descriptors, processes, CPU while idle and per message.
+
+    Connections are made step by step within one server and held; each quantity's slope over the steps is its price,
+    with a 95 % interval. With an elastic pool a connection's price has its worker in it, and both are told apart.
+
+    Exit code: 0 answered, 4 no line or not to be believed, 2 usage, 1 it could not be measured.
+    """
+    as_json: bool = options.pop("as_json")
+    results: str | None = options.pop("results")
+    teller = _Teller(sys.stderr)
+    try:
+        settings = _settings(options)
+        folder = results_folder(results)
+        # Only now: `--help` need not wait for it.
+        from loadtest.answers.cost import ladder as room
+        from loadtest.answers.cost.text import summary
+        from loadtest.answers.leaving import leave, write_whole
+        from loadtest.pictures import bundle
+        from loadtest.pictures.cost import page
+
+        answer = room.cost(settings, folder, teller.tell)
+        write_whole(folder / "report.html", page(answer, bundle.script(folder)).encode())
+        leave(folder, answer)
+    except ConfigError as error:
+        fail(str(error), 2)
+    except (OSError, ProcserverError) as error:
+        fail(str(error), 1)
+    finally:
+        teller.close()
+    print(msgspec.json.format(msgspec.json.encode(answer)).decode() if as_json else summary(answer, folder))
+    sys.exit(EXIT_CODES[answer.verdict])
+
+
+def _settings(options: dict[str, Any]) -> CostSettings:
+    args = serve_args(options.pop("serve"))
+    settings = CostSettings(
+        serve=args,
+        framing=framing_of(args, options.pop("framing")),
+        hold_s=options.pop("hold"),
+        heartbeat_s=options.pop("heartbeat"),
+        settle_s=options.pop("settle"),
+        request_timeout_s=options.pop("request_timeout"),
+        **options,
+    )
+    settings.check()
+    return settings
+
+
+class _Teller:
+    """One line, rewritten, where there is a terminal; a line for each step where there is none."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.live = stream.isatty()
+
+    def tell(self, what: str, left_s: float) -> None:
+        line = f"{what}, about {format_duration(round(left_s))} left"
+        self.stream.write(f"{CLEAR_LINE}{line}" if self.live else f"{line}\n")
+        self.stream.flush()
+
+    def close(self) -> None:
+        if self.live:
+            self.stream.write(CLEAR_LINE)
+            self.stream.flush()

@@ -1,0 +1,76 @@
+"""What `cost` says at a terminal."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from loadtest.findings.cost import QUANTITIES, CostAnswer, Parts
+from loadtest.statistics.slope import Line
+from loadtest.units import format_bytes, format_count, format_us
+
+__all__ = ["headline", "shown", "summary"]
+
+WORDS = {"answered": "COST", "not linear": "CANNOT TELL", "invalid": "INVALID"}
+
+
+def summary(answer: CostAnswer, folder: Path) -> str:
+    """The price first, then every slope with its interval."""
+    lines = [f"{WORDS[answer.verdict]}  {headline(answer)}"]
+    lines += [f"  because {reason}" for reason in answer.reasons]
+    if answer.lines:
+        lines += ["", _row("per connection", ("slope", "95 % interval", "R²", "at rest"))]
+        lines += [_line(name, line) for name, line in answer.lines.items()]
+    notes = [f"  note: {note}" for note in answer.notes]
+    return "\n".join([*lines, "", *notes, f"  report: {folder / 'report.html'}"])
+
+
+def headline(answer: CostAnswer) -> str:
+    """One sentence: what a connection costs in memory, and whose it is."""
+    if answer.verdict == "invalid":
+        return "these readings may not be believed"
+    memory, parts = answer.memory, answer.parts
+    text = f"a connection costs {format_bytes(memory.slope)} ({_interval('bytes', memory)})"
+    if answer.verdict == "not linear":
+        text = "the memory of a connection depends on how many there are"
+    return f"{text}{_whose(parts)}"
+
+
+def shown(unit: str, value: float) -> str:
+    """A slope in its unit."""
+    sign = "-" if value < 0 else ""
+    if unit == "bytes":
+        return f"{sign}{format_bytes(abs(value))}"
+    if unit == "us":
+        return f"{sign}{format_us(abs(value))}" if abs(value) >= 10 else f"{value:.2f} µs"
+    if unit == "us_per_s":
+        return f"{value:.3g} µs/s"
+    return f"{value:.3f}" if abs(value) < 100 else format_count(value)
+
+
+def _whose(parts: Parts | None) -> str:
+    if parts is None or parts.worker_bytes is None or parts.connection_bytes is None:
+        return ""
+    worker, alone = format_bytes(parts.worker_bytes), shown("bytes", parts.connection_bytes)
+    if parts.pool == "elastic":
+        return f": {worker} are its worker, {alone} what it adds to it"
+    return f", beside {worker} of the worker that was there before it"
+
+
+def _line(name: str, line: Line) -> str:
+    unit, words = QUANTITIES[name]
+    r2 = "-" if line.r2 is None else f"{line.r2:.4f}"
+    bent = "" if line.linear else "  not a line"
+    cells = (shown(unit, line.slope), _interval(unit, line), r2, shown(_at_rest_unit(name), line.intercept))
+    return f"{_row(words, cells)}{bent}"
+
+
+def _interval(unit: str, line: Line) -> str:
+    return f"{shown(unit, line.low)} to {shown(unit, line.high)}"
+
+
+def _at_rest_unit(name: str) -> str:
+    return QUANTITIES[name][0]
+
+
+def _row(name: str, cells: Iterable[str]) -> str:
+    widths = (12, 26, 9, 12)
+    return f"  {name:<16}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))

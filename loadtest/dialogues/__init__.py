@@ -1,0 +1,1 @@
+"""Conversations that a file describes: read, checked, put into frames."""

@@ -1,0 +1,101 @@
+"""The course of a test in one process: when it does what, its share of the plan, its turns to connect.
+
+Master and workers, or a process alone: whoever starts the test lays the timetable and the shares down in Locust's
+parsed options, which travel to the workers with their users. So all have one warm-up, one plan, and their own part.
+"""
+
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+
+from loadtest.arrivals import Planned, Timetable, Turns, plan, profile_of
+from loadtest.books import Books
+from loadtest.engine.dispatcher import NEVER, Dispatcher
+from loadtest.engine.timebase import clock, monotonic_s
+from loadtest.options import CONNECT_RATE_DEFAULT
+from loadtest.scenarios import SCENARIOS
+
+__all__ = ["COURSE", "Course"]
+
+
+class Course:
+    """Of this process; begun anew with each test."""
+
+    def __init__(self) -> None:
+        self.timetable = Timetable(clock(), 0, CONNECT_RATE_DEFAULT)
+        self.planned: Planned | None = None  # all processes' arrivals; None: a closed loop
+        self.dispatcher: Dispatcher | None = None
+        self.turns = Turns(CONNECT_RATE_DEFAULT, 0.0)
+
+    def begin(self, environment: Environment, books: Books) -> None:
+        chosen, runner = environment.parsed_options, environment.runner
+        self.end()
+        self.planned = self.dispatcher = None
+        self.timetable = Timetable(clock(), runner.target_user_count, CONNECT_RATE_DEFAULT)  # type: ignore[union-attr]
+        share: int | None = 0
+        of = 1
+        if chosen is not None:
+            if not isinstance(runner, WorkerRunner):
+                chosen.load_timetable = list(self._lay_down(environment))
+                chosen.load_shares = _shares(runner)
+            self.timetable = Timetable(*chosen.load_timetable)
+            if shares := chosen.load_shares:
+                # A worker that came after the plan was shared out has no part in it.
+                share, of = shares.get(getattr(runner, "client_id", "")), len(shares)
+        started_s = monotonic_s(self.timetable.started)
+        self.turns = Turns(self.timetable.connects_per_s, started_s, share=share or 0, of=of)
+        if chosen is not None and chosen.rate:
+            self.planned = _planned(chosen, self.timetable)
+            if not isinstance(runner, MasterRunner):
+                self.dispatcher = self._dispatcher(chosen, books, share, of)
+
+    def end(self) -> None:
+        """The users are gone."""
+        if self.dispatcher is not None:
+            self.dispatcher.close()
+            self.dispatcher = None
+
+    def _lay_down(self, environment: Environment) -> Timetable:
+        chosen, runner = environment.parsed_options, environment.runner
+        assert chosen is not None
+        assert runner is not None
+        return Timetable(
+            clock(), runner.target_user_count, chosen.connect_rate, chosen.warmup, chosen.measure
+        )
+
+    def _dispatcher(self, chosen: Any, books: Books, share: int | None, of: int) -> Dispatcher:
+        assert self.planned is not None
+        table = self.timetable
+        from_ns = _monotonic_ns(table.plan_from)
+        arrivals = plan(self.planned.profile, chosen.arrivals, Random(chosen.seed), share=share or 0, of=of)
+        return Dispatcher(
+            books,
+            (from_ns + round(at_s * 1e9) for at_s in arrivals) if share is not None else iter(()),
+            measure_from=_monotonic_ns(table.measure_from),
+            measure_to=NEVER if table.measure_to is None else _monotonic_ns(table.measure_to),
+            timeout=round(chosen.request_timeout * 1e9),
+        )
+
+
+COURSE = Course()
+
+
+def _planned(chosen: Any, table: Timetable) -> Planned:
+    lead_s = table.measure_from - table.plan_from
+    shape = SCENARIOS[chosen.scenario].shape
+    return Planned(profile_of(chosen.rate, shape, lead_s, table.measure_s), table.plan_from, table.measure_to)
+
+
+def _shares(runner: Any) -> Mapping[str, int]:
+    """Which part of the plan each worker carries out; of one process alone, empty."""
+    if not isinstance(runner, MasterRunner):
+        return {}
+    clients = runner.clients.ready + runner.clients.running + runner.clients.spawning
+    return {client.id: i for i, client in enumerate(clients)}
+
+
+def _monotonic_ns(unix_s: float) -> int:
+    return round(monotonic_s(unix_s) * 1e9)

@@ -1,0 +1,134 @@
+"""The open loop in one process: planned arrivals, each at its time, to users that are free.
+
+A user that is free waits here, and takes the next arrival when it is due; while all are busy nobody takes any, so
+that those which come due are late: they are served as soon as somebody is free, and measured from the plan. One that
+was not begun within the timeout is dropped. The plan is not stored: what waits is where the plan stands.
+
+One timer of the kernel's wakes the users, straight from the event loop: a timer for each user would be half a
+millisecond late, and as many arrivals would wait in line behind it.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+
+import gevent
+
+from loadtest.books import LAG, Books, Page
+from loadtest.engine.timerfd import Timer
+
+__all__ = ["NEVER", "Dispatcher"]
+
+NEVER = 1 << 62
+
+_now_ns = time.monotonic_ns
+
+
+class Dispatcher:
+    """One process's share of a plan, as moments in nanoseconds of the monotonic clock."""
+
+    def __init__(
+        self, books: Books, plan: Iterator[int], *, measure_from: int, measure_to: int, timeout: int
+    ) -> None:
+        self.books = books
+        self.plan = plan
+        self.measure_from = measure_from
+        self.end = measure_to  # what is due from then on is not planned
+        self.timeout = timeout
+        self.name = "arrival"  # what an arrival is called that no user ever took
+        self.ending = False
+        self.idle: deque[tuple[gevent.Greenlet, str]] = deque()
+        self.due = next(plan, NEVER)
+        self.hub = gevent.get_hub()
+        self.timer = Timer()
+        self.armed = 0
+        self.watcher = self.hub.loop.io(self.timer.fd, 1)
+        self.watcher.start(self._wake)
+
+    def turn(self, name: str) -> int:
+        """The arrival that the calling user is to begin now: when it was due; 0 when none will come any more."""
+        self.name = name
+        if due := self._take(name, _now_ns()):
+            return due
+        if self.ending:
+            return 0
+        me = (gevent.getcurrent(), name)
+        self.idle.append(me)
+        if self.armed != self.due < self.end:
+            self._arm()
+        try:
+            return int(self.hub.switch())
+        except BaseException:  # killed while it waited
+            if me in self.idle:
+                self.idle.remove(me)
+            raise
+
+    def page(self, name: str, due: int) -> Page:
+        """Where the arrival that was due then is told of: it belongs to the phase in which it was planned."""
+        return self.books.page_of("measure" if due >= self.measure_from else "warmup", name)
+
+    def expire(self) -> None:
+        """Give up what has waited too long, also while no user comes by."""
+        self._expire(_now_ns())
+
+    def stop(self) -> None:
+        """What is due from now on is planned no more; what was due before is still begun."""
+        self.ending = True
+        self.end = min(self.end, _now_ns())
+        self.armed = 1  # long past: the idle are woken, and by the event loop, as always
+        self.timer.arm(self.armed)
+
+    def close(self) -> None:
+        """The users are gone: what is still waiting is censored."""
+        now = _now_ns()
+        self._expire(now)
+        while self.due < self.end:
+            due, page = self._draw(self.name, now)
+            page.leave((now - due) // 1000)
+        self.watcher.stop()
+        self.watcher.close()
+        self.timer.close()
+
+    def _wake(self) -> None:
+        """The timer has fired. Each user runs from here until it has to wait."""
+        while self.idle:
+            due = self._take(self.idle[0][1], _now_ns())
+            if not due and not self.ending:
+                break
+            user, _ = self.idle.popleft()
+            user.switch(due)
+        self._arm()
+
+    def _arm(self) -> None:
+        """For the next arrival, if anybody waits for it; else the timer must not be left as it is, having fired."""
+        if self.idle and self.due < self.end:
+            self.armed = self.due
+            self.timer.arm(self.due)
+        else:
+            self.armed = 0
+            self.timer.disarm()
+
+    def _take(self, name: str, now: int) -> int:
+        """The next arrival if it is due; else 0."""
+        if self.due + self.timeout < now:
+            self._expire(now)
+        if not (self.due <= now and self.due < self.end):
+            return 0
+        due, _ = self._draw(name, now)
+        return due
+
+    def _draw(self, name: str, now: int) -> tuple[int, Page]:
+        """The next arrival, out of the plan and into the books."""
+        due, self.due = self.due, next(self.plan, NEVER)
+        page = self.page(name, due)
+        page.planned += 1
+        if self.idle:  # somebody waits for it: if it is late, we are
+            self.books.page(LAG).done((now - due) // 1000)
+        else:
+            page.late += 1
+        return due, page
+
+    def _expire(self, now: int) -> None:
+        while self.due + self.timeout < now and self.due < self.end:
+            due, page = self._draw(self.name, now)
+            page.drop((now - due) // 1000)

@@ -1,0 +1,1 @@
+"""What the answers' commands have found, as types: what is written to `answer.json`, and drawn."""
