@@ -1,6 +1,6 @@
 """Is `loadtest compare` to be believed? A build against itself, and against one that spends 20 % more CPU per message.
 
-The slower build spins, by its own CPU clock, for a fifth of what a message was measured to cost; it does not sleep.
+The slower build spins for a fifth of what a message was measured to cost, in CPU time; it does not sleep.
 """
 
 import io

@@ -79,9 +79,9 @@ def test_sides_can_be_exchanged(ratio: float, noise: float, seed: int) -> None:
         if one.ratio is None or other.ratio is None:
             continue
         assert one.ratio.value * other.ratio.value == pytest.approx(1)
-        edges = (one.ratio.low, one.ratio.high, other.ratio.low, other.ratio.high)
+        edges = (*(one.ratio.low, one.ratio.value, one.ratio.high), other.ratio.low, other.ratio.high)
         # The bootstrap draws other runs: an interval that ends at a limit may fall to either side.
-        if all(abs(abs(edge / limit) - 1) > 0.02 for edge in edges for limit in (1.05, 1 / 1.05)):
+        if all(abs(abs(edge / limit) - 1) > 0.02 for edge in edges for limit in (1.05, 1.0, 1 / 1.05)):
             assert opposite.get(one.answer, one.answer) == other.answer
 
 

@@ -1,8 +1,9 @@
 """What repeated runs of two builds say: a ratio and its interval for each metric, and one word. Pure.
 
-Of B against A, with the tolerance t: `slower` where the whole interval is beyond 1 + t, `faster` where it is below
-1 / (1 + t), `no difference` where it lies between both, else `cannot tell`. So a build is called slower only if it is
-slower by more than the tolerance, at the confidence asked for; no word claims what the runs do not show.
+Of B against A, with the tolerance t: `slower` where the whole interval is above 1, so that B is slower for certain,
+and the ratio is above 1 + t, so that it matters; `faster` where both hold the other way round; `no difference` where
+the whole interval lies between 1 / (1 + t) and 1 + t; else `cannot tell`. So equal builds are called different only as
+often as the confidence allows, and equal only if nothing beyond the tolerance is left possible.
 
 Those metrics decide which are steady from run to run; the others inform. Looking at several of them would find
 something sooner or later: each interval has the confidence that all deciding ones have together (Bonferroni).
@@ -117,10 +118,12 @@ def unlike(one: Document, other: Document) -> list[str]:
 
 
 def _answer(ratio: Ratio, worse: str, tolerance: float) -> str:
-    low, high = (ratio.low, ratio.high) if worse == "up" else (1 / ratio.high, 1 / ratio.low)
-    if low > 1 + tolerance:
+    low, value, high = ratio.low, ratio.value, ratio.high
+    if worse == "down":
+        low, value, high = 1 / high, 1 / value, 1 / low
+    if low > 1 and value > 1 + tolerance:
         return "slower"
-    if high < 1 / (1 + tolerance):
+    if high < 1 and value < 1 / (1 + tolerance):
         return "faster"
     within = 1 / (1 + tolerance) <= low and high <= 1 + tolerance
     return "no difference" if within else "cannot tell"

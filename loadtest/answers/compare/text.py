@@ -33,8 +33,8 @@ def summary(answer: CompareAnswer, folder: Path) -> str:
 def _headline(answer: CompareAnswer, a: str, b: str) -> str:
     beyond = f"more than {answer.tolerance:.1%}"
     return {
-        "slower": f"{b} is slower than {a} by {beyond}",
-        "faster": f"{b} is faster than {a} by {beyond}",
+        "slower": f"{b} is slower than {a}",
+        "faster": f"{b} is faster than {a}",
         "no difference": f"{b} and {a} do not differ by {beyond}",
         "cannot tell": f"whether {b} and {a} differ by {beyond}",
     }[answer.verdict]
