@@ -1,7 +1,6 @@
 """Greetings that cost more than they need: what `loadtest` must find. Named as `benchmarks.greeters:NAME`."""
 
 import os
-import statistics
 import time
 
 from procserver import Connection
@@ -30,12 +29,12 @@ class KeepingMiB(Keeping):
 
 
 class Spinning(Greeting):
-    """Burns CPU before each answer: as many turns of a loop as take so much of a worker's own time when it boots."""
+    """Burns CPU before each answer: as many turns of a loop as take so long, undisturbed."""
 
     def setup(self) -> None:
         spin_ns = int(os.environ.get(SPIN_NS, "0"))
         # Turns, not a clock: asking it at each would cost a fifth of what is to be burnt.
-        self.turns = round(spin_ns / statistics.median(_ns_per_turn() for _ in range(5)))
+        self.turns = round(spin_ns / min(_ns_per_turn() for _ in range(5)))
 
     def answer(self, conn: Connection, messages: list[bytes]) -> bool:
         for _ in range(self.turns):
