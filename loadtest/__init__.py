@@ -24,5 +24,5 @@ The rooms, from the top; imports only point down (checked):
     statistics/                       search, the scalability law, slopes, bootstrap               pure
     arrivals, scenarios               what is planned, and how the load moves                      pure
     books, histograms                 what was asked, how it ended, how long it took               pure
-    settings, options, talks, target, units
+    settings, options, talks, target, units, files
 """

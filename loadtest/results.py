@@ -6,7 +6,7 @@ Pure but for `write`.
 
 import base64
 import csv
-import os
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +15,7 @@ from hdrh.histogram import HdrHistogram
 
 from loadtest.books import LAG, Account, Entry
 from loadtest.dialogues.dialogue import Counted
+from loadtest.files import write_whole
 from loadtest.histograms import PERCENTILES, Histogram, samples_beyond
 from loadtest.talks import Talk
 from loadtest.timeline import Point, before_the_load, columns
@@ -271,11 +272,11 @@ def request_rows(table: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]
 
 
 def write_table(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    with open(f"{path}.part", "w", newline="") as file:
-        writer = csv.DictWriter(file, columns(list(map(dict, rows))))
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(f"{path}.part", path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns(list(map(dict, rows))))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode())
 
 
 def _most(values: Iterable[int | None]) -> int | None:

@@ -18,6 +18,7 @@ from loadtest import results, stored, timeline, verdict
 from loadtest.allowance import allowance_of
 from loadtest.arrivals import Planned, profile_of
 from loadtest.books import LAG, Account
+from loadtest.files import write_json, write_whole
 from loadtest.generator import Generator
 from loadtest.pictures import bundle
 from loadtest.pictures import run as report
@@ -167,11 +168,11 @@ def _write(
     }
     results.write_table(str(folder / "requests.csv"), results.request_rows(document["requests"]))
     results.write_table(str(folder / "timeline.csv"), table)
-    _write_json(folder / "histograms.json", results.histograms(account, document["requests"]))
+    write_json(folder / "histograms.json", results.histograms(account, document["requests"]))
     # From what is stored, as `report` does it later: what a page needs cannot be missing there.
     page = report.page(stored.load(folder, document), bundle.script(folder))
-    _write_whole(folder / "report.html", page.encode())
-    _write_json(folder / "run.json", document)  # the last: where it is, the folder is complete
+    write_whole(folder / "report.html", page.encode())
+    write_json(folder / "run.json", document)  # the last: where it is, the folder is complete
     (folder / "account.json").unlink()  # all of it is in the files above
     return document
 
@@ -270,13 +271,3 @@ def commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
-
-
-def _write_json(path: Path, document: Any) -> None:
-    _write_whole(path, msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    draft = path.with_suffix(path.suffix + ".part")
-    draft.write_bytes(data)
-    draft.replace(path)

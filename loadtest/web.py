@@ -6,7 +6,6 @@ puts below that table. Routes, login and base path are those of the web UI.
 
 import importlib.util
 import json
-import os
 import time
 from pathlib import Path
 from string import Template
@@ -22,6 +21,7 @@ from locust.web import WebUI
 from loadtest.engine import bookkeeping
 from loadtest.engine.course import COURSE
 from loadtest.engine.timebase import clock
+from loadtest.files import write_whole
 from loadtest.live import ROWS_MAX, Live, find_server
 from loadtest.pictures.live import CHARTS, section, table_rows
 from procserver.errors import ConfigError
@@ -128,9 +128,7 @@ class _Desk:
     def amend(self, path: Path) -> None:
         """Put our section into the report that Locust has just written; after SIGTERM there is none."""
         if path.exists() and path.stat().st_mtime >= self.begun:
-            draft = path.with_name(f"{path.name}.part")
-            draft.write_text(self.with_section(path.read_text(encoding="utf-8")), encoding="utf-8")
-            os.replace(draft, path)
+            write_whole(path, self.with_section(path.read_text(encoding="utf-8")).encode())
 
     def with_section(self, page: str) -> str:
         # The bundle's own code holds the same words: only the last are the end of the page.

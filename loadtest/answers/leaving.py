@@ -1,19 +1,26 @@
-"""What an answer leaves in its folder: `answer.json`, whose presence says that the folder is complete."""
+"""What an answer leaves in its folder, and prints: `answer.json`, whose presence says that the folder is complete."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-__all__ = ["leave", "write_whole"]
+from loadtest.files import write_json, write_whole
+from loadtest.pictures import bundle
+
+__all__ = ["leave", "printed"]
 
 
-def leave(folder: Path, answer: msgspec.Struct) -> None:
-    """Write the answer: the last of all."""
-    write_whole(folder / "answer.json", msgspec.json.format(msgspec.json.encode(answer), indent=2) + b"\n")
+def leave(folder: Path, answer: msgspec.Struct, page: Callable[[Any, str], str]) -> None:
+    """Write its page, and then the answer, the last of all."""
+    write_whole(folder / "report.html", page(answer, bundle.script(folder)).encode())
+    write_json(folder / "answer.json", answer)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """All of it or nothing, whoever looks meanwhile."""
-    draft = path.with_name(path.name + ".part")
-    draft.write_bytes(data)
-    draft.replace(path)
+def printed(
+    answer: msgspec.Struct, folder: Path, summary: Callable[[Any, Path], str], *, as_json: bool
+) -> str:
+    """What the command says at its end."""
+    return json.dumps(msgspec.to_builtins(answer), indent=2) if as_json else summary(answer, folder)

@@ -19,8 +19,8 @@ def report(folder: Path, *, as_json: bool) -> None:
 
     Exit code: 0 written, 2 neither a run nor an answer is in it, 1 it could not be written.
     """
-    from loadtest.answers.leaving import write_whole  # only now: `--help` need not wait for it
-    from loadtest.answers.redraw import redraw
+    from loadtest.answers.redraw import redraw  # only now: `--help` need not wait for it
+    from loadtest.files import write_whole
 
     path = folder / "report.html"
     try:

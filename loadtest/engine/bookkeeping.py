@@ -25,6 +25,7 @@ from loadtest.engine.course import COURSE
 from loadtest.engine.lag import LagWatch
 from loadtest.engine.muster import MUSTER
 from loadtest.engine.timebase import clock
+from loadtest.files import write_whole
 
 __all__ = ["BOOKS", "ENDING", "install", "ledger"]
 
@@ -263,14 +264,6 @@ class _Keeper:
 
 
 _keeper: _Keeper | None = None
-
-
-def write_whole(path: str, data: bytes) -> None:
-    """Never half a file under its final name."""
-    draft = f"{path}.part"
-    with open(draft, "wb") as file:
-        file.write(data)
-    os.replace(draft, path)
 
 
 def _brief(entry: Entry) -> dict[str, int | None]:

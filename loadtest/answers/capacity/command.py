@@ -1,11 +1,9 @@
 """`python -m loadtest capacity`."""
 
-import json
 import sys
 from typing import Any
 
 import click
-import msgspec
 
 from loadtest.answers.capacity.conclusion import EXIT_CODES
 from loadtest.answers.capacity.question import (
@@ -104,7 +102,7 @@ def capacity(**options: Any) -> None:
         fail(str(error), 2)
     from loadtest.answers.capacity.finder import find  # only now: `--help` need not wait for it
     from loadtest.answers.capacity.text import summary
-    from loadtest.answers.leaving import leave, write_whole
+    from loadtest.answers.leaving import leave, printed
     from loadtest.answers.trials import Trials
     from loadtest.pictures import bundle
     from loadtest.pictures.capacity import page
@@ -119,7 +117,6 @@ def capacity(**options: Any) -> None:
         fail(str(error), 1)
     finally:
         trials.close()
-    write_whole(folder / "report.html", page(answer, bundle.script(folder)).encode())
-    leave(folder, answer)
-    print(json.dumps(msgspec.to_builtins(answer), indent=2) if as_json else summary(answer, folder))
+    leave(folder, answer, page)
+    print(printed(answer, folder, summary, as_json=as_json))
     sys.exit(EXIT_CODES[answer.verdict])

@@ -1,11 +1,9 @@
 """`python -m loadtest compare A B`: whether this commit made it slower."""
 
-import json
 import sys
 from typing import Any
 
 import click
-import msgspec
 
 from loadtest.answers.compare.judge import GATES, METRICS
 from loadtest.answers.compare.settings import CompareSettings, SideSettings, environment
@@ -100,7 +98,7 @@ def compare(**options: Any) -> None:
     # Only now: `--help` need not wait for it.
     from loadtest.answers.compare import duel as room
     from loadtest.answers.compare.text import summary
-    from loadtest.answers.leaving import leave, write_whole
+    from loadtest.answers.leaving import leave, printed
     from loadtest.answers.trials import Trials
     from loadtest.pictures import bundle
     from loadtest.pictures.comparison import page
@@ -115,9 +113,8 @@ def compare(**options: Any) -> None:
         fail(str(error), 1)
     finally:
         trials.close()
-    write_whole(folder / "report.html", page(answer, bundle.script(folder)).encode())
-    leave(folder, answer)
-    print(json.dumps(msgspec.to_builtins(answer), indent=2) if as_json else summary(answer, folder))
+    leave(folder, answer, page)
+    print(printed(answer, folder, summary, as_json=as_json))
     sys.exit(EXIT_CODES[answer.verdict])
 
 

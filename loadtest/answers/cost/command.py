@@ -4,7 +4,6 @@ import sys
 from typing import Any, TextIO
 
 import click
-import msgspec
 
 from loadtest.answers.cost.settings import CostSettings
 from loadtest.arguments import server_options
@@ -84,20 +83,18 @@ def cost(**options: Any) -> None:
         # Only now: `--help` need not wait for it.
         from loadtest.answers.cost import ladder as room
         from loadtest.answers.cost.text import summary
-        from loadtest.answers.leaving import leave, write_whole
-        from loadtest.pictures import bundle
+        from loadtest.answers.leaving import leave, printed
         from loadtest.pictures.cost import page
 
         answer = room.cost(settings, folder, teller.tell)
-        write_whole(folder / "report.html", page(answer, bundle.script(folder)).encode())
-        leave(folder, answer)
+        leave(folder, answer, page)
     except ConfigError as error:
         fail(str(error), 2)
     except (OSError, ProcserverError) as error:
         fail(str(error), 1)
     finally:
         teller.close()
-    print(msgspec.json.format(msgspec.json.encode(answer)).decode() if as_json else summary(answer, folder))
+    print(printed(answer, folder, summary, as_json=as_json))
     sys.exit(EXIT_CODES[answer.verdict])
 
 

@@ -1,12 +1,10 @@
 """`python -m loadtest workers`."""
 
-import json
 import sys
 from itertools import pairwise
 from typing import Any
 
 import click
-import msgspec
 
 from loadtest.answers.capacity.command import search_options
 from loadtest.answers.capacity.conclusion import EXIT_CODES
@@ -83,7 +81,7 @@ def workers(**options: Any) -> None:
         folder = results_folder(results)
     except ConfigError as error:
         fail(str(error), 2)
-    from loadtest.answers.leaving import leave, write_whole  # only now: `--help` need not wait for them
+    from loadtest.answers.leaving import leave, printed  # only now: `--help` need not wait for them
     from loadtest.answers.trials import Trials
     from loadtest.answers.workers.finder import compare_sizes
     from loadtest.answers.workers.text import summary
@@ -98,9 +96,8 @@ def workers(**options: Any) -> None:
         fail(str(error), 1)
     finally:
         trials.close()
-    write_whole(folder / "report.html", page(answer, bundle.script(folder)).encode())
-    leave(folder, answer)
-    print(json.dumps(msgspec.to_builtins(answer), indent=2) if as_json else summary(answer, folder))
+    leave(folder, answer, page)
+    print(printed(answer, folder, summary, as_json=as_json))
     sys.exit(EXIT_CODES[answer.verdict])
 
 

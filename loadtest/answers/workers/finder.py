@@ -9,12 +9,11 @@ import msgspec
 
 from loadtest.answers.capacity.finder import CONFIRM_STAGES, find
 from loadtest.answers.capacity.question import Question, Understood
-from loadtest.answers.leaving import leave, write_whole
+from loadtest.answers.leaving import leave
 from loadtest.answers.trials import Trials
 from loadtest.answers.workers.pool_sizes import pool_size, sized
 from loadtest.findings.capacity import CapacityAnswer
 from loadtest.findings.workers import PoolSize, WorkersAnswer
-from loadtest.pictures import bundle
 from loadtest.pictures.capacity import page
 from loadtest.run import commit, host_facts, service_of
 from loadtest.settings import RunSettings
@@ -70,8 +69,7 @@ def _search(
     base = _with_workers(workers, asked.base)
     with service_of(base, folder) as service:
         answer = find(question, base, asked.thresholds, service, trials, folder)
-    write_whole(folder / "report.html", page(answer, bundle.script(folder)).encode())
-    leave(folder, answer)
+    leave(folder, answer, page)
     return answer
 
 
