@@ -5,8 +5,6 @@ import json
 import socket
 import subprocess
 import sys
-import urllib.parse
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from tests.support.loadtest_runs import fake_server, locust
 from tests.support.repository import ROOT
 from tests.support.scripted_server import ScriptedServer
 from tests.support.wait import wait_until
+from tests.support.web_ui import fetch
 
 LOAD = ("-u", "10", "-r", "10", "--pacing", "20ms")
 
@@ -134,13 +133,3 @@ def test_a_protocol_of_ones_own_takes_a_few_lines(tmp_path: Path) -> None:
 def message_row(url: str) -> dict[str, Any] | None:
     stats = json.loads(fetch(f"{url}/stats/requests"))["stats"]
     return next((row for row in stats if row["name"] == "message" and row["num_requests"]), None)
-
-
-def fetch(url: str, form: dict[str, Any] | None = None) -> str:
-    data = None if form is None else urllib.parse.urlencode(form).encode()
-    try:
-        with urllib.request.urlopen(url, data, timeout=10) as answer:
-            text: str = answer.read().decode()
-            return text
-    except OSError:
-        return ""

@@ -1,15 +1,12 @@
 """System calls of some processes while something happens to them, counted by `strace -c`."""
 
-import os
 import re
-import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.wait import PATIENCE_S, wait_until
+from tests.support.injection import strace
 
 MISSING = "strace is not installed (Debian: apt-get install strace)"
 WAITING = {"epoll_wait", "epoll_pwait", "read", "rt_sigreturn", "restart_syscall"}
@@ -37,27 +34,10 @@ class Calls:
 def traced(pids: list[int]) -> Iterator[Calls]:
     calls = Calls()
     with tempfile.TemporaryDirectory(prefix="procserver-trace-") as folder:
-        summary, said = Path(folder) / "summary", Path(folder) / "said"
-        with said.open("wb") as stderr:
-            tracer = subprocess.Popen(
-                ["strace", "-c", "-o", str(summary), *(f"-p{pid}" for pid in pids)],
-                stdin=subprocess.DEVNULL,
-                stdout=stderr,
-                stderr=stderr,
-                env=os.environ | {"LC_ALL": "C"},
-                start_new_session=True,
-            )
-        try:
-            wait_until(
-                lambda: said.read_text().count(" attached") == len(pids) or tracer.poll() is not None,
-                "strace is attached",
-            )
-            assert tracer.poll() is None, f"strace: {said.read_text().strip()}"
+        summary = Path(folder) / "summary"
+        with strace(pids, "-c", output=str(summary)):
             yield calls
-        finally:
-            tracer.send_signal(signal.SIGINT)
-            tracer.wait(PATIENCE_S)
         calls.by_name = {
             name: (int(count), int(errors or 0)) for count, errors, name in ROW.findall(summary.read_text())
         }
-        assert calls.by_name, f"strace has counted nothing: {said.read_text().strip()}"
+        assert calls.by_name, f"strace has counted nothing: {summary.read_text().strip()}"

@@ -19,21 +19,22 @@ FORKS = "clone,clone3,fork,vfork"
 
 def failing(pid: int, calls: str, error: str) -> AbstractContextManager[None]:
     """These system calls of this process, but not of its children, fail with this error."""
-    return _traced(pid, "-e", f"inject={calls}:error={error}")
+    return strace([pid], "-e", f"inject={calls}:error={error}")
 
 
 def children_struck(pid: int, calls: str, when: int) -> AbstractContextManager[None]:
     """SIGKILL strikes each child that is forked meanwhile, at its own `when`-th of these calls, which is still made."""
-    return _traced(pid, "-f", "-e", f"inject={calls}:signal=KILL:when={when}")
+    return strace([pid], "-f", "-e", f"inject={calls}:signal=KILL:when={when}")
 
 
 @contextmanager
-def _traced(pid: int, *how: str) -> Iterator[None]:
-    with tempfile.TemporaryDirectory(prefix="procserver-inject-") as folder:
+def strace(pids: list[int], *how: str, output: str = os.devnull) -> Iterator[None]:
+    """Trace these processes while the body runs."""
+    with tempfile.TemporaryDirectory(prefix="procserver-strace-") as folder:
         said = Path(folder) / "said"
         with said.open("wb") as stderr:
             tracer = subprocess.Popen(
-                ["strace", "-o", os.devnull, *how, "-p", str(pid)],
+                ["strace", "-o", output, *how, *(f"-p{pid}" for pid in pids)],
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,
@@ -42,7 +43,8 @@ def _traced(pid: int, *how: str) -> Iterator[None]:
             )
         try:
             wait_until(
-                lambda: " attached" in said.read_text() or tracer.poll() is not None, "strace is attached"
+                lambda: said.read_text().count(" attached") >= len(pids) or tracer.poll() is not None,
+                "strace is attached",
             )
             assert tracer.poll() is None, f"strace: {said.read_text().strip()}"
             yield
