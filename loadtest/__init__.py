@@ -12,6 +12,7 @@ The rooms, from the top; imports only point down (checked):
     tcp_user, dialogue_user, company_user    the locustfiles
     users, tcp                        the users that greet, and the base of your own
     speaking                          the user that holds a conversation out of a file
+    conversation                      what both say and hear over a socket; without Locust
     company, adversaries              who is there beside those that talk
     web, live                         the tab "Server" in Locust's web UI
     engine/                           what carries them inside Locust: the plan, the clocks, the deadlines, the books
@@ -24,5 +25,5 @@ The rooms, from the top; imports only point down (checked):
     statistics/                       search, the scalability law, slopes, bootstrap               pure
     arrivals, scenarios               what is planned, and how the load moves                      pure
     books, histograms                 what was asked, how it ended, how long it took               pure
-    settings, options, talks, target, units, files
+    settings, options, talks, target, units, files, status_line
 """

@@ -13,11 +13,10 @@ import time
 
 from loadtest.books import Page
 from loadtest.company import Company, EndOfTest
+from loadtest.conversation import RECV_BYTES, names
 from loadtest.engine import bookkeeping
 from loadtest.engine.bookkeeping import BOOKS
 from loadtest.engine.dialing import describe
-from loadtest.tcp import RECV_BYTES
-from loadtest.users import names
 from procserver.errors import ProcserverError
 
 __all__ = ["Hostile", "Slow"]

@@ -1,17 +1,16 @@
 """What a run says at a terminal: one line while it goes on, a summary at its end."""
 
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
 from loadtest.settings import RunSettings
+from loadtest.status_line import StatusLine
 from loadtest.units import format_bytes, format_count, format_duration, format_us
 
 __all__ = ["Progress", "summary"]
 
-CLEAR_LINE = "\r\x1b[K"
 TIMES = ("p50", "p90", "p99", "max")
 OTHERS_SHARE_TOLD = 0.15  # of the host's CPUs: enough to be seen in a 99th percentile
 HEADLINES = {"pass": "PASS", "fail": "FAIL", "invalid": "INVALID"}
@@ -21,20 +20,16 @@ class Progress:
     """One line, rewritten each second, where there is a terminal; stages only where there is none."""
 
     def __init__(self, stream: TextIO, settings: RunSettings) -> None:
-        self.stream = stream
-        self.live = stream.isatty()
+        self.status = StatusLine(stream)
         self.main = settings.talk().main
         self.total_s = max(settings.warmup_s, settings.connecting_s) + settings.duration_s
         self.started_s: float | None = None
 
     def show(self, event: dict[str, Any]) -> None:
         if "stage" in event:
-            self.stream.write(f"{CLEAR_LINE if self.live else ''}{event['stage']}\n")
-        elif self.live:
-            self.stream.write(
-                CLEAR_LINE + self.line(event)[: os.get_terminal_size(self.stream.fileno()).columns - 1]
-            )
-        self.stream.flush()
+            self.status.leave(event["stage"])
+        elif self.status.live:
+            self.status.rewrite(self.line(event))
 
     def line(self, event: dict[str, Any]) -> str:
         if self.started_s is None:
@@ -53,9 +48,7 @@ class Progress:
         )
 
     def close(self) -> None:
-        if self.live:
-            self.stream.write(CLEAR_LINE)
-            self.stream.flush()
+        self.status.clear()
 
 
 def summary(document: dict[str, Any], folder: Path) -> str:

@@ -12,13 +12,12 @@ from locust.env import Environment
 from locust.exception import StopTest
 from locust.runners import WorkerRunner
 
-from loadtest.dialogues.dialogue import ROUND, Answer, Dialogue, Step
+from loadtest.conversation import Recital, names
+from loadtest.dialogues.dialogue import ROUND, Dialogue, Step
 from loadtest.dialogues.file import parse_dialogue, read_text
-from loadtest.dialogues.templates import Values
 from loadtest.engine import bookkeeping
 from loadtest.engine.request import Whole
-from loadtest.tcp import RECV_BYTES, TcpUser
-from loadtest.users import names
+from loadtest.tcp import TcpUser
 from procserver.errors import ConfigError, RemoteProtocolError
 
 __all__ = ["Speaker"]
@@ -27,7 +26,7 @@ PAUSE_KEPT_S = 1.0
 WORKERS_MAX = 10_000  # the stride of user numbers where nobody has said how many workers there will be
 
 
-class Speaker(TcpUser):
+class Speaker(Recital, TcpUser):
     """Holds a connection and says `steps` on it, again and again; each turn of them is the request `round`."""
 
     abstract = True
@@ -109,11 +108,7 @@ class Speaker(TcpUser):
                 continue
             values = self.values(i)
             with self.request(step.name):
-                if step.send is not None:
-                    if self.rest:
-                        raise RemoteProtocolError("something came that no step expects")
-                    self.send(self.framing.encode(step.send.render(values)))
-                self.hear(step.answer, values)
+                self.utter(step, values)
             if self.sock is None:
                 return False
             if step.answer.closes:
@@ -126,51 +121,6 @@ class Speaker(TcpUser):
             gevent.sleep(pause_s)
         elif bookkeeping.ENDING.wait(pause_s):
             raise _EndOfTest
-
-    def values(self, i: int) -> Values:
-        """What the placeholders stand for in one repetition of a step."""
-        values = Values(self.rng, self.known.items())
-        values.update(n=b"%d" % self.n, i=b"%d" % i, name=next(self.names))
-        return values
-
-    def hear(self, answer: Answer, values: Values) -> None:
-        """The whole answer, and nothing but it; RemoteProtocolError as soon as it is another."""
-        if answer.exact:
-            encode = self.framing.encode
-            self.expect(b"".join([encode(template.render(values)) for template in answer.exact]))
-        elif answer.pattern is not None and self.framing.kind == "raw":
-            self.hear_matching(answer)
-        else:
-            for _ in range(answer.frames):
-                self.hear_frame(answer)
-        if answer.closes:
-            assert self.sock is not None
-            if self.rest or self.sock.recv(RECV_BYTES):
-                raise RemoteProtocolError("more came where the connection was to be closed")
-
-    def hear_matching(self, answer: Answer) -> None:
-        """Raw framing: until what has come begins as the pattern says."""
-        assert answer.pattern is not None
-        got = self.rest or self._recv()
-        while (match := answer.pattern.match(got)) is None:
-            if len(got) > self.framing.max_bytes:
-                raise RemoteProtocolError(f"no match within {self.framing.max_bytes} bytes")
-            got += self._recv()
-        self.rest = got[match.end() :]
-        self.known.update(_captured(match.groupdict()))
-
-    def hear_frame(self, answer: Answer) -> None:
-        while (cut := self.framing.cut(self.rest)) is None:
-            self.rest += self._recv()
-        frame, self.rest = cut
-        if answer.pattern is None:
-            return
-        match = answer.pattern.fullmatch(frame)
-        if match is None:
-            raise RemoteProtocolError(
-                self.complaint(frame, b"") if frame.startswith(self.refusal or b"\0") else "it does not match"
-            )
-        self.known.update(_captured(match.groupdict()))
 
     # --- what it was told ---
 
@@ -216,8 +166,3 @@ def _read(environment: Environment, **_: object) -> None:
     except ConfigError as error:
         print(f"loadtest: {error}", file=sys.stderr)
         sys.exit(2)
-
-
-def _captured(groups: dict[str, bytes | None]) -> dict[str, bytes]:
-    """A group that took no part in the match is empty."""
-    return {name: value or b"" for name, value in groups.items()}

@@ -27,6 +27,7 @@ from locust.exception import StopTest
 from locust.user.task import LOCUST_STATE_STOPPING
 
 from loadtest import options, web
+from loadtest.conversation import Conversation
 from loadtest.engine import bookkeeping, deadlines, dialing
 from loadtest.engine.bookkeeping import BOOKS
 from loadtest.engine.course import COURSE
@@ -34,7 +35,7 @@ from loadtest.engine.dialing import describe
 from loadtest.engine.dispatcher import Dispatcher
 from loadtest.engine.request import Request, end_badly, end_well, page_of
 from loadtest.target import DEFAULT_HOST, Target, resolve
-from procserver.errors import ConfigError, PeerClosed, ProcserverError, RemoteProtocolError
+from procserver.errors import ConfigError, ProcserverError, RemoteProtocolError
 
 __all__ = ["TcpUser", "describe"]
 
@@ -43,14 +44,12 @@ bookkeeping.install()
 
 BATCH_MAX = 64  # requests per task: Locust's own loop then costs little beside them
 BATCH_MAX_NS = 50_000_000  # but not so long that a stop has to wait for it
-RECV_BYTES = 65_536
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.05, 2.0
-FRAME_BYTES_MAX = 1 << 20  # that `receive` looks for an end in
 
 _now_ns = time.monotonic_ns
 
 
-class TcpUser(User):
+class TcpUser(Conversation, User):
     """One connection and the requests made over it. Subclasses set `banner` and add tasks."""
 
     abstract = True
@@ -58,7 +57,6 @@ class TcpUser(User):
     banner: bytes = b""  # what the server says first; b"" if the client speaks first
     # Under which names a connection's making is told.
     connects_as, shakes_as, secures_as = "connect", "handshake", "tls"
-    refusal: bytes = b"Error,"  # how an answer begins in which the server declines; b"" if it never does
     request_timeout_s: float = 10.0
     pacing_s: float = 0.0
     arrives_as: str = "message"  # the request that an arrival of an open loop is: the first of each turn
@@ -68,8 +66,6 @@ class TcpUser(User):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self.sock: socket.socket | None = None
-        self.rest = b""  # came after the last frame
         self.deadline_ns = 0
         self.overdue = False
         self.backoff_s = BACKOFF_MIN_S
@@ -255,45 +251,3 @@ class TcpUser(User):
     def request(self, name: str) -> Request:
         """`with self.request("login"): ...` times any conversation; afterwards `self.sock` is None if it failed."""
         return Request(self, name)
-
-    def send(self, data: bytes) -> None:
-        """All of it; OSError if it cannot be. A request is one send: there is nothing for Nagle to hold back."""
-        assert self.sock is not None, "not connected"
-        sent = self.sock.send(data)
-        if sent != len(data):
-            self.sock.sendall(data[sent:])
-
-    def expect(self, answer: bytes) -> None:
-        """Read exactly `answer`, however it is cut into segments; an error as soon as it cannot become it."""
-        got = self.rest or self._recv()
-        while got != answer:
-            if not answer.startswith(got):
-                if got.startswith(answer):
-                    break
-                raise RemoteProtocolError(self.complaint(got, answer))
-            got += self._recv()
-        self.rest = got[len(answer) :]
-
-    def receive(self, end: bytes = b"\n") -> bytes:
-        """The next frame up to and without `end`, for answers that are not known beforehand."""
-        got = self.rest
-        while end not in got:
-            if len(got) > FRAME_BYTES_MAX:
-                raise RemoteProtocolError(f"no {end!r} within {FRAME_BYTES_MAX} bytes")
-            got += self._recv()
-        frame, _, self.rest = got.partition(end)
-        return frame
-
-    def complaint(self, got: bytes, due: bytes) -> str:
-        """In words that do not vary with what was asked, so that equal failures are counted together."""
-        if self.refusal and got.startswith(self.refusal):
-            return f"refused: {got[:64].rstrip().decode('ascii', 'backslashreplace')}"
-        at = next((i for i, (a, b) in enumerate(zip(got, due, strict=False)) if a != b), 0)
-        return f"wrong answer: byte {at} is {got[at : at + 1]!r}, due was {due[at : at + 1]!r}"
-
-    def _recv(self) -> bytes:
-        assert self.sock is not None, "not connected"
-        data = self.sock.recv(RECV_BYTES)
-        if not data:
-            raise PeerClosed("closed by the server")
-        return data

@@ -1,11 +1,8 @@
 """The users that greet: `GreetingUser` holds a connection and talks, `ConnectUser` comes anew for each greeting."""
 
-import random
-from collections.abc import Iterator
-from itertools import count
-
 from locust import task
 
+from loadtest.conversation import names
 from loadtest.engine.request import Whole
 from loadtest.tcp import TcpUser
 from procserver.errors import RemoteProtocolError
@@ -55,10 +52,3 @@ class ConnectUser(_Greeter):
                 if not self.connected() or not self.greet():
                     raise RemoteProtocolError("see connect and message")
                 self.close()
-
-
-def names(length: int) -> Iterator[bytes]:
-    """Names of `length` bytes, each unlike the last; hexadecimal, so none of them is the farewell."""
-    modulus = 16**length
-    start = random.randrange(modulus)
-    return (b"%0*x" % (length, (start + i) % modulus) for i in count())

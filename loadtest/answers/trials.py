@@ -1,14 +1,14 @@
 """Trials: the runs of one answer, one after another, each in a folder of its own, and how long they may still take."""
 
-import os
 import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from loadtest.progress import CLEAR_LINE, Progress
+from loadtest.progress import Progress
 from loadtest.run import run, run_on
 from loadtest.service import Service
 from loadtest.settings import RunSettings
+from loadtest.status_line import StatusLine
 from loadtest.thresholds import Threshold
 from loadtest.units import format_duration
 
@@ -25,7 +25,7 @@ class Trials:
 
     def __init__(self, stream: TextIO, left: float = 0) -> None:
         self.stream = stream
-        self.live = stream.isatty()
+        self.status = StatusLine(stream)
         self.left: float = left
         self.beyond: float = 0
         self.made = 0
@@ -50,11 +50,10 @@ class Trials:
         head = f"{title}, {self.outlook()}"
 
         def show(event: dict[str, Any]) -> None:
-            if self.live and "stage" not in event:
-                self._rewrite(f"{head}: {progress.line(event)}")
+            if self.status.live and "stage" not in event:
+                self.status.rewrite(f"{head}: {progress.line(event)}")
 
-        if self.live:
-            self._rewrite(f"{head}: starting")
+        self.status.rewrite(f"{head}: starting")
         began = time.monotonic()
         if service is None:
             document = run(settings, thresholds, folder, show)
@@ -70,22 +69,14 @@ class Trials:
 
     def tell(self, line: str) -> None:
         """A line that stays; where none is rewritten, with what is left."""
-        left = f" ({self.outlook()})" if not self.live and self.left + self.beyond else ""
-        self.stream.write(f"{CLEAR_LINE if self.live else ''}{line}{left}\n")
-        self.stream.flush()
+        left = f" ({self.outlook()})" if not self.status.live and self.left + self.beyond else ""
+        self.status.leave(f"{line}{left}")
 
     def close(self) -> None:
-        if self.live:
-            self.stream.write(CLEAR_LINE)
-            self.stream.flush()
+        self.status.clear()
 
     def outlook(self) -> str:
         """How long the trials to come may take, if they are like the last one."""
         overhead_s = (self.spent_s - self.loaded_s) / self.made if self.made else OVERHEAD_S
         left_s = (self.left + self.beyond) * (self.load_s + overhead_s)
         return f"about {format_duration(round(left_s))} left in all"
-
-    def _rewrite(self, line: str) -> None:
-        columns = os.get_terminal_size(self.stream.fileno()).columns
-        self.stream.write(CLEAR_LINE + line[: columns - 1])
-        self.stream.flush()

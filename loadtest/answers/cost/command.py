@@ -1,7 +1,7 @@
 """`python -m loadtest cost`: what one connection costs the server."""
 
 import sys
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
@@ -9,7 +9,7 @@ from loadtest.answers.cost.settings import CostSettings
 from loadtest.arguments import server_options
 from loadtest.options import FRAMINGS
 from loadtest.parameters import Duration
-from loadtest.progress import CLEAR_LINE
+from loadtest.status_line import StatusLine
 from loadtest.units import format_duration
 from loadtest.usage import fail, framing_of, results_folder, serve_args
 from procserver.errors import ConfigError, ProcserverError
@@ -76,7 +76,12 @@ def cost(**options: Any) -> None:
     """
     as_json: bool = options.pop("as_json")
     results: str | None = options.pop("results")
-    teller = _Teller(sys.stderr)
+    status = StatusLine(sys.stderr)
+
+    def tell(what: str, left_s: float) -> None:
+        line = f"{what}, about {format_duration(round(left_s))} left"
+        (status.rewrite if status.live else status.leave)(line)
+
     try:
         settings = _settings(options)
         folder = results_folder(results)
@@ -86,14 +91,14 @@ def cost(**options: Any) -> None:
         from loadtest.answers.leaving import leave, printed
         from loadtest.pictures.cost import page
 
-        answer = room.cost(settings, folder, teller.tell)
+        answer = room.cost(settings, folder, tell)
         leave(folder, answer, page)
     except ConfigError as error:
         fail(str(error), 2)
     except (OSError, ProcserverError) as error:
         fail(str(error), 1)
     finally:
-        teller.close()
+        status.clear()
     print(printed(answer, folder, summary, as_json=as_json))
     sys.exit(EXIT_CODES[answer.verdict])
 
@@ -111,21 +116,3 @@ def _settings(options: dict[str, Any]) -> CostSettings:
     )
     settings.check()
     return settings
-
-
-class _Teller:
-    """One line, rewritten, where there is a terminal; a line for each step where there is none."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
-        self.live = stream.isatty()
-
-    def tell(self, what: str, left_s: float) -> None:
-        line = f"{what}, about {format_duration(round(left_s))} left"
-        self.stream.write(f"{CLEAR_LINE}{line}" if self.live else f"{line}\n")
-        self.stream.flush()
-
-    def close(self) -> None:
-        if self.live:
-            self.stream.write(CLEAR_LINE)
-            self.stream.flush()
