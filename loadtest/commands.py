@@ -18,6 +18,7 @@ from loadtest.arguments import (
     service_options,
     talk_options,
 )
+from loadtest.interruption import interruptions
 from loadtest.progress import Progress, summary
 from loadtest.usage import check_plan, fail, results_folder, settings_of
 from loadtest.verdict import EXIT_CODES
@@ -26,6 +27,7 @@ from procserver.errors import ConfigError, ProcserverError
 
 __all__ = ["main"]
 
+SIGNALLED = 128  # plus the signal's number: the exit code of a command that could not tell anything yet
 EXAMPLES = """\b
 Examples:
   python -m loadtest run --serve "" --connections 100
@@ -34,7 +36,18 @@ Examples:
 """
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Commands(click.Group):
+    """Each ends in order when it is told to, and leaves the answer that is known so far."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with interruptions() as heard:
+            try:
+                return super().invoke(ctx)
+            except KeyboardInterrupt:
+                fail("interrupted, before anything was known", SIGNALLED + (heard.signal or 0))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def main() -> None:
     """Put a load on a TCP service and say what may be believed of the answer."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from loadtest.books import Account
+from loadtest.interruption import interruptible
 from loadtest.processes import LineReader, Piped, start, stop
 from loadtest.settings import RunSettings
 from procserver.addresses import parse_address
@@ -86,7 +87,8 @@ class Generator:
         left = load_s + STOP_TIMEOUT_S + OVERHEAD_TIMEOUT_S
         here = None
         while not self.progress.ended:
-            line = self.progress.line(timeout_s=left)
+            with interruptible():
+                line = self.progress.line(timeout_s=left)
             if line is not None:
                 event = msgspec.json.decode(line)
                 if "workers" not in event:

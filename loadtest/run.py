@@ -19,7 +19,7 @@ from loadtest.allowance import allowance_of
 from loadtest.arrivals import Planned, profile_of
 from loadtest.books import LAG, Account
 from loadtest.files import write_json, write_whole
-from loadtest.generator import Generator
+from loadtest.generator import Generator, GeneratorError
 from loadtest.pictures import bundle
 from loadtest.pictures import run as report
 from loadtest.processes import LineReader, Piped, start
@@ -43,7 +43,8 @@ TRACKER_END_TIMEOUT_S = 10.0
 def run(settings: RunSettings, thresholds: list[Threshold], folder: Path, show: Show) -> dict[str, Any]:
     """Make the run and leave its results in `folder`, which is empty; the document that is `run.json`.
 
-    ServiceError, GeneratorError: the run could not be made; logs are in the folder.
+    ServiceError, GeneratorError: the run could not be made; logs are in the folder. KeyboardInterrupt: it was
+    interrupted before the load began; later, the document says so.
     """
     with service_of(settings, folder) as service:
         show(
@@ -84,7 +85,12 @@ def _drive(settings: RunSettings, service: Service, folder: Path, show: Show) ->
             show({"stage": "interrupted: stopping the load; the report is still written"})
         finally:
             generator.stop()
-        account = generator.account()
+        try:
+            account = generator.account()
+        except GeneratorError:
+            if interrupted:  # before the load began
+                raise KeyboardInterrupt from None
+            raise
         try:
             after = _settled(service)
         except ServiceError as error:

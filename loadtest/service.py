@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from loadtest.interruption import interruptible
 from loadtest.processes import LineReader, Piped, start, stop
 from loadtest.target import parse_host
 from procserver import controlclient
@@ -162,7 +163,8 @@ def host_when_ready(ready: int, log_path: str) -> str:
     """Where a server listens, by the line that it writes when it does; takes the descriptor over."""
     reader = LineReader(ready)
     try:
-        line = reader.line(READY_TIMEOUT_S)
+        with interruptible():
+            line = reader.line(READY_TIMEOUT_S)
     finally:
         reader.close()
     if line is None:

@@ -1,5 +1,6 @@
 """One line of a terminal, rewritten, and lines that stay; where there is no terminal, only those."""
 
+import contextlib
 import os
 from typing import TextIO
 
@@ -19,8 +20,7 @@ class StatusLine:
     def rewrite(self, text: str) -> None:
         """In place of what it showed, cut to the width of the terminal; nothing where there is none."""
         if self.live:
-            columns = os.get_terminal_size(self.stream.fileno()).columns or COLUMNS_DEFAULT
-            self._write(text[: columns - 1])
+            self._write(text[: self._columns() - 1])
 
     def leave(self, text: str) -> None:
         """A line that stays."""
@@ -30,6 +30,14 @@ class StatusLine:
         if self.live:
             self._write("")
 
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self.stream.fileno()).columns or COLUMNS_DEFAULT
+        except OSError:  # it was closed
+            return COLUMNS_DEFAULT
+
     def _write(self, text: str) -> None:
-        self.stream.write(f"{CLEAR if self.live else ''}{text}")
-        self.stream.flush()
+        """Progress is no part of an answer: that its terminal was closed is no reason to leave none."""
+        with contextlib.suppress(OSError):
+            self.stream.write(f"{CLEAR if self.live else ''}{text}")
+            self.stream.flush()

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from loadtest.interruption import heed
 from loadtest.progress import Progress
 from loadtest.run import run, run_on
 from loadtest.service import Service
@@ -42,8 +43,9 @@ class Trials:
     ) -> dict[str, Any]:
         """One run in `folder`, made for it, against `service` or one of its own; its document.
 
-        KeyboardInterrupt if the run was interrupted: its folder is complete all the same.
+        KeyboardInterrupt if the run was interrupted: its folder is complete all the same, if the load had begun.
         """
+        heed()
         folder.mkdir(parents=True)
         progress = Progress(self.stream, settings)
         self.load_s = settings.warmup_s + settings.duration_s

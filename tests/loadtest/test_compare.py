@@ -1,7 +1,6 @@
 """`python -m loadtest compare`: two commits of a repository, two folders of results, and servers of any kind."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from loadtest.service import ServiceError
 from loadtest.target import parse_host
 from procserver.client import GreetingClient
 from procserver.errors import ConfigError
+from tests.support.commits import git, repository
 from tests.support.loadtest_runs import loadtest
 from tests.support.repository import ROOT
 
@@ -32,28 +32,10 @@ class Shop(Greeting):
 SHORT = ("--connections", "2", "--pacing", "2ms", "--warmup", "200ms", "--duration", "500ms")
 
 
-def git(folder: Path, *arguments: str) -> str:
-    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
-    done = subprocess.run(
-        ["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
-
-
-def repository(folder: Path) -> Path:
-    """A project of a user's own, whose second commit answers ten times as slowly, by CPU."""
-    folder.mkdir()
-    git(folder, "init", "-q", "-b", "main")
-    for spin_ns in (0, 300_000):
-        (folder / "shop.py").write_text(HANDLER.format(spin_ns=spin_ns))
-        git(folder, "add", "shop.py")
-        git(folder, "commit", "-q", "-m", f"spin {spin_ns} ns")
-    return folder
-
-
 def test_a_commit_that_made_it_slower_is_found(tmp_path: Path) -> None:
     """Both are checked out, run in turns, and gone afterwards; every run has its folder."""
-    project, folder = repository(tmp_path / "project"), tmp_path / "r"
+    versions = [{"shop.py": HANDLER.format(spin_ns=spin_ns)} for spin_ns in (0, 300_000)]
+    project, folder = repository(tmp_path / "project", *versions), tmp_path / "r"
     done = loadtest(
         "compare", "HEAD~1", "main", "--serve", "shop:Shop --workers 3", "--pairs", "5", *SHORT,
         "--results", str(folder), "--json", cwd=project,

@@ -3,7 +3,6 @@
 import csv
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.support import netns
-from tests.support.loadtest_runs import RUN_TIMEOUT_S, document, held_connections, loadtest, processes
+from tests.support.loadtest_runs import (
+    RUN_TIMEOUT_S,
+    document,
+    free_port,
+    held_connections,
+    loadtest,
+    processes,
+)
 from tests.support.repository import ROOT
 from tests.support.wait import wait_until
 
@@ -21,12 +27,6 @@ SKEW_S = 40.0
 RATE, DURATION_S = 200, 2
 NO_NAMESPACES = netns.reason_for_none()
 PYTHON = (sys.executable, "-m")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def run_command(tmp_path: Path, master: str, workers: int, *args: str) -> list[str]:

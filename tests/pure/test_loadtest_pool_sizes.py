@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.answers.workers.pool_sizes import sized
+from loadtest.answers.workers.pool_sizes import cut_short, sized
 from loadtest.answers.workers.text import summary
 from loadtest.findings.capacity import Limiter
 from loadtest.findings.workers import PoolSize, WorkersAnswer
@@ -68,6 +68,17 @@ def test_sizes_that_hold_nothing_are_left_out() -> None:
     """One worker may be too few for the lowest load; the others answer."""
     found = sized([size(1, None), size(2, 150), size(4, 152)], HOST, 1)
     assert (found.verdict, found.knee, found.best) == ("answered", 2, 4)
+
+
+def test_what_was_interrupted_names_no_size() -> None:
+    """One of those that were not searched may be the best; what the others carry is told."""
+    found = cut_short(sized([size(1, 100), size(2, 150)], HOST, 1), 6)
+    assert (found.verdict, found.knee, found.best) == ("cannot tell", None, 2)
+    assert found.reasons[:2] == [
+        "it was interrupted before all 6 sizes had been searched",
+        "2 workers carry 150/s",
+    ]
+    assert cut_short(sized([], HOST, 1), 6).verdict == "cannot tell"
 
 
 @pytest.mark.parametrize(("verdict", "expected"), [("none", "none"), ("cannot tell", "cannot tell")])

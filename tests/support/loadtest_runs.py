@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -100,6 +101,13 @@ def held_connections(folder: Path) -> int:
     lines = path.read_text().split("\n")[:-1] if path.exists() else []
     ticks = [tick for tick in map(json.loads, lines) if tick.get("status")]
     return int(ticks[-1]["status"]["pool"]["busy"]) if ticks else 0
+
+
+def free_port() -> int:
+    """Of loopback; nobody has it just now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from loadtest.answers.capacity.question import Question
 from loadtest.answers.capacity.stages import is_clear, stage_of
 from loadtest.answers.trials import Trials
 from loadtest.findings.capacity import CapacityAnswer, Stage
+from loadtest.interruption import interruptible
 from loadtest.run import commit, host_facts
 from loadtest.service import Service
 from loadtest.settings import RunSettings
@@ -40,7 +41,7 @@ def find(
 ) -> CapacityAnswer:
     """Search; each stage leaves a folder below `folder`. ServiceError, GeneratorError: a stage could not be made.
 
-    Interrupted by Ctrl-C, it answers from the stages that were made.
+    Interrupted, it answers from the stages that were made.
     """
     began = datetime.now(UTC)
     start_s = time.monotonic()
@@ -153,4 +154,5 @@ def _rest(service: Service, before: int) -> None:
     while _occupied(service) > before:
         if time.monotonic() > deadline:
             raise NoRest(f"the server was still busy {REST_TIMEOUT_S:.0f} s after the load had ended")
-        time.sleep(REST_POLL_S)
+        with interruptible():
+            time.sleep(REST_POLL_S)

@@ -173,7 +173,12 @@ def _await_port(service: Service, port: int) -> None:
 def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, timeout=GIT_TIMEOUT_S, check=False
+            ["git", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=GIT_TIMEOUT_S,
+            check=False,
+            start_new_session=True,  # a Ctrl-C at the terminal is for us: git is to finish what it does
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ConfigError(f"git cannot be asked: {error}") from None

@@ -14,6 +14,7 @@ from loadtest.answers.cost.fit import fit_all, judge
 from loadtest.answers.cost.reading import Reader, Reading
 from loadtest.answers.cost.settings import CostSettings
 from loadtest.findings.cost import CostAnswer, Step
+from loadtest.interruption import interruptible
 from loadtest.run import commit, host_facts
 from loadtest.service import Service, ServiceError, attached, started
 from procserver.errors import ConfigError
@@ -84,7 +85,9 @@ class _Climb:
                     self.tell(
                         f"step {i + 1} of {len(settings.steps)}: {connections} connections", self._left_s(i)
                     )
-                    self.steps.append(self._step(people, connections, kept=i >= settings.discard))
+                    with interruptible():
+                        step = self._step(people, connections, kept=i >= settings.discard)
+                    self.steps.append(step)
             except KeyboardInterrupt:
                 self.trouble.append("it was interrupted")
             except (CrowdError, ProcessLookupError, ServiceError) as error:

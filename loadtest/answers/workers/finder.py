@@ -11,7 +11,7 @@ from loadtest.answers.capacity.finder import CONFIRM_STAGES, find
 from loadtest.answers.capacity.question import Question, Understood
 from loadtest.answers.leaving import leave
 from loadtest.answers.trials import Trials
-from loadtest.answers.workers.pool_sizes import pool_size, sized
+from loadtest.answers.workers.pool_sizes import cut_short, pool_size, sized
 from loadtest.findings.capacity import CapacityAnswer
 from loadtest.findings.workers import PoolSize, WorkersAnswer
 from loadtest.pictures.capacity import page
@@ -30,28 +30,34 @@ def compare_sizes(
 ) -> WorkersAnswer:
     """Search at each of `counts`, rising, `repeats` times; each search leaves a folder below `folder`.
 
-    ServiceError, GeneratorError: a server or a run could not be made. Interrupted, it answers from what it has.
+    ServiceError, GeneratorError: a server or a run could not be made. Interrupted, it tells what it has.
     """
     began, start_s = datetime.now(UTC), time.monotonic()
     question, base, thresholds = asked
     sizes: list[PoolSize] = []
+    interrupted = False
     for i, workers in enumerate(counts):
         answers: list[CapacityAnswer] = []
-        for repeat in range(repeats):
-            name = f"{workers}-workers" + (f"-{repeat + 1}" if repeat else "")
-            searches_left = (len(counts) - i) * repeats - repeat - 1
-            trials.beyond = searches_left * Search.usual_stages(question.precision, CONFIRM_STAGES)
-            trials.tell(f"{format_count(workers)} worker{'s' if workers > 1 else ''}")
-            warm = _warm(question, workers, sizes, answers)
-            answers.append(_search(workers, warm, asked, trials, folder / name))
-            if answers[-1].interrupted:
-                break
-        sizes.append(pool_size(workers, answers, f"{workers}-workers"))
-        if answers[-1].interrupted:
+        try:
+            for repeat in range(repeats):
+                name = f"{workers}-workers" + (f"-{repeat + 1}" if repeat else "")
+                searches_left = (len(counts) - i) * repeats - repeat - 1
+                trials.beyond = searches_left * Search.usual_stages(question.precision, CONFIRM_STAGES)
+                trials.tell(f"{format_count(workers)} worker{'s' if workers > 1 else ''}")
+                warm = _warm(question, workers, sizes, answers)
+                answers.append(_search(workers, warm, asked, trials, folder / name))
+                if interrupted := answers[-1].interrupted:
+                    break
+        except KeyboardInterrupt:  # while its server was started
+            interrupted = True
+        if answers:
+            sizes.append(pool_size(workers, answers, f"{workers}-workers"))
+        if interrupted:
             break
     host = host_facts()
+    found = sized(sizes, host, base.seed)
     return WorkersAnswer(
-        **sized(sizes, host, base.seed)._asdict(),
+        **(cut_short(found, len(counts)) if interrupted else found)._asdict(),
         sizes=sizes,
         thresholds=[threshold.expression for threshold in thresholds],
         started=began.isoformat(timespec="milliseconds"),

@@ -9,7 +9,7 @@ from loadtest.findings.workers import PoolSize
 from loadtest.statistics import usl
 from loadtest.units import format_count
 
-__all__ = ["KNEE_SHARE", "Sized", "pool_size", "sized"]
+__all__ = ["KNEE_SHARE", "Sized", "cut_short", "pool_size", "sized"]
 
 KNEE_SHARE = 0.95  # of the best: what is gained beyond is less than a measurement strays
 
@@ -84,6 +84,12 @@ def sized(sizes: Sequence[PoolSize], host: Mapping[str, Any], seed: int) -> Size
     if knee is largest and len(sizes) > 1:
         notes.append(f"the largest pool was the best: more than {largest.workers} may carry more")
     return Sized("answered", reasons, notes, knee.workers, best.workers, fit, no_fit)
+
+
+def cut_short(found: Sized, planned: int) -> Sized:
+    """The same where not all of the `planned` sizes were searched to the end: one of the others may be the best."""
+    why = f"it was interrupted before all {planned} sizes had been searched"
+    return found._replace(verdict="cannot tell", knee=None, reasons=[why, *found.reasons])
 
 
 def _fit(held: Sequence[PoolSize], seed: int) -> tuple[usl.Fit | None, str]:
