@@ -18,12 +18,10 @@ import msgspec
 
 from procserver import layout
 from procserver.errors import ConfigError
-from procserver.settings import TABLE
+from procserver.settings import TABLE, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from procserver.settings import Settings
 
 VERSION = 1
 ESTATE_FD = "PROCSERVER_HANDOVER"
@@ -64,6 +62,8 @@ class Fds(msgspec.Struct, frozen=True):
     control: int
     pidfile: int
     waiting: list[int]
+    metrics: list[int] = []
+    line: int = -1
 
     def all(self) -> Iterable[int]:
         flat = [
@@ -74,8 +74,9 @@ class Fds(msgspec.Struct, frozen=True):
             *self.records,
             *self.stacks,
             *self.waiting,
+            *self.metrics,
         ]
-        return [fd for fd in (*flat, self.control, self.pidfile) if fd >= 0]
+        return [fd for fd in (*flat, self.line, self.control, self.pidfile) if fd >= 0]
 
 
 class Estate(msgspec.Struct, frozen=True):
@@ -179,7 +180,10 @@ def read(environment: dict[str, str] | os._Environ[str]) -> Estate | None:
 def check(estate: Estate, settings: Settings) -> None:
     """ConfigError names what this program's settings would have to change that cannot change."""
     mine = fixed_settings(settings)
-    changed = [name for name in TABLE if name in mine and mine[name] != estate.fixed.get(name)]
+    left = (
+        fixed_settings(Settings()) | estate.fixed
+    )  # one that the former program did not have was at its default
+    changed = [name for name in TABLE if name in mine and mine[name] != left[name]]
     if changed:
         raise ConfigError(f"{', '.join(changed)}: cannot change without a restart")
 

@@ -6,6 +6,7 @@ again, and finds in the pipe what nobody has read.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -15,8 +16,12 @@ from typing import TYPE_CHECKING
 
 from procserver import records
 from procserver.backoff import Backoff
+from procserver.scrapes import Scrapes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from procserver.handover import Fds
     from procserver.procs import Child, Procs
     from procserver.settings import Settings
 
@@ -24,8 +29,9 @@ if TYPE_CHECKING:
 class Journal:
     """`writer` is the descriptor that every process of the service inherits."""
 
-    def __init__(self, procs: Procs, settings: Settings, pipe: tuple[int, int] | None = None) -> None:
+    def __init__(self, procs: Procs, settings: Settings, fds: Fds | None = None) -> None:
         self.procs = procs
+        self.scrapes = Scrapes(settings.metrics, procs.poller, fds) if settings.metrics else None
         self.spec: dict[str, object] = {
             "log_format": settings.log_format,
             "log_level": settings.log_level,
@@ -33,7 +39,7 @@ class Journal:
         }
         self.wants_access = bool(settings.access_log)
         self.dropped = 0
-        self.reader, self.writer = pipe or os.pipe2(os.O_CLOEXEC)
+        self.reader, self.writer = fds.records if fds else os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.writer, False)
         try:
             fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, records.PIPE_BYTES)
@@ -45,10 +51,17 @@ class Journal:
 
     def start(self, now: float) -> None:
         self.due = None
-        try:
-            self.observer = self.procs.start("observer", 0, self.spec | {"pipe": self.reader}, (self.reader,))
-        except OSError:
-            self.due = now + self.backoff.failed(now, 0.0)
+        spec, fds = self.spec | {"pipe": self.reader}, [self.reader]
+        with contextlib.ExitStack() as lent:
+            try:
+                if self.scrapes is not None:
+                    line = lent.enter_context(self.scrapes.renew())
+                    listeners = [sock.fileno() for sock in self.scrapes.sockets]
+                    spec |= {"metrics": listeners, "line": line.fileno()}
+                    fds += [*listeners, line.fileno()]
+                self.observer = self.procs.start("observer", 0, spec, tuple(fds))
+            except OSError:
+                self.due = now + self.backoff.failed(now, 0.0)
 
     def tick(self, now: float) -> None:
         if self.due is not None and now >= self.due:
@@ -65,6 +78,8 @@ class Journal:
     def announce(self, line: str, ready_fd: int) -> None:
         """Say where we listen; also to whoever waits for it on `ready_fd` (-1: nobody), which is closed then."""
         self.say(line)
+        if self.scrapes is not None:
+            self.report("info", "metrics_served", addresses=", ".join(self.scrapes.names))
         if ready_fd < 0:
             return
         try:
@@ -81,6 +96,15 @@ class Journal:
         if not records.write(self.writer, record):
             self.dropped += 1
 
+    def owns(self, fd: int) -> bool:
+        """Whether it is our line to the observer."""
+        return self.scrapes is not None and self.scrapes.owns(fd)
+
+    def answer(self, facts: Callable[[], dict[str, object]]) -> None:
+        """The observer asks what there is to show, or is gone."""
+        assert self.scrapes is not None
+        self.scrapes.answer(facts)
+
     def reopen(self) -> None:
         if self.observer is not None:
             self.procs.send(self.observer, signal.SIGUSR1)
@@ -91,6 +115,8 @@ class Journal:
         facts: dict[str, object] = {"reason": reason, "exit_code": code}
         self.write(records.event(level, "bye", **facts, last=True))
         os.close(self.writer)
+        if self.scrapes is not None:
+            self.scrapes.close()
         if self.observer is None or not self.procs.wait_for([self.observer], patience_s):
             as_json = json.dumps({"at": time(), "level": level, "event": "bye", **facts})
             as_text = f"procserver: {reason} (exit code {code})"

@@ -138,8 +138,11 @@ class Listeners:
 
 
 def _listen(address: Address, backlog: int) -> list[socket.socket]:
-    if address.kind == "unix":
-        return [_listen_unix(address, backlog)]
+    return [_listen_unix(address, backlog)] if address.kind == "unix" else listen_tcp(address, backlog)
+
+
+def listen_tcp(address: Address, backlog: int) -> list[socket.socket]:
+    """A socket for each address that the host's name stands for, all with one port; StartError."""
     try:
         found = socket.getaddrinfo(
             address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

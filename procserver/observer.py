@@ -1,4 +1,4 @@
-"""The observer: turns records into log lines and access-log lines.
+"""The observer: turns records into log lines and access-log lines, and shows metrics.
 
 A process of its own, so that a slow terminal, a full disk or a formatter's
 bug costs records (counted), never service. It ends when the last writer of
@@ -12,6 +12,7 @@ import linecache
 import os
 import signal
 import sys
+import threading
 from datetime import datetime
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ _SHORT = {"debug": "debug", "info": "info ", "warning": "warn ", "error": "ERROR
 
 
 def main(text: str) -> NoReturn:
-    """The process's life. `text` is JSON: the record pipe's descriptor and the log settings."""
+    """The process's life. `text` is JSON: the log settings, the record pipe's descriptor, those of the endpoint."""
     spec = json.loads(text)
     # The service's signals are the supervisor's business; we leave when the records end.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2):
@@ -36,8 +37,24 @@ def main(text: str) -> NoReturn:
     rename("procserver-o")
     observer = Observer(spec["log_format"], spec["log_level"], spec["access_log"])
     signal.signal(signal.SIGUSR1, lambda *_: observer.reopen())
+    if spec.get("metrics"):
+        _serve_metrics(spec["metrics"], spec["line"], observer)
     observer.follow(spec["pipe"])
     os._exit(0)
+
+
+def _serve_metrics(listeners: list[int], line: int, observer: Observer) -> None:
+    """In a thread: records do not wait for its imports, nor for who scrapes."""
+
+    def live() -> None:
+        from procserver import exporter
+
+        exporter.serve(listeners, line, observer.say)
+
+    # Signals are the main thread's: they are to interrupt its wait.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    threading.Thread(target=live, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Observer:
@@ -127,17 +144,17 @@ class Observer:
             )
         except OSError as error:
             self.access_fd = -1
-            self._say("access_log_not_opened", error=str(error))
+            self.say("access_log_not_opened", error=str(error))
 
     def _tell_of_the_lost(self) -> None:
         """A disk that was full may not be any more, or another place of ours may be well."""
         self.told_at = monotonic()
         lost, self.lost = self.lost, 0
-        self._say("lines_lost", lines=lost, error=self.trouble)
+        self.say("lines_lost", lines=lost, error=self.trouble)
         if self.lost:
             self.lost = lost
 
-    def _say(self, event: str, **facts: object) -> None:
+    def say(self, event: str, **facts: object) -> None:
         """An event of our own."""
         record: dict[str, Any] = {"at": time(), "level": "error", "event": event, **facts}
         text = json.dumps(record) + "\n" if self.as_json else _event_text(record)

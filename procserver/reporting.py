@@ -21,8 +21,21 @@ def progress(supervisor: Supervisor) -> dict[str, object]:
 
 def everything(supervisor: Supervisor) -> dict[str, object]:
     """The whole of `status --json`, but for what the asking command measures itself."""
-    now, depth = monotonic(), supervisor.listeners.depth()
     views = supervisor.accounts.views(supervisor.workforce.children)
+    return {
+        **summary(supervisor),
+        "workers": [status.worker_facts(view, monotonic_ns()) for view in views],
+        "processes": {
+            "template": [child.pid for child in supervisor.procs.of("template")],
+            "observer": next((child.pid for child in supervisor.procs.of("observer")), None),
+        },
+    }
+
+
+def summary(supervisor: Supervisor) -> dict[str, object]:
+    """What does not grow with the pool."""
+    now, depth = monotonic(), supervisor.listeners.depth()
+    scrapes = supervisor.journal.scrapes
     return {
         "supervisor": {
             "pid": os.getpid(),
@@ -36,11 +49,7 @@ def everything(supervisor: Supervisor) -> dict[str, object]:
         "pool": status.pool_facts(supervisor.pool),
         "queue": {"depth": depth.waiting, "limit": depth.limit, "depth_max": supervisor.depth_max},
         "totals": status.totals_facts(supervisor.accounts.totals(supervisor.journal.dropped)),
-        "workers": [status.worker_facts(view, monotonic_ns()) for view in views],
         "listeners": supervisor.listeners.names,
-        "processes": {
-            "template": [child.pid for child in supervisor.procs.of("template")],
-            "observer": next((child.pid for child in supervisor.procs.of("observer")), None),
-        },
+        "metrics": scrapes.names if scrapes is not None else [],
         "last_reload": supervisor.operators.last_reload,
     }

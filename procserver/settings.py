@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from procserver.addresses import parse_address
+from procserver.addresses import FORMS, parse_address
 from procserver.errors import ConfigError
 from procserver.messages import Sizes
 from procserver.plan import BUILTIN_HANDLER, Plan
@@ -109,6 +109,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "path of the control socket, or none; default: in a private folder, named by the first bind"
         ),
     ] = ""
+    metrics: Annotated[
+        str,
+        _restart("HOST:PORT or [V6]:PORT that serves /metrics, /healthz and /readyz; without it, none does"),
+    ] = ""
     pidfile: Annotated[str, _restart("a file for the supervisor's pid, locked while it lives")] = ""
     log_format: Annotated[Literal["text", "json"], _restart("how events are written to stderr")] = "text"
     log_level: Annotated[
@@ -121,6 +125,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             _check(name, getattr(self, name))
         for text in self.bind:
             parse_address(text)
+        if self.metrics:
+            _check_metrics(self.metrics)
         if self.workers is None and self.min_spare > self.max_workers:
             raise _refusal("min_spare", self.min_spare, "more than max_workers", f"1 to {self.max_workers}")
         if self.max_spare < self.min_spare:
@@ -198,6 +204,17 @@ def _check(name: str, value: Any) -> None:
         raise _refusal(name, value, "nothing to listen on", "one address or more")
     if isinstance(value, int | float) and not row.least <= value <= row.most:
         raise _refusal(name, value, "out of range", allowed(name))
+
+
+def _check_metrics(text: str) -> None:
+    forms = "HOST:PORT or [V6]:PORT, port 0 for any that is free"
+    try:
+        address = parse_address(text)
+    except ConfigError as error:
+        reason = str(error).removeprefix(f"address {text!r}: ").removesuffix(f"; allowed are {FORMS}")
+        raise _refusal("metrics", text, reason, forms) from None
+    if address.kind != "tcp":
+        raise _refusal("metrics", text, "it is served over TCP alone", forms)
 
 
 def _refusal(name: str, value: object, reason: str, range_: str) -> ConfigError:

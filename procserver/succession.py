@@ -70,7 +70,7 @@ class Succession:
     def estate(self) -> Estate:
         """Everything that the next program needs; true as long as the pool is quiet."""
         s = self.supervisor
-        observer = s.journal.observer
+        observer, scrapes = s.journal.observer, s.journal.scrapes
         return Estate(
             version=handover.VERSION,
             board_version=layout.VERSION,
@@ -91,6 +91,8 @@ class Succession:
                 control=s.control.listener.fileno() if s.control is not None else -1,
                 pidfile=s.pidfile,
                 waiting=[client.sock.fileno() for client in s.operators.waiting_for("upgrade")],
+                metrics=[sock.fileno() for sock in scrapes.sockets] if scrapes else [],
+                line=scrapes.line.fileno() if scrapes and scrapes.line else -1,
             ),
             templates=[
                 TemplateHeir(link.generation, link.child.pid, link.sock.fileno())

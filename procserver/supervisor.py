@@ -73,7 +73,7 @@ class Supervisor:
         self.wakeup = signals.watch(signals.SUPERVISOR_SIGNALS)
         self.bell = fds.bell if fds else os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.lifeline = fds.lifeline if fds else os.pipe2(os.O_CLOEXEC)
-        self.journal = Journal(self.procs, settings, fds.records if fds else None)
+        self.journal = Journal(self.procs, settings, fds)
         self.inquest = Inquest(self.procs, self.journal, fds.stacks if fds else None)
         for fd in (self.wakeup.reader, self.bell, self.inquest.reader):
             self.poller.register(fd, select.EPOLLIN)
@@ -85,8 +85,7 @@ class Supervisor:
         self.workforce = Workforce(self.procs, self.accounts, self.journal, self.inquest)
         shared = Shared(self.board.fd, self.bell, self.journal.writer, self.lifeline[0], self.inquest.writer)
         self.templates = Templates(self.procs, self.poller, handler, shared)
-        self.depth_max = 0
-        self.stumbles = 0
+        self.depth_max = self.stumbles = 0
         self.operators = Operators(self, reread)
         inherited = socket.socket(fileno=fds.control) if fds and fds.control >= 0 else None
         ask = self.operators.answer, self.operators.unheard
@@ -168,6 +167,8 @@ class Supervisor:
                     self.operators.signalled(signal.Signals(number))
         elif fd == self.inquest.reader:
             self.inquest.hear()
+        elif self.journal.owns(fd):
+            self.journal.answer(lambda: reporting.summary(self))
         elif fd in self.procs.by_pidfd:
             self._bury(self.procs.by_pidfd[fd])
         elif self.control is not None and self.control.owns(fd):

@@ -47,6 +47,7 @@ NEVER = {
     "logging",
     "msgspec",
     "multiprocessing",
+    "prometheus_client",
     "psutil",
     "random",
     "ssl",

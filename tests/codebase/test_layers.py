@@ -22,8 +22,9 @@ ROOMS_OF = {
         "loadtest/commands.py",
         "loadtest/answers/",
     ),
-    "h11": ("procserver/fetch.py",),
+    "h11": ("procserver/exporter.py", "procserver/fetch.py"),
     "locust": ("loadtest/",),
+    "prometheus_client": ("procserver/exposition.py",),
     "psutil": ("procserver/resources.py",),
     "rich": ("procserver/cli/",),
 }

@@ -6,10 +6,15 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import psutil
 import pytest
 
+from procserver import handover
+from procserver.errors import ConfigError
+from procserver.settings import Settings
 from tests.stress.crowd import Crowd
 from tests.support.changing import PARROT, ChangingServer
 from tests.support.injection import without_descriptors
@@ -107,6 +112,16 @@ def test_what_fails_in_the_preflight_changes_nothing(
     assert server.status()["supervisor"]["generation"] == 1
     server.chat(guest, "one")
     server.meet("one")
+
+
+def test_what_the_former_program_could_not_be_told_was_at_its_default() -> None:
+    """A setting that it did not know stands in the way of no upgrade, unless the new program is to have another."""
+    left = handover.fixed_settings(Settings())
+    del left["metrics"]
+    estate = cast("handover.Estate", SimpleNamespace(fixed=left))
+    handover.check(estate, Settings())
+    with pytest.raises(ConfigError, match=r"^metrics: cannot change without a restart"):
+        handover.check(estate, Settings(metrics="127.0.0.1:0"))
 
 
 def test_a_program_that_is_not_there_is_refused(server: ChangingServer) -> None:
