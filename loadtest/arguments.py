@@ -13,12 +13,15 @@ from loadtest.usage import DEFAULT_THRESHOLD
 
 __all__ = [
     "distribution_options",
+    "folder_options",
     "load_options",
     "load_options_with",
     "result_options",
     "server_options",
     "service_options",
+    "speech_options",
     "talk_options",
+    "tls_options",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -43,11 +46,10 @@ def server_options(command: Command) -> Command:
     )
 
 
-def service_options(command: Command) -> Command:
-    """The server, and how to connect to it."""
+def tls_options(command: Command) -> Command:
+    """How a server's certificate is checked."""
     return _all(
         command,
-        server_options,
         click.option(
             "--tls-ca", metavar="FILE", help="With tls://: whom to trust, in PEM, not the system's."
         ),
@@ -55,6 +57,15 @@ def service_options(command: Command) -> Command:
             "--tls-server-name", metavar="NAME", help="With tls://: the name to ask for and to check."
         ),
         click.option("--tls-insecure", is_flag=True, help="With tls://: check no certificate."),
+    )
+
+
+def service_options(command: Command) -> Command:
+    """The server, and how to connect to it."""
+    return _all(
+        command,
+        server_options,
+        tls_options,
         click.option(
             "--source-address",
             metavar="A,B,...",
@@ -73,6 +84,15 @@ def talk_options(command: Command) -> Command:
             help="greeting: hold a connection and talk; connect: a connection for each greeting; dialogue: what "
             "--dialogue says.  [default: greeting, or dialogue with --dialogue]",
         ),
+        speech_options,
+        click.option("--processes", type=int, default=1, show_default=True, help="Of the generator."),
+    )
+
+
+def speech_options(command: Command) -> Command:
+    """The words of a connection, and how long an answer to them may take."""
+    return _all(
+        command,
         click.option(
             "--dialogue", metavar="FILE", help="A conversation of your own, in TOML: see docs/loadtest.md."
         ),
@@ -87,7 +107,6 @@ def talk_options(command: Command) -> Command:
             show_default=True,
             help="Longer is a failure.",
         ),
-        click.option("--processes", type=int, default=1, show_default=True, help="Of the generator."),
     )
 
 
@@ -215,13 +234,19 @@ def result_options(default_threshold: str = DEFAULT_THRESHOLD) -> Callable[[Comm
                 metavar="EXPR",
                 help=f"message.p99<5ms, errors<0.1% ...; repeatable.  [default: {default_threshold}]",
             ),
-            click.option(
-                "--results", metavar="DIR", help="A new or empty folder.  [default: results/DATE-TIME]"
-            ),
-            click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON."),
+            folder_options,
         )
 
     return decorate
+
+
+def folder_options(command: Command) -> Command:
+    """Where the results go, and what is printed of them."""
+    return _all(
+        command,
+        click.option("--results", metavar="DIR", help="A new or empty folder.  [default: results/DATE-TIME]"),
+        click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON."),
+    )
 
 
 def _shares() -> Iterator[str]:

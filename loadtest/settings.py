@@ -8,11 +8,11 @@ from loadtest.dialogues.file import parse_dialogue, read_text
 from loadtest.options import ARRIVALS, CONNECT_RATE_DEFAULT, FRAMINGS, NAME_LENGTH_MAX, RATE_MAX
 from loadtest.scenarios import SCENARIOS
 from loadtest.talks import TALKS, Talk, talk_of
-from loadtest.target import Tls, check_sources, parse_host, tls_context
+from loadtest.target import Tls, check_sources, check_tls, parse_host
 from procserver.addresses import parse_address
 from procserver.errors import ConfigError
 
-__all__ = ["CONNECTIONS_MAX", "RunSettings"]
+__all__ = ["CONNECTIONS_MAX", "RunSettings", "check_service", "one_of", "within"]
 
 CONNECTIONS_MAX = 20_000  # of one source address: the ephemeral ports of Linux are some 28 000
 PROCESSES_MAX = 64
@@ -110,39 +110,32 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """ConfigError names the option, its value and what is allowed."""
-        if (self.serve is None) == (self.host is None):
-            raise ConfigError(
-                "give either --serve ARGS (start a server) or --host tcp://HOST:PORT (it runs already)"
-            )
-        if self.host is not None:
-            parse_host(self.host)
-        if self.serve is not None and (self.control or self.pid):
-            raise ConfigError("--control and --pid tell of a server that runs already; --serve knows its own")
+        check_service(self.serve, self.host, self.control, self.pid)
         if (self.user == "dialogue") != (self.dialogue is not None):
             raise ConfigError(
                 f"--user {self.user}: --dialogue FILE says what is spoken by the user `dialogue`"
             )
-        _one_of("--user", self.user, (*TALKS, "dialogue"))
-        _one_of("--scenario", self.scenario, tuple(SCENARIOS))
+        one_of("--user", self.user, (*TALKS, "dialogue"))
+        one_of("--scenario", self.scenario, tuple(SCENARIOS))
         self._check_company()
         self.talk()
         self._check_target()
         self._check_hosts()
-        _one_of("--framing", self.framing, FRAMINGS)
+        one_of("--framing", self.framing, FRAMINGS)
         sources = max(1, len(self.source_addresses)) * max(1, self.expect_workers)
-        _within("--connections", self.connections, 1, CONNECTIONS_MAX * sources)
-        _within("--processes", self.processes, 1, PROCESSES_MAX)
-        _within("--name-length", self.name_length, 1, NAME_LENGTH_MAX)
-        _within("--duration", self.duration_s, 0.5, DURATION_MAX_S, "s")
-        _within("--warmup", self.warmup_s, 0, DURATION_MAX_S, "s")
-        _within("--pacing", self.pacing_s, 0, 3600, "s")
-        _within("--request-timeout", self.request_timeout_s, 0.01, 3600, "s")
+        within("--connections", self.connections, 1, CONNECTIONS_MAX * sources)
+        within("--processes", self.processes, 1, PROCESSES_MAX)
+        within("--name-length", self.name_length, 1, NAME_LENGTH_MAX)
+        within("--duration", self.duration_s, 0.5, DURATION_MAX_S, "s")
+        within("--warmup", self.warmup_s, 0, DURATION_MAX_S, "s")
+        within("--pacing", self.pacing_s, 0, 3600, "s")
+        within("--request-timeout", self.request_timeout_s, 0.01, 3600, "s")
         if self.processes > self.connections:
             raise ConfigError(f"--processes {self.processes}: more than --connections {self.connections}")
         self._check_arrivals()
 
     def _check_company(self) -> None:
-        _within("--every", self.every_s, 0.1, 3600, "s")
+        within("--every", self.every_s, 0.1, 3600, "s")
         if SCENARIOS[self.scenario].beside is None:
             if self.beside is not None:
                 raise ConfigError(
@@ -159,8 +152,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("--remote: it needs --host and a forwarded --control, and has no --pid here")
         if not self.expect_workers:
             return
-        _within("--expect-workers", self.expect_workers, 1, WORKERS_MAX)
-        _within("--workers-timeout", self.workers_timeout_s, 1, 3600, "s")
+        within("--expect-workers", self.expect_workers, 1, WORKERS_MAX)
+        within("--workers-timeout", self.workers_timeout_s, 1, 3600, "s")
         place = parse_address(self.master_bind)
         if place.kind != "tcp" or not place.port:
             raise ConfigError(
@@ -176,24 +169,15 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     def _check_target(self) -> None:
         place = parse_host(self.host) if self.host is not None else None
         check_sources(self.source_addresses, place)
-        if place is not None and place.scheme == "tls":
-            if self.tls_insecure and (self.tls_ca or self.tls_server_name):
-                raise ConfigError(
-                    "--tls-insecure: no certificate is checked; give either it or what to check"
-                )
-            tls_context(self.tls)
-        elif self.tls != Tls():
-            raise ConfigError(
-                "--tls-ca, --tls-server-name, --tls-insecure: they are for --host tls://HOST:PORT"
-            )
+        check_tls(self.tls, place)
 
     def _check_arrivals(self) -> None:
-        _one_of("--arrivals", self.arrivals, ARRIVALS)
-        _within("--seed", self.seed, 0, SEED_MAX)
+        one_of("--arrivals", self.arrivals, ARRIVALS)
+        within("--seed", self.seed, 0, SEED_MAX)
         if self.connect_rate is not None:
-            _within("--connect-rate", self.connect_rate, RATE_MIN, RATE_MAX, "/s")
+            within("--connect-rate", self.connect_rate, RATE_MIN, RATE_MAX, "/s")
         if self.rate is not None:
-            _within("--rate", self.rate, RATE_MIN, RATE_MAX, "/s")
+            within("--rate", self.rate, RATE_MIN, RATE_MAX, "/s")
             processes = self.expect_workers or self.processes
             if self.rate > RATE_PER_PROCESS_MAX * processes:
                 raise ConfigError(
@@ -208,11 +192,23 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+def check_service(serve: list[str] | None, host: str | None, control: str | None, pid: int | None) -> None:
+    """ConfigError unless it is told which server is meant, in one way."""
+    if (serve is None) == (host is None):
+        raise ConfigError(
+            "give either --serve ARGS (start a server) or --host tcp://HOST:PORT (it runs already)"
+        )
+    if host is not None:
+        parse_host(host)
+    if serve is not None and (control or pid):
+        raise ConfigError("--control and --pid tell of a server that runs already; --serve knows its own")
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ConfigError(f"{name} {value!r}: allowed are {', '.join(allowed)}")
 
 
-def _within(name: str, value: float, least: float, most: float, unit: str = "") -> None:
+def within(name: str, value: float, least: float, most: float, unit: str = "") -> None:
     if not least <= value <= most:
         raise ConfigError(f"{name} {value:g}{unit}: allowed are {least:.15g}{unit} to {most:.15g}{unit}")

@@ -52,14 +52,13 @@ def talk_of(user: str, scheme: str, dialogue: Dialogue | None, beside: Beside | 
 
 
 def _spoken(dialogue: Dialogue) -> Talk:
-    held = not dialogue.rounds and not dialogue.steps[-1].answer.closes
     once = [step.name for step in (*dialogue.on_connect, *dialogue.goodbye) if step.name]
     return Talk(
         ("dialogue_user.py",),
         ("DialogueUser",),
         ROUND,
         (*_CONNECTING, *dialogue.requests),
-        (*_CONNECTING, *once) if held else (),
+        (*_CONNECTING, *once) if dialogue.lasts else (),
         connections=Counted({"connect": 1}, proof=_first_heard(dialogue)),
         messages=dialogue.counted_by_server(),
     )

@@ -20,6 +20,7 @@ __all__ = [
     "Target",
     "Tls",
     "check_sources",
+    "check_tls",
     "parse_host",
     "resolve",
     "tls_context",
@@ -95,6 +96,16 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def check_tls(tls: Tls, place: Place | None) -> None:
+    """ConfigError unless these options suit the place, and its certificates can be checked as they say."""
+    if place is not None and place.scheme == "tls":
+        if tls.insecure and (tls.ca or tls.server_name):
+            raise ConfigError("--tls-insecure: no certificate is checked; give either it or what to check")
+        tls_context(tls)
+    elif tls != Tls():
+        raise ConfigError("--tls-ca, --tls-server-name, --tls-insecure: they are for --host tls://HOST:PORT")
 
 
 def check_sources(addresses: Sequence[str], place: Place | None) -> None:

@@ -34,12 +34,7 @@ def settings_of(options: dict[str, Any]) -> tuple[RunSettings, list[Threshold]]:
     if expressions == [DEFAULT_THRESHOLD] and options.get("rate") is not None:
         expressions.append("dropped=0")
     args = serve_args(options.pop("serve"))
-    framing, dialogue = options.pop("framing"), options.get("dialogue")
-    if dialogue:
-        if framing:
-            raise ConfigError(f"--framing {framing}: with --dialogue it is the file that says it")
-        kind = parse_dialogue(read_text(dialogue), dialogue).framing.kind
-        framing = kind if kind in FRAMINGS else None
+    dialogue = options.get("dialogue")
     sources = options.pop("source_address")
     pacing_s, duration_s = options.pop("pacing"), options.pop("duration")
     if options.get("rate") is not None and pacing_s is not None:
@@ -50,7 +45,7 @@ def settings_of(options: dict[str, Any]) -> tuple[RunSettings, list[Threshold]]:
     settings = RunSettings(
         serve=args,
         source_addresses=sources.split(",") if sources else [],
-        framing=framing_of(args, framing),
+        framing=framing_of(args, options.pop("framing"), dialogue),
         pacing_s=parse_duration_s(PACING_DEFAULT) if pacing_s is None else pacing_s,
         request_timeout_s=options.pop("request_timeout"),
         warmup_s=options.pop("warmup"),
@@ -76,8 +71,13 @@ def check_plan(settings: RunSettings, thresholds: list[Threshold]) -> None:
             )
 
 
-def framing_of(args: list[str] | None, framing: str | None) -> str:
-    """What is asked for, else what the server of `--serve` is told; ConfigError if they differ."""
+def framing_of(args: list[str] | None, framing: str | None, dialogue: str | None) -> str:
+    """What the dialogue says, or is asked for, else what `--serve` tells the server; ConfigError if they differ."""
+    if dialogue:
+        if framing:
+            raise ConfigError(f"--framing {framing}: with --dialogue it is the file that says it")
+        kind = parse_dialogue(read_text(dialogue), dialogue).framing.kind
+        framing = kind if kind in FRAMINGS else None
     served = option_value(args or [], "--framing")
     if framing and served and framing != served:
         raise ConfigError(f"--framing {framing}: but the server is told --framing {served}")

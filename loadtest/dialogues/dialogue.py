@@ -71,6 +71,16 @@ class Dialogue(NamedTuple):
         """The first thing that is said again and again; None if only the server speaks."""
         return next((step for step in self.steps if step.send is not None), None)
 
+    @property
+    def lasts(self) -> bool:
+        """Whether a connection outlives its turns, however many it takes."""
+        return not self.rounds and not self.steps[-1].answer.closes
+
+    @property
+    def heard_at_once(self) -> bool:
+        """Whether the server says something before the first turn: so it has accepted."""
+        return bool(self.banner) or any(step.answer for step in self.on_connect)
+
     def counted_by_server(self) -> "Counted | str":
         """How its requests show in a procserver's counter of messages; or why they cannot be told from it.
 

@@ -8,8 +8,8 @@ from loadtest.statistics.slope import Line
 
 __all__ = ["FORMAT", "QUANTITIES", "CostAnswer", "Parts", "Spares", "Step"]
 
-FORMAT = 1
-# What has a slope, the unit of it per connection (of `cpu_message`: per message), and how people call it.
+FORMAT = 2
+# What has a slope, the unit of it per connection (of `cpu_turn`: per turn), and how people call it.
 # Memory is PSS without mapped files: whose PSS falls when any program of the same interpreter starts on the host.
 QUANTITIES = {
     "data": ("bytes", "memory"),
@@ -19,8 +19,9 @@ QUANTITIES = {
     "socket_memory": ("bytes", "socket buffers"),
     "fds": ("count", "descriptors"),
     "processes": ("count", "processes"),
+    "cpu_connect": ("us", "CPU to make it"),
     "cpu_idle": ("us_per_s", "CPU while idle"),
-    "cpu_message": ("us", "CPU per message"),
+    "cpu_turn": ("us", "CPU per turn"),
 }
 
 
@@ -34,7 +35,7 @@ class Spares(msgspec.Struct):
 
 
 class Step(msgspec.Struct):
-    """Readings with so many connections open, each greeted and each having had at least one answer.
+    """Readings with so many connections open, each of which the server has answered.
 
     Sums over all of the server's processes. `kept` is false for the first steps: they warm the allocator up.
     """
@@ -51,11 +52,13 @@ class Step(msgspec.Struct):
     fds: int
     processes: int
     spares: Spares | None  # None: the server does not tell which workers wait
+    made: int  # connections, since the step before
+    made_cpu_s: float
     idle_s: float
     idle_cpu_s: float
     talk_s: float
     talk_cpu_s: float
-    messages: int  # while they talked
+    turns: int  # while they talked; 0: no connection would have outlived them
 
 
 class Parts(msgspec.Struct):

@@ -19,7 +19,7 @@ WORDS = {name: words for name, (_, words) in QUANTITIES.items()} | {
 MEMORY = ("data", "pss")  # the price of a connection is the first of them that could be read
 WIDE_PX, HALF_PX = 340, 230
 BAND_POINTS = 25
-TOLD = ("fds", "cpu_idle", "cpu_message")  # in figures; the others are in the table
+TOLD = ("fds", "cpu_connect", "cpu_idle", "cpu_turn")  # in figures; the others are in the table
 
 
 def page(answer: CostAnswer, bundle_html: str) -> str:
@@ -84,7 +84,7 @@ def _panels(answer: CostAnswer) -> Iterable[Panel]:
 
 
 def _per(name: str) -> str:
-    return "message" if name == "cpu_message" else "connection"
+    return "turn" if name == "cpu_turn" else "connection"
 
 
 def _fitted(

@@ -45,8 +45,8 @@ IMPURE = {"gevent", "locust", "os", "psutil", "random", "select", "socket", "sub
 FROM_PROCSERVER_INTO_LOADTEST = {
     "procserver.__version__",
     "procserver.addresses",
-    "procserver.client",
     "procserver.controlclient",
+    "procserver.dial",
     "procserver.errors",
     "procserver.resources",
 }

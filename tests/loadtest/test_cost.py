@@ -1,4 +1,4 @@
-"""`python -m loadtest cost`: a server whose connections cost what is known, and servers that cannot be measured."""
+"""`python -m loadtest cost`: servers whose connections cost what is known, in any protocol; and what has no answer."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,20 @@ from typing import Any
 
 import pytest
 
-from tests.support.loadtest_runs import Finished, loadtest
+from tests.support.loadtest_runs import Finished, fake_server, loadtest
+from tests.support.repository import ROOT
 
+DIALOGUES = ROOT / "examples" / "dialogues"
 MIB = 1 << 20
 STEPS = ("--steps", "2,4,6,8,10,12", "--hold", "200ms", "--heartbeat", "100ms")
 
 
 def cost(folder: Path, serve: str, *options: str) -> tuple[Finished, dict[str, Any]]:
-    done = loadtest("cost", "--serve", serve, *STEPS, "--results", str(folder), *options)
+    return cost_of(folder, "--serve", serve, *options)
+
+
+def cost_of(folder: Path, *options: str) -> tuple[Finished, dict[str, Any]]:
+    done = loadtest("cost", *STEPS, "--results", str(folder), *options)
     path = folder / "answer.json"
     return done, json.loads(path.read_text()) if path.exists() else {}
 
@@ -44,7 +50,51 @@ def test_with_an_elastic_pool_a_connection_brings_its_worker(tmp_path: Path) -> 
     assert parts["pool"] == "elastic"
     assert parts["worker_bytes"] + parts["connection_bytes"] == pytest.approx(parts["both_bytes"])
     assert [step["connections"] for step in answer["steps"]] == [2, 4, 6, 8, 10, 12]
-    assert all(step["messages"] >= 2 * step["connections"] for step in answer["steps"])
+    assert all(step["turns"] >= 2 * step["connections"] for step in answer["steps"])
+
+
+def test_a_protocol_of_ones_own_has_a_price(tmp_path: Path) -> None:
+    """Over a UNIX socket, as its dialogue says; all that was said is what the server counted."""
+    done, answer = cost(
+        tmp_path / "r", f"tests.support.talkers:redis --workers 14 --bind unix:{tmp_path / 's'}",
+        "--dialogue", str(DIALOGUES / "redis.toml"),
+    )  # fmt: skip
+    assert (done.exit_code, answer["notes"]) == (0, []), done
+    assert answer["lines"]["fds"]["slope"] == pytest.approx(1)
+    for name in ("cpu_connect", "cpu_turn"):
+        assert answer["lines"][name]["slope"] > 0
+    assert all(step["turns"] >= 2 * step["connections"] for step in answer["steps"])
+
+
+def test_what_a_turn_costs_is_not_guessed_where_none_can_be_taken(tmp_path: Path) -> None:
+    """A mail server's connections end after some turns: they are held before the first."""
+    done, answer = cost(
+        tmp_path / "r", "tests.support.talkers:smtp --workers 14", "--dialogue", str(DIALOGUES / "smtp.toml")
+    )
+    assert done.exit_code == 0, done
+    assert "what a turn costs is not known" in answer["notes"][0]
+    assert answer["notes"][0] in done.out
+    assert "cpu_turn" not in answer["lines"]
+    assert answer["lines"]["fds"]["slope"] == pytest.approx(1)
+    assert [step["turns"] for step in answer["steps"]] == [0] * 6
+
+
+def test_a_connection_in_tls_is_held_like_any_other(certificates: Path, tmp_path: Path) -> None:
+    """Of a server that is no procserver and runs already; one whose certificate is not trusted is not spoken to."""
+    with fake_server("line", "--certificate", str(certificates / "server.pem")) as fake:
+        host = fake.host.replace("tcp://127.0.0.1", "tls://localhost")
+        told = ("--host", host, "--pid", str(fake.process.pid), "--framing", "line")
+        done, answer = cost_of(tmp_path / "r", *told, "--tls-ca", str(certificates / "ca.pem"))
+        distrusted, nothing = cost_of(tmp_path / "no", *told)
+        counts = fake.counts()
+    assert answer["verdict"] != "invalid", done
+    assert answer["lines"]["fds"]["slope"] == pytest.approx(1)
+    assert answer["parts"]["worker_bytes"] is None
+    turns = sum(step["turns"] for step in answer["steps"])
+    assert counts["messages"] == 12 + turns
+    assert (distrusted.exit_code, nothing["verdict"]) == (4, "invalid")
+    assert "connection 1 was not served" in nothing["reasons"][0]
+    assert "CERTIFICATE_VERIFY_FAILED" in nothing["reasons"][0]
 
 
 def test_connections_that_do_not_live_make_no_price(tmp_path: Path) -> None:
@@ -62,6 +112,14 @@ def test_connections_that_do_not_live_make_no_price(tmp_path: Path) -> None:
         ("--workers 14", ("--steps", "1,2,3"), 2, "a slope needs 5 of them"),
         ("--workers 14", ("--steps", "few"), 2, "write numbers of connections"),
         ("--no-such-flag", (), 1, "No such option"),
+        ("", ("--tls-insecure",), 2, "they are for --host tls://HOST:PORT"),
+        (
+            "",
+            ("--dialogue", str(DIALOGUES / "smtp.toml"), "--framing", "raw"),
+            2,
+            "it is the file that says it",
+        ),
+        ("", ("--dialogue", "nowhere.toml"), 2, "nowhere.toml: No such file"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(

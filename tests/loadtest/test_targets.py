@@ -5,22 +5,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import trustme
 
 from tests.support.loadtest_runs import document, fake_server, loadtest, locust
 from tests.support.scripted_server import ScriptedServer
 
 SHORT = ("--connections", "6", "--warmup", "300ms", "--duration", "1s")
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an authority, `ca.pem`, and a certificate of its for `localhost`, `server.pem`."""
-    folder = tmp_path_factory.mktemp("certificates")
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(folder / "ca.pem")
-    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
-    return folder
 
 
 def test_a_tls_handshake_is_a_request_of_its_own(certificates: Path, tmp_path: Path) -> None:

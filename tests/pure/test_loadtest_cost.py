@@ -1,6 +1,7 @@
 """The price of a connection from a ladder's readings: whose memory it is, and when there is no such price."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,7 @@ def step(
     *,
     processes: int = 3,
     spares: Spares | None = None,
-    messages_cost_s: float = 50e-6,
+    turns_cost_s: float = 50e-6,
 ) -> Step:
     """A step of a server in which idling costs 2 ms/s and 3 µs/s for each connection."""
     idle_cpu_s = 2 * (0.002 + 3e-6 * connections)
@@ -38,11 +39,13 @@ def step(
         fds=40 + processes,
         processes=processes,
         spares=spares,
+        made=10,
+        made_cpu_s=10 * 700e-6,
         idle_s=2.0,
         idle_cpu_s=idle_cpu_s,
         talk_s=2.0,
-        talk_cpu_s=idle_cpu_s + messages_cost_s * 8 * connections,
-        messages=8 * connections,
+        talk_cpu_s=idle_cpu_s + turns_cost_s * 8 * connections,
+        turns=8 * connections,
     )
 
 
@@ -75,11 +78,12 @@ def test_worker_and_connection_are_told_apart(pool: Callable[[], list[Step]]) ->
     assert judge(pool(), lines, parts, []) == ("answered", [], [])
 
 
-def test_cpu_is_told_apart_for_idling_and_for_messages() -> None:
+def test_cpu_is_told_apart_for_connecting_idling_and_turns() -> None:
     """By what the same connections cost while they say nothing."""
     _, lines, _ = fit_all(static(), [WORKER])
+    assert lines["cpu_connect"].slope == pytest.approx(700)
     assert lines["cpu_idle"].slope == pytest.approx(3)
-    assert lines["cpu_message"].slope == pytest.approx(50)
+    assert lines["cpu_turn"].slope == pytest.approx(50)
     assert "socket_memory" not in lines
 
 
@@ -123,6 +127,16 @@ def test_unsettled_steps_and_mixed_pools_are_told() -> None:
     assert any("mixture of both" in note for note in notes)
 
 
+def test_connections_that_cannot_be_held_are_refused(tmp_path: Path) -> None:
+    """Each ends with its turn, and nothing is said before that."""
+    path = tmp_path / "short.toml"
+    path.write_text('[[steps]]\nname = "bye"\nsend = "x"\nexpect_close = true\n')
+    with pytest.raises(ConfigError, match="none can be held"):
+        CostSettings(serve=[], steps=LADDER, dialogue=str(path)).check()
+    path.write_text('expect = "hi"\n' + path.read_text())
+    CostSettings(serve=[], steps=LADDER, dialogue=str(path)).check()
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -135,7 +149,7 @@ def test_unsettled_steps_and_mixed_pools_are_told() -> None:
         ({"heartbeat_s": 3.0}, "--heartbeat 3s"),
         ({"serve": None}, "give either --serve"),
         ({"serve": None, "host": "tcp://127.0.0.1:9"}, "give --control or --pid"),
-        ({"serve": None, "host": "tls://127.0.0.1:9", "pid": 1}, "give tcp:// or unix://"),
+        ({"tls_insecure": True}, "they are for --host tls"),
         ({"framing": "json"}, "allowed are raw, line"),
     ],
 )

@@ -6,8 +6,7 @@ from typing import Any
 import click
 
 from loadtest.answers.cost.settings import CostSettings
-from loadtest.arguments import server_options
-from loadtest.options import FRAMINGS
+from loadtest.arguments import folder_options, server_options, speech_options, tls_options
 from loadtest.parameters import Duration
 from loadtest.status_line import StatusLine
 from loadtest.units import format_duration
@@ -20,7 +19,8 @@ EXIT_CODES = {"answered": 0, "not linear": 4, "invalid": 4}
 EXAMPLES = """\b
 Examples:
   python -m loadtest cost --serve ""
-  python -m loadtest cost --serve "mine:handle --workers 200" --steps 20,40,80,120,160,200 --json
+  python -m loadtest cost --serve "mine:handle --workers 200" --dialogue mine.toml --steps 20,40,80,120,160,200
+  python -m loadtest cost --host tls://localhost:9999 --tls-ca ca.pem --pid 4711 --json
 """
 
 
@@ -38,7 +38,8 @@ class Steps(click.ParamType[list[int]]):
 
 @click.command(epilog=EXAMPLES)
 @server_options
-@click.option("--framing", type=click.Choice(FRAMINGS), help="[default: what --serve says, else raw]")
+@tls_options
+@speech_options
 @click.option("--steps", type=Steps(), default="20,40,60,80,100,120", show_default=True, metavar="N,N,...")
 @click.option(
     "--discard", type=int, default=1, show_default=True, help="First steps that only warm the server up."
@@ -55,19 +56,15 @@ class Steps(click.ParamType[list[int]]):
     type=Duration(),
     default="200ms",
     show_default=True,
-    help="How often each says something while they talk.",
+    help="How often each takes a turn while they talk.",
 )
 @click.option(
     "--settle", type=Duration(), default="10s", show_default=True, help="Longest wait for memory to rest."
 )
-@click.option(
-    "--name-length", type=int, default=16, show_default=True, help="Bytes in each name that is sent."
-)
-@click.option("--request-timeout", type=Duration(), default="10s", show_default=True)
-@click.option("--results", metavar="DIR", help="A new or empty folder.  [default: results/DATE-TIME]")
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@folder_options
 def cost(**options: Any) -> None:
-    """Say what one connection costs: memory, descriptors, processes, CPU while idle and per message.
+    """Say what one connection costs: memory, descriptors, processes, and CPU to make it, while it idles,
+    and per turn: a message of the greeting, or a round of the steps of --dialogue.
 
     Connections are made step by step within one server and held; each quantity's slope over the steps is its price,
     with a 95 % interval. With an elastic pool a connection's price has its worker in it, and both are told apart.
@@ -107,7 +104,7 @@ def _settings(options: dict[str, Any]) -> CostSettings:
     args = serve_args(options.pop("serve"))
     settings = CostSettings(
         serve=args,
-        framing=framing_of(args, options.pop("framing")),
+        framing=framing_of(args, options.pop("framing"), options["dialogue"]),
         hold_s=options.pop("hold"),
         heartbeat_s=options.pop("heartbeat"),
         settle_s=options.pop("settle"),

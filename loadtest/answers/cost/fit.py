@@ -1,5 +1,6 @@
 """The slopes of a ladder's readings, which part of them is the worker's, and whether that is an answer. Pure."""
 
+import itertools
 import statistics
 from collections.abc import Callable, Sequence
 
@@ -74,12 +75,16 @@ def _processes_per_connection(steps: Sequence[Step]) -> float:
 
 def _points(name: str, steps: Sequence[Step], *, elastic: bool) -> Points:
     """A quantity at each step, as x and y; none where it could not be read."""
-    if name == "cpu_message":
+    if name == "cpu_turn":
         # Idling costs something, too: that is told apart.
         return [
-            (step.messages, 1e6 * (step.talk_cpu_s - step.idle_cpu_s * step.talk_s / step.idle_s))
+            (step.turns, 1e6 * (step.talk_cpu_s - step.idle_cpu_s * step.talk_s / step.idle_s))
             for step in steps
+            if step.turns
         ]
+    if name == "cpu_connect":
+        spent = itertools.accumulate(step.made_cpu_s for step in steps)
+        return [(step.connections, 1e6 * cpu_s) for step, cpu_s in zip(steps, spent, strict=True)]
     if name == "cpu_idle":
         return [(step.connections, 1e6 * step.idle_cpu_s / step.idle_s) for step in steps]
     read: dict[str, Callable[[Step], float | None]] = {

@@ -2,10 +2,10 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -13,6 +13,7 @@ from loadtest.answers.cost.crowd import Crowd, CrowdError, crowd, make_room
 from loadtest.answers.cost.fit import fit_all, judge
 from loadtest.answers.cost.reading import Reader, Reading
 from loadtest.answers.cost.settings import CostSettings
+from loadtest.dialogues.dialogue import Dialogue
 from loadtest.findings.cost import CostAnswer, Step
 from loadtest.interruption import interruptible
 from loadtest.run import commit, host_facts
@@ -25,6 +26,7 @@ Tell = Callable[[str, float], None]  # what is done now, and how long all that i
 SETTLE_GUESS_S = 1.0
 END_TIMEOUT_S = 5.0
 END_POLL_S = 0.05
+T = TypeVar("T")
 
 
 def cost(settings: CostSettings, folder: Path, tell: Tell) -> CostAnswer:
@@ -44,6 +46,7 @@ def cost(settings: CostSettings, folder: Path, tell: Tell) -> CostAnswer:
         climb.all_the_way()
     points, lines, parts = fit_all(climb.steps, climb.fresh_uss_bytes)
     verdict, reasons, notes = judge(climb.steps, lines, parts, climb.trouble)
+    notes = [*climb.notes, *notes]
     return CostAnswer(
         verdict=verdict,
         reasons=reasons,
@@ -73,12 +76,14 @@ class _Climb:
         self.steps: list[Step] = []
         self.fresh_uss_bytes: list[int] = []
         self.trouble: list[str] = []
+        self.dialogue = settings.spoken()
+        self.notes = list(_notes(settings, self.dialogue))
 
     def all_the_way(self) -> None:
         settings = self.settings
         before = self._status_at_rest()
         with crowd(
-            self.service.host, settings.framing, settings.name_length, settings.request_timeout_s
+            self.service.host, settings.tls, self.dialogue, settings.name_length, settings.request_timeout_s
         ) as people:
             try:
                 for i, connections in enumerate(settings.steps):
@@ -92,41 +97,53 @@ class _Climb:
                 self.trouble.append("it was interrupted")
             except (CrowdError, ProcessLookupError, ServiceError) as error:
                 self.trouble.append(str(error))
-            made, messages = len(people.clients), people.messages
+            made = len(people.members)
         if not self.trouble:
-            self._compare_books(before, made, messages)
+            self._compare_books(before, made, people.said)
 
     def _step(self, people: Crowd, connections: int, *, kept: bool) -> Step:
         settings = self.settings
-        people.grow(connections)
+        before = len(people.members)
+        _, made_cpu_s, _ = self._spent(lambda: people.grow(connections))
         reading, settled, settle_s = self.reader.settled(settings.settle_s)
         if kept:
             self.fresh_uss_bytes += reading.fresh_uss_bytes()
         idle_s, idle_cpu_s, _ = self._spent(lambda: time.sleep(settings.hold_s))
-        talk_s, talk_cpu_s, messages = self._spent(lambda: people.talk(settings.hold_s, settings.heartbeat_s))
+        talk_s, talk_cpu_s, turns = 0.0, 0.0, 0
+        if self.dialogue.lasts:
+            talk_s, talk_cpu_s, turns = self._spent(
+                lambda: people.talk(settings.hold_s, settings.heartbeat_s)
+            )
         return Step(
             connections=connections,
             kept=kept,
             settled=settled,
             settle_s=round(settle_s, 3),
+            made=connections - before,
+            made_cpu_s=made_cpu_s,
             idle_s=idle_s,
             idle_cpu_s=idle_cpu_s,
             talk_s=talk_s,
             talk_cpu_s=talk_cpu_s,
-            messages=messages or 0,
+            turns=turns,
             **_held(reading),
         )
 
-    def _spent(self, what: Callable[[], int | None]) -> tuple[float, float, int | None]:
-        """Seconds and CPU seconds of the server while `what` is done, and what it says."""
-        began_s, before = time.monotonic(), self.reader.cpu_s_by_pid()
+    def _spent(self, what: Callable[[], T]) -> tuple[float, float, T]:
+        """Seconds and CPU seconds of the server while `what` is done, and what it says.
+
+        A process that came meanwhile has spent all that it has; what one spent that went meanwhile is not known.
+        """
+        before = self.reader.cpu_s_by_pid()
+        began_s = time.monotonic()
         said = what()
         took_s, after = time.monotonic() - began_s, self.reader.cpu_s_by_pid()
-        return took_s, sum(cpu_s - before[pid] for pid, cpu_s in after.items() if pid in before), said
+        return took_s, sum(cpu_s - before.get(pid, 0.0) for pid, cpu_s in after.items()), said
 
     def _left_s(self, done: int) -> float:
         settling = [step.settle_s for step in self.steps] or [SETTLE_GUESS_S]
-        return (len(self.settings.steps) - done) * (2 * self.settings.hold_s + statistics.fmean(settling))
+        held_s = (2 if self.dialogue.lasts else 1) * self.settings.hold_s
+        return (len(self.settings.steps) - done) * (held_s + statistics.fmean(settling))
 
     def _status_at_rest(self) -> dict[str, Any] | None:
         """Before anybody has come. ConfigError: it can never serve so many."""
@@ -138,7 +155,7 @@ class _Climb:
             )
         return status
 
-    def _compare_books(self, before: dict[str, Any] | None, made: int, messages: int) -> None:
+    def _compare_books(self, before: dict[str, Any] | None, made: int, said: Mapping[str, int]) -> None:
         """Who else spoke to it? Its processes would have paid for that, too."""
         if before is None:
             return
@@ -152,10 +169,32 @@ class _Climb:
             self.trouble.append(str(error))
             return
         assert after is not None
-        for what, ours in (("connections", made), ("messages", messages)):
+        bounds = {"connections": (made, made)}
+        rule = self.dialogue.counted_by_server()
+        if not isinstance(rule, str):
+            answered, unheard = (
+                sum(lines * said[name] for name, lines in counts.items())
+                for counts in (rule.answered, rule.silent)
+            )
+            bounds["messages"] = (answered, answered + unheard)
+        for what, (least, most) in bounds.items():
             counted = int(after["totals"][what]) - int(before["totals"][what])
-            if counted != ours:
+            if not least <= counted <= most:
+                ours = f"{least}" if least == most else f"{least} to {most}"
                 self.trouble.append(f"the server counted {counted} {what}, we {ours}: it was not left alone")
+
+
+def _notes(settings: CostSettings, dialogue: Dialogue) -> Iterator[str]:
+    """What a reader of these readings must know beforehand."""
+    if not dialogue.lasts:
+        yield (
+            "the dialogue ends a connection after so many turns: each is held as it is before the first, "
+            "and what a turn costs is not known"
+        )
+    if isinstance(why := dialogue.counted_by_server(), str):
+        yield f"messages are not compared with the server's count: {why}"
+    if settings.tls_insecure:
+        yield "no certificate was checked (--tls-insecure): another server may have answered"
 
 
 def _held(reading: Reading) -> dict[str, Any]:

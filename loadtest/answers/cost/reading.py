@@ -92,10 +92,11 @@ class Reader:
         )
 
     def cpu_s_by_pid(self) -> dict[int, float]:
-        """Of the processes of the last reading, since their start.
+        """Of the processes that there are, since their start.
 
         By process, for the sum of a tree tells of its dead in ticks of 10 ms: more than a second of idling takes.
         """
+        self.tree.refresh()
         return self.tree.usage().cpu_s_by_pid
 
 

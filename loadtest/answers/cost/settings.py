@@ -4,10 +4,12 @@ import itertools
 
 import msgspec
 
+from loadtest.dialogues.dialogue import Dialogue, greeting
+from loadtest.dialogues.file import parse_dialogue, read_text
 from loadtest.options import FRAMINGS, NAME_LENGTH_MAX
-from loadtest.settings import CONNECTIONS_MAX
+from loadtest.settings import CONNECTIONS_MAX, check_service, one_of, within
 from loadtest.statistics.slope import POINTS_MIN
-from loadtest.target import parse_host
+from loadtest.target import Tls, check_tls, parse_host
 from procserver.errors import ConfigError
 
 __all__ = ["CostSettings"]
@@ -18,13 +20,17 @@ STEPS_MAX = 100
 
 class CostSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`steps` rise; of them the first `discard` only warm the server up. At each, connections are idle for `hold_s`
-    and then talk for as long, each saying something every `heartbeat_s`.
+    and then talk for as long, each taking a turn every `heartbeat_s`.
     """
 
     serve: list[str] | None = None
     host: str | None = None
     control: str | None = None
     pid: int | None = None
+    tls_ca: str | None = None
+    tls_server_name: str | None = None
+    tls_insecure: bool = False
+    dialogue: str | None = None
     framing: str = "raw"
     name_length: int = 16
     steps: list[int]
@@ -34,29 +40,36 @@ class CostSettings(msgspec.Struct, frozen=True, kw_only=True):
     settle_s: float = 10.0
     request_timeout_s: float = 10.0
 
+    @property
+    def tls(self) -> Tls:
+        return Tls(self.tls_ca, self.tls_server_name, self.tls_insecure)
+
+    def spoken(self) -> Dialogue:
+        """What each connection says. ConfigError: the file of it is wrong."""
+        if self.dialogue is None:
+            return greeting(self.framing)
+        return parse_dialogue(read_text(self.dialogue), self.dialogue)
+
     def check(self) -> None:
         """ConfigError names the option, its value and what is allowed."""
-        if (self.serve is None) == (self.host is None):
+        check_service(self.serve, self.host, self.control, self.pid)
+        place = parse_host(self.host) if self.host is not None else None
+        if self.host is not None and not (self.control or self.pid):
+            raise ConfigError("--host: what it costs is read from its processes: give --control or --pid")
+        check_tls(self.tls, place)
+        one_of("--framing", self.framing, FRAMINGS)
+        dialogue = self.spoken()
+        if not dialogue.lasts and not dialogue.heard_at_once:
             raise ConfigError(
-                "give either --serve ARGS (start a server) or --host tcp://HOST:PORT (it runs already)"
+                f"--dialogue {self.dialogue!r}: a connection ends with its turns, and before them nothing shows that "
+                "it was accepted: none can be held; it needs a banner, an answer in on_connect, or turns without end"
             )
-        if self.serve is not None and (self.control or self.pid):
-            raise ConfigError("--control and --pid tell of a server that runs already; --serve knows its own")
-        if self.host is not None:
-            if parse_host(self.host).scheme == "tls":
-                raise ConfigError(
-                    f"--host {self.host!r}: what TLS costs is not told apart yet; give tcp:// or unix://"
-                )
-            if not (self.control or self.pid):
-                raise ConfigError("--host: what it costs is read from its processes: give --control or --pid")
-        if self.framing not in FRAMINGS:
-            raise ConfigError(f"--framing {self.framing!r}: allowed are {', '.join(FRAMINGS)}")
         self._check_steps()
-        _within("--name-length", self.name_length, 1, NAME_LENGTH_MAX)
-        _within("--hold", self.hold_s, HOLD_MIN_S, HOLD_MAX_S, "s")
-        _within("--heartbeat", self.heartbeat_s, 0.01, self.hold_s, "s")
-        _within("--settle", self.settle_s, 1, 600, "s")
-        _within("--request-timeout", self.request_timeout_s, 0.01, 600, "s")
+        within("--name-length", self.name_length, 1, NAME_LENGTH_MAX)
+        within("--hold", self.hold_s, HOLD_MIN_S, HOLD_MAX_S, "s")
+        within("--heartbeat", self.heartbeat_s, 0.01, self.hold_s, "s")
+        within("--settle", self.settle_s, 1, 600, "s")
+        within("--request-timeout", self.request_timeout_s, 0.01, 600, "s")
 
     def _check_steps(self) -> None:
         shown = ",".join(map(str, self.steps))
@@ -66,14 +79,9 @@ class CostSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(
                 f"--steps {shown}: allowed are {STEPS_MAX} steps, up to {CONNECTIONS_MAX} connections"
             )
-        _within("--discard", self.discard, 1, STEPS_MAX)
+        within("--discard", self.discard, 1, STEPS_MAX)
         if len(self.steps) - self.discard < POINTS_MIN:
             raise ConfigError(
                 f"--steps {shown}: a slope needs {POINTS_MIN} of them, and the first "
                 f"{self.discard} (--discard) only warm the server up"
             )
-
-
-def _within(name: str, value: float, least: float, most: float, unit: str = "") -> None:
-    if not least <= value <= most:
-        raise ConfigError(f"{name} {value:g}{unit}: allowed are {least:g}{unit} to {most:g}{unit}")
