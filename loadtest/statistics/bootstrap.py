@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from scipy import stats
 
 __all__ = ["RUNS_MIN", "Ratio", "ratio_of_pairs", "ratio_of_sides", "spread"]
 
@@ -65,6 +64,8 @@ def _interval(
     value = float(of(*data, axis=-1))
     if all(np.ptp(side) == 0 for side in data):
         return Ratio(math.exp(value), math.exp(value), math.exp(value), confidence, runs)
+    from scipy import stats  # only now: see `slope`
+
     tail = stats.norm.sf(math.sqrt(runs / (runs - 1)) * stats.t.isf((1 - confidence) / 2, runs - 1))
     found = stats.bootstrap(
         data,

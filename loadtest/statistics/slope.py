@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from scipy import stats
 
 __all__ = ["CONFIDENCE", "POINTS_MIN", "Line", "fit"]
 
@@ -62,12 +61,15 @@ def fit(x: Sequence[float], y: Sequence[float]) -> Line:
         raise ValueError(f"{len(x)} readings: a line with an interval needs at least {POINTS_MIN}")
     if any(b <= a for a, b in itertools.pairwise(x)):
         raise ValueError("the steps must rise")
+    from scipy import stats  # only now: every command imports this module, and few compute
+
     at, read = np.asarray(x, float), np.asarray(y, float)
     if np.ptp(read) == 0:
         return Line(0.0, 0.0, 0.0, float(read[0]), None, len(at), 0.0, None, linear=True)
     found = stats.linregress(at, read)
     slope = float(found.slope)
-    half = max(_half_if_readings_err(at, float(found.stderr)), _half_if_steps_err(at, read))
+    error = max(float(found.stderr), _error_if_steps_err(at, read))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(at) - 2)) * error
     flat = abs(slope) <= half
     bend_share, linear = (None, True) if flat else _bend(at, read, slope)
     return Line(
@@ -83,22 +85,19 @@ def fit(x: Sequence[float], y: Sequence[float]) -> Line:
     )
 
 
-def _half_if_readings_err(at: Array, error: float) -> float:
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, len(at) - 2)) * error
-
-
-def _half_if_steps_err(at: Array, read: Array) -> float:
+def _error_if_steps_err(at: Array, read: Array) -> float:
     widths, rises = np.diff(at), np.diff(read)
     mean = float(rises.sum() / widths.sum())
     variance = float(((rises - mean * widths) ** 2 / widths).sum()) / (len(widths) - 1)
     weights = (at - at.mean()) / ((at - at.mean()) ** 2).sum()
     beyond = np.cumsum(weights[::-1])[::-1][1:]  # of step j: the weights of all readings after it
-    error = math.sqrt(variance * float((widths * beyond**2).sum()))
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, len(widths) - 1)) * error
+    return math.sqrt(variance * float((widths * beyond**2).sum()))
 
 
 def _bend(at: Array, read: Array, slope: float) -> tuple[float, bool]:
     """Share of the rise by which a parabola leaves the line, and whether the line is good enough."""
+    from scipy import stats
+
     span = float(at[-1] - at[0])
     rise = abs(slope) * span
     scaled = (at - at[0]) / span

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from scipy.optimize import nnls
 
 __all__ = ["SIZES_MIN", "CurvePoint", "Estimate", "Fit", "fit"]
 
@@ -106,6 +105,8 @@ def fit(measured: Sequence[tuple[int, float]], seed: int, resamples: int = RESAM
 
 def _least_squares(workers: Array, rates: Array) -> _Law:
     """Least squares of 1 - (X / N) (a + b (N - 1) + c N (N - 1)): lambda = 1 / a, sigma = b / a, kappa = c / a."""
+    from scipy.optimize import nnls  # only now: see `slope`
+
     terms = np.column_stack([np.ones_like(workers), workers - 1, workers * (workers - 1)])
     (a, b, c), _ = nnls(terms * (rates / workers)[:, None], np.ones_like(rates))
     if a <= 0:

@@ -72,6 +72,15 @@ def test_workers_load_the_lean_set_alone() -> None:
     assert public - {"procserver"} <= LEAN
 
 
+def test_help_waits_for_no_library_that_computes_or_draws() -> None:
+    """The command line of the load test, all commands of it, without what only their answers need."""
+    program = "import sys, loadtest.commands; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "loadtest.answers.cost.command" in loaded
+    assert not loaded & {"gevent", "locust", "plotly", "scipy"}
+
+
 def test_the_lean_set_is_watched() -> None:
     """A module of the forbidden kind is seen: the test above can fail."""
     assert "logging" in loaded_by("import procserver.worker, logging")
