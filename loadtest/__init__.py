@@ -8,6 +8,7 @@ The rooms, from the top; imports only point down (checked):
     commands, arguments, parameters, usage   the command line; `progress` says how things stand, worker_command joins in
     answers/                          questions that take many runs: capacity, workers, cost, compare; report
     run                               one run, end to end
+    drive                             loads on services, one alone or two in turns, and what is seen of them
     service, generator, tracker       its processes: the server, Locust, and who watches both; on `processes`
     tcp_user, dialogue_user, company_user    the locustfiles
     users, tcp                        the users that greet, and the base of your own
@@ -23,7 +24,7 @@ The rooms, from the top; imports only point down (checked):
     saturation, allowance             how near the server came to what it may use
     dialogues/                        what a conversation's file says, framing, templates
     statistics/                       search, the scalability law, slopes, bootstrap               pure
-    arrivals, scenarios               what is planned, and how the load moves                      pure
+    arrivals, slots, scenarios        what is planned, whose time it is, and how the load moves    pure
     books, histograms                 what was asked, how it ended, how long it took               pure
     settings, options, talks, target, units, files, status_line
 """

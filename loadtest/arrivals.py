@@ -17,10 +17,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, count, islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from loadtest.slots import Slots
+
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Planned", "Profile", "Timetable", "Turns", "plan", "profile_of"]
+__all__ = ["Planned", "Profile", "Timetable", "Turns", "plan", "planned_of", "profile_of"]
 
 SPAWN_S, SPAWN_EACH_S = 0.25, 0.0001  # from the start of a test until its users exist, and for each of them
 
@@ -33,6 +35,13 @@ class Timetable(NamedTuple):
     connects_per_s: float
     warmup_s: float = 0.0
     measure_s: float | None = None
+    slot_s: float = 0.0
+    slot: int = 0
+
+    @property
+    def slots(self) -> Slots:
+        """Counted from the start."""
+        return Slots(self.slot_s, self.slot)
 
     @property
     def plan_from(self) -> float:
@@ -92,19 +101,40 @@ class Profile:
 
 
 class Planned(NamedTuple):
-    """A profile that begins at `start` and is cut off at `end`, as clocks show them. `end` None: never."""
+    """A test's arrivals: a profile of own time, which begins with the plan. It is cut off at `end`; None: never."""
 
     profile: Profile
-    start: float
+    table: Timetable
     end: float | None
 
     def between(self, since: float, until: float) -> float:
         """Arrivals expected from `since` to `until`: of evenly spaced ones their number, of others the mean."""
+        return max(0.0, self.before(until) - self.before(since))
+
+    def before(self, moment: float) -> float:
         if self.end is not None:
-            since, until = min(since, self.end), min(until, self.end)
-        return max(
-            0.0, self.profile.cumulative(until - self.start) - self.profile.cumulative(since - self.start)
-        )
+            moment = min(moment, self.end)
+        return self.profile.cumulative(_own_s(self.table, self.table.plan_from, moment))
+
+    def moments_s(self, arrivals: Iterable[float]) -> Iterator[float]:
+        """When each arrival of the profile is due, in seconds since the start."""
+        slots = self.table.slots
+        plan_from_s = slots.own(self.table.plan_from - self.table.started)
+        return (slots.elapsed(plan_from_s + at_s) for at_s in arrivals)
+
+
+def planned_of(
+    rate: float, shape: Sequence[tuple[float, float]], table: Timetable, end: float | None = None
+) -> Planned:
+    """The plan of a test with that timetable; `end` if it was ended early."""
+    lead_s = _own_s(table, table.plan_from, table.measure_from)
+    until = table.measure_to
+    measure_s = None if until is None else _own_s(table, table.measure_from, until)
+    return Planned(profile_of(rate, shape, lead_s, measure_s), table, until if end is None else end)
+
+
+def _own_s(table: Timetable, since: float, until: float) -> float:
+    return table.slots.own(until - table.started) - table.slots.own(since - table.started)
 
 
 def profile_of(

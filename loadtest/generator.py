@@ -1,9 +1,14 @@
-"""The generator of a run: Locust, headless, in processes of its own."""
+"""The generator of a run: Locust, headless, in processes of its own.
 
+It says when it is ready, and waits for the word to begin: so nothing is sent before it is watched, and two of them
+begin in the same moment.
+"""
+
+import contextlib
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,21 +34,24 @@ class GeneratorError(ProcserverError):
 
 
 class Generator:
-    """One run of Locust: start it, follow it, read its closing account."""
+    """One run of Locust: start it, let it begin, follow it, read its closing account."""
 
     def __init__(self, settings: RunSettings, host: str, account_path: str, log_path: str) -> None:
         self.settings = settings
         self.account_path = account_path
         self.log_path = log_path
         progress, writer = os.pipe()
+        gate, self.gate = os.pipe()
         self.progress = LineReader(progress)
         try:
             with open(log_path, "wb") as log:
-                self.process: Piped = start(self.command(host, writer), log=log, pass_fds=[writer])
+                command = self.command(host, writer, gate)
+                self.process: Piped = start(command, log=log, pass_fds=[writer, gate])
         finally:
             os.close(writer)
+            os.close(gate)
 
-    def command(self, host: str, progress_fd: int) -> list[str]:
+    def command(self, host: str, progress_fd: int, gate_fd: int) -> list[str]:
         settings = self.settings
         talk = settings.talk()
         locustfiles = [str(Path(__file__).with_name(name)) for name in talk.locustfiles]
@@ -57,7 +65,9 @@ class Generator:
         command += ["--beside", str(settings.others), "--every", f"{settings.every_s}s"]
         command += ["--request-timeout", f"{settings.request_timeout_s}s"]
         command += ["--warmup", f"{settings.warmup_s}s", "--measure", f"{settings.duration_s}s"]
-        command += ["--account", self.account_path, "--progress-fd", str(progress_fd)]
+        command += ["--slot-s", str(settings.slot_s), "--slot", str(settings.slot)]
+        command += ["--account", self.account_path]
+        command += ["--progress-fd", str(progress_fd), "--gate-fd", str(gate_fd)]
         command += _given("--dialogue", settings.dialogue) + _given("--tls-ca", settings.tls_ca)
         command += _given("--tls-server-name", settings.tls_server_name)
         command += ["--tls-insecure"] if settings.tls_insecure else []
@@ -80,31 +90,47 @@ class Generator:
             command += ["--expect-workers-max-wait", str(round(settings.workers_timeout_s))]
         return command
 
-    def follow(self, show: Callable[[dict[str, Any]], None]) -> None:
-        """Until it ends; `show` gets each line of progress. GeneratorError if it outlives its bound."""
+    def await_ready(self, show: Callable[[dict[str, Any]], None]) -> None:
+        """Until it could begin, or has ended; `show` is told of the workers that come. GeneratorError: too late."""
+        here = None
+        for event in self._events(OVERHEAD_TIMEOUT_S):
+            if "ready" in event:
+                return
+            if self.settings.expect_workers and event["workers"] != here:
+                here = event["workers"]
+                show({"stage": f"{here} of {event['of']} workers are at {self.settings.master_bind}"})
+
+    def begin(self, moment_s: float) -> None:
+        """Let the test begin at that moment of the monotonic clock; to one that has ended it says nothing."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self.gate, msgspec.json.encode(moment_s))
+        os.close(self.gate)
+        self.gate = -1
+
+    def progressing(self) -> Iterator[dict[str, Any]]:
+        """Each line of progress, until it has ended. GeneratorError if it outlives its bound."""
         settings = self.settings
         load_s = max(settings.warmup_s, settings.connecting_s) + settings.duration_s
-        left = load_s + STOP_TIMEOUT_S + OVERHEAD_TIMEOUT_S
-        here = None
+        yield from self._events(load_s + STOP_TIMEOUT_S + OVERHEAD_TIMEOUT_S)
+        self.process.wait()
+
+    def _events(self, timeout_s: float) -> Iterator[dict[str, Any]]:
+        """What it says, until it ends; GeneratorError if it is silent for so long."""
         while not self.progress.ended:
             with interruptible():
-                line = self.progress.line(timeout_s=left)
+                line = self.progress.line(timeout_s)
             if line is not None:
-                event = msgspec.json.decode(line)
-                if "workers" not in event:
-                    show(event)
-                elif settings.expect_workers and event["workers"] != here:
-                    here = event["workers"]
-                    show({"stage": f"{here} of {event['of']} workers are at {settings.master_bind}"})
-                left = load_s + STOP_TIMEOUT_S + OVERHEAD_TIMEOUT_S
+                yield msgspec.json.decode(line)
             elif not self.progress.ended:
                 self.stop()
-                raise GeneratorError(f"Locust did not end in time; its log is {self.log_path}")
-        self.process.wait()
+                raise GeneratorError(f"Locust said nothing for {timeout_s:.0f} s; its log is {self.log_path}")
 
     def stop(self) -> None:
         """End the load early; the account is written all the same."""
         stop(self.process, TERM_TIMEOUT_S)
+        if self.gate >= 0:
+            os.close(self.gate)
+            self.gate = -1
 
     def account(self) -> Account:
         """What it did. GeneratorError, with the last thing Locust said, if it left no account."""

@@ -114,8 +114,16 @@ def _add_hidden_options(parser: Any) -> None:
     add("--every", type=_duration_s, default=EVERY_DEFAULT, help="From one heartbeat or storm to the next.")
     add("--warmup", type=_duration_s, default="0s", help="What ends before this is told apart.")
     add("--measure", type=_duration_s, default=None, help="Stop this long after the warm-up.")
+    add("--slot-s", type=float, default=0.0, help="With another run at the same time: the length of a slot.")
+    add("--slot", type=int, default=0, help="Which slots are this run's: 0 or 1.")
     add("--account", default=None, metavar="FILE", help="Write the closing account here, as JSON.")
     add("--progress-fd", type=int, default=None, help="Write a JSON line a second to this descriptor.")
+    add(
+        "--gate-fd",
+        type=int,
+        default=None,
+        help="Say `ready` there, and begin when this one says at which moment of the monotonic clock.",
+    )
 
 
 def _within(kind: Callable[[str], Any], least: float, most: float, unit: str) -> Callable[[str], Any]:

@@ -17,6 +17,7 @@ from loadtest.books import LAG, Account, Entry
 from loadtest.dialogues.dialogue import Counted
 from loadtest.files import write_whole
 from loadtest.histograms import PERCENTILES, Histogram, samples_beyond
+from loadtest.slots import Slots
 from loadtest.talks import Talk
 from loadtest.timeline import Point, before_the_load, columns
 
@@ -36,14 +37,16 @@ __all__ = [
 
 FORMAT = 2
 MEASURED = ("measure",)
+ALONE = Slots()
 HDR_MAX_US = 3_600_000_000
 
 
-def requests(account: Account, talk: Talk) -> dict[str, dict[str, Any]]:
+def requests(account: Account, talk: Talk, slots: Slots = ALONE) -> dict[str, dict[str, Any]]:
     """What was measured, by request name. In a closed loop nothing is planned, and response is service.
 
     A user that holds its connection makes it once, in the warm-up: such requests are told `over` the whole run.
-    `rate_achieved` is of answers that came while it was measured, whenever they were planned.
+    `rate_achieved` is of answers that came while it was measured, whenever they were planned. Rates are per second
+    of the run's own time.
     """
     order = [name for name in talk.requests if name in account.ledger.names()]
     order += [name for name in account.ledger.names() if name not in (*order, LAG)]
@@ -53,7 +56,8 @@ def requests(account: Account, talk: Talk) -> dict[str, dict[str, Any]]:
         entry = account.ledger.total(name) if whole else account.ledger.total(name, MEASURED)
         answered = entry.ok.count if whole else account.ledger.answered.get("measure", {}).get(name, 0)
         since = account.started if whole else (account.measure_from or 0.0)
-        measured_s = max(0.0, (account.measure_to or 0.0) - since)
+        until = account.measure_to or since
+        measured_s = max(0.0, slots.own(until - account.started) - slots.own(since - account.started))
         planned = entry.planned if account.plan_from is not None and name == talk.main else None
         table[name] = {
             "over": "run" if whole else "measure",
@@ -200,12 +204,17 @@ def server_side(
     }
 
 
-def generator_cores_max(points: Sequence[Point], account: Account, warmup_s: float) -> float | None:
-    """Cores that the busiest process of the generator used while measured: by the tracker, or its own word."""
+def generator_cores_max(
+    points: Sequence[Point], account: Account, warmup_s: float, own_share: float = 1.0
+) -> float | None:
+    """Cores that the busiest process of the generator used while measured: by the tracker, or its own word.
+
+    Of the time that was its own, if that was a share only: in the rest it sleeps.
+    """
     seen = [p.generator_cores_max for p in points if p.generator_cores_max is not None and p.t_s > warmup_s]
     most = [sum(seen) / len(seen)] if seen else []
     most += [float(w["cores"]) for w in account.workers if w["cores"] is not None]
-    return round(max(most), 4) if most else None
+    return round(max(most) / own_share, 4) if most else None
 
 
 def others_cores(points: Sequence[Point], account: Account) -> float | None:

@@ -4,9 +4,7 @@ import contextlib
 import os
 import platform
 import subprocess
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,28 +14,20 @@ import msgspec
 
 from loadtest import results, stored, timeline, verdict
 from loadtest.allowance import allowance_of
-from loadtest.arrivals import Planned, profile_of
+from loadtest.arrivals import Planned, Timetable, planned_of
 from loadtest.books import LAG, Account
+from loadtest.drive import Bout, Observed, Show, drive
 from loadtest.files import write_json, write_whole
-from loadtest.generator import Generator, GeneratorError
 from loadtest.pictures import bundle
 from loadtest.pictures import run as report
-from loadtest.processes import LineReader, Piped, start
 from loadtest.saturation import saturation
 from loadtest.scenarios import SCENARIOS
-from loadtest.service import Service, ServiceError, attached, started
+from loadtest.service import Service, attached, started
 from loadtest.settings import RunSettings
 from loadtest.thresholds import Threshold
 from procserver.resources import host_usage
 
-__all__ = ["Show", "run", "run_on", "service_of"]
-
-Show = Callable[[dict[str, Any]], None]
-
-SETTLE_TIMEOUT_S = 5.0
-SETTLE_POLL_S = 0.05
-TRACKER_READY_TIMEOUT_S = 10.0
-TRACKER_END_TIMEOUT_S = 10.0
+__all__ = ["run", "run_beside", "run_on", "service_of"]
 
 
 def run(settings: RunSettings, thresholds: list[Threshold], folder: Path, show: Show) -> dict[str, Any]:
@@ -50,16 +40,22 @@ def run(settings: RunSettings, thresholds: list[Threshold], folder: Path, show: 
         show(
             {"stage": f"{'started' if settings.serve is not None else 'found'} the server at {service.host}"}
         )
-        observed = _drive(settings, service, folder, show)
-    show({"stage": "writing the report"})
-    return _write(settings, thresholds, service, observed, folder)
+        bout = Bout(service, settings, folder)
+        observed = drive([bout], show)
+    # The server has ended, if it was ours: how is part of what is written.
+    return _written([bout], observed, thresholds, show)[0]
 
 
 def run_on(
     service: Service, settings: RunSettings, thresholds: list[Threshold], folder: Path, show: Show
 ) -> dict[str, Any]:
     """As `run`, against a service that stands already and stays: several runs against one server."""
-    return _write(settings, thresholds, service, _drive(settings, service, folder, show), folder)
+    return run_beside([Bout(service, settings, folder)], thresholds, show)[0]
+
+
+def run_beside(bouts: Sequence[Bout], thresholds: list[Threshold], show: Show) -> list[dict[str, Any]]:
+    """As `run_on`, several that begin in one moment."""
+    return _written(bouts, drive(bouts, show), thresholds, show)
 
 
 def service_of(settings: RunSettings, folder: Path) -> contextlib.AbstractContextManager[Service]:
@@ -70,99 +66,19 @@ def service_of(settings: RunSettings, folder: Path) -> contextlib.AbstractContex
     return attached(settings.host, settings.control, settings.pid, remote=settings.remote)
 
 
-def _drive(settings: RunSettings, service: Service, folder: Path, show: Show) -> dict[str, Any]:
-    """Put the load on; what the three accounts say of it."""
-    before, log_size = service.status(), service.log_size()
-    generator = Generator(settings, service.host, str(folder / "account.json"), str(folder / "locust.log"))
-    interrupted = False
-    after: dict[str, Any] | None = None
-    ended = None
-    with _tracked(service, generator, folder):
-        try:
-            generator.follow(show)
-        except KeyboardInterrupt:
-            interrupted = True
-            show({"stage": "interrupted: stopping the load; the report is still written"})
-        finally:
-            generator.stop()
-        try:
-            account = generator.account()
-        except GeneratorError:
-            if interrupted:  # before the load began
-                raise KeyboardInterrupt from None
-            raise
-        try:
-            after = _settled(service)
-        except ServiceError as error:
-            ended = str(error)
-        ended = service.ended() or ended
-    return {
-        "account": account,
-        "before": before,
-        "after": after,
-        "ended": ended,
-        "interrupted": interrupted,
-        "samples": stored.samples(folder),
-        "log": service.log_since(log_size),
-    }
+def _written(
+    bouts: Sequence[Bout], observed: Sequence[Observed], thresholds: list[Threshold], show: Show
+) -> list[dict[str, Any]]:
+    show({"stage": "writing the report"})
+    return [_write(bout, seen, thresholds) for bout, seen in zip(bouts, observed, strict=True)]
 
 
-@contextlib.contextmanager
-def _tracked(service: Service, generator: Generator, folder: Path) -> Any:
-    """Follow the server's processes while the body runs; its end is told by the end of the tracker's input."""
-    if service.pid is None and service.control is None:
-        yield
-        return
-    command = [sys.executable, "-m", "loadtest.tracker"]
-    command += ["--server", str(service.pid)] if service.pid is not None else []
-    command += ["--generator", str(generator.process.pid), "--output", str(folder / "samples.jsonl")]
-    if service.control is not None:
-        command += ["--control", service.control]
-    with open(folder / "tracker.log", "wb") as log:
-        tracker = start(command, log=log, pipes=True)
-    assert tracker.stdout is not None
-    ready = LineReader(os.dup(tracker.stdout.fileno()))
-    try:
-        if ready.line(TRACKER_READY_TIMEOUT_S) is None:
-            generator.stop()
-            raise ServiceError(f"the server's processes cannot be followed: see {folder / 'tracker.log'}")
-        yield
-    finally:
-        ready.close()
-        _end(tracker)
-
-
-def _end(tracker: Piped) -> None:
-    assert tracker.stdin is not None
-    assert tracker.stdout is not None
-    tracker.stdin.close()
-    tracker.stdout.close()
-    try:
-        tracker.wait(TRACKER_END_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        tracker.kill()
-        tracker.wait()
-
-
-def _settled(service: Service) -> dict[str, Any] | None:
-    """The server's account once it has seen the end of every connection of ours, or a bounded time has passed."""
-    deadline = time.monotonic() + SETTLE_TIMEOUT_S
-    while (status := service.status()) is not None and status["pool"]["busy"] and time.monotonic() < deadline:
-        time.sleep(SETTLE_POLL_S)
-    return status
-
-
-def _write(
-    settings: RunSettings,
-    thresholds: list[Threshold],
-    service: Service,
-    observed: dict[str, Any],
-    folder: Path,
-) -> dict[str, Any]:
-    account: Account = observed["account"]
-    points = timeline.points(observed["samples"], account.started)
+def _write(bout: Bout, observed: Observed, thresholds: list[Threshold]) -> dict[str, Any]:
+    _, settings, folder = bout
+    account = observed.account
+    points = timeline.points(observed.samples, account.started)
     table = timeline.rows(account, points, settings.talk().main, _planned(settings, account))
-    document = _document(settings, service, observed, points)
+    document = _document(bout, observed, points)
     judged = verdict.judge(document, thresholds)
     document = {
         "format": results.FORMAT,
@@ -187,29 +103,24 @@ def _planned(settings: RunSettings, account: Account) -> Planned | None:
     """The plan that the generator carried out, over all processes; None in a closed loop."""
     if settings.rate is None or account.plan_from is None:
         return None
-    lead_s = max(settings.warmup_s + account.started - account.plan_from, 0.0)
-    shape = SCENARIOS[settings.scenario].shape
-    profile = profile_of(settings.rate, shape, lead_s, settings.duration_s)
-    return Planned(profile, account.plan_from, account.measure_to)
+    connecting = (settings.connections, settings.connects_per_s)
+    table = Timetable(account.started, *connecting, settings.warmup_s, settings.duration_s, *settings.slots)
+    return planned_of(settings.rate, SCENARIOS[settings.scenario].shape, table, account.measure_to)
 
 
-def _document(
-    settings: RunSettings, service: Service, observed: dict[str, Any], points: list[timeline.Point]
-) -> dict[str, Any]:
+def _document(bout: Bout, observed: Observed, points: list[timeline.Point]) -> dict[str, Any]:
     """`run.json` but for the verdict."""
-    account: Account = observed["account"]
-    before, after = observed["before"], observed["after"]
+    service, settings, _ = bout
+    account, before, after = observed.account, observed.before, observed.after
     talk = settings.talk()
-    server = results.server_side(observed["samples"], points, account, before, after, talk)
+    server = results.server_side(observed.samples, points, account, before, after, talk)
     if server is not None:
         server["exit_code"] = service.exit_code
         server["saturation"] = msgspec.to_builtins(
-            saturation(
-                observed["samples"], account.measure_from or 0.0, account.measure_to or 0.0, observed["log"]
-            )
+            saturation(observed.samples, account.measure_from or 0.0, account.measure_to or 0.0, observed.log)
         )
-    if server is not None and observed["ended"]:
-        server["ended"] = observed["ended"]
+    if server is not None and observed.ended:
+        server["ended"] = observed.ended
     lag = results.summary_us(account.ledger.total(LAG, ("measure",)).ok)
     return {
         "started": datetime.fromtimestamp(account.started, UTC).isoformat(timespec="milliseconds"),
@@ -217,18 +128,19 @@ def _document(
         if account.measure_from
         else 0.0,
         "clock": results.clock(account),
-        "interrupted": observed["interrupted"],
+        "interrupted": observed.interrupted,
         "settings": msgspec.to_builtins(settings)
         | {
             "connect_rate": settings.connects_per_s,
             "host": service.host,
             "server": (before or {}).get("supervisor"),
         },
-        "host": host_facts() | {"others_cores": results.others_cores(points, account)},
+        "host": host_facts()
+        | {"others_cores": None if settings.slot_s else results.others_cores(points, account)},
         "commit": commit(),
         "main_request": talk.main,
         "notes": list(settings.notes()),
-        "requests": results.requests(account, talk),
+        "requests": results.requests(account, talk, settings.slots),
         "connections": results.connections(
             account, talk, settings.connections - settings.others, settings.warmup_s
         ),
@@ -237,12 +149,14 @@ def _document(
             "processes": account.processes,
             "processes_lost": account.processes_lost,
             "exceptions": account.exceptions,
-            "cores_max": results.generator_cores_max(points, account, settings.warmup_s),
+            "cores_max": results.generator_cores_max(
+                points, account, settings.warmup_s, settings.slots.own_share
+            ),
             "lag_us": lag,
             "workers": account.workers,
         },
         "reconciled": results.reconcile(account, before, after, talk),
-        "sampler_cost": results.sampler_cost(observed["samples"]),
+        "sampler_cost": results.sampler_cost(observed.samples),
     }
 
 

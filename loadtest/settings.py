@@ -7,12 +7,14 @@ import msgspec
 from loadtest.dialogues.file import parse_dialogue, read_text
 from loadtest.options import ARRIVALS, CONNECT_RATE_DEFAULT, FRAMINGS, NAME_LENGTH_MAX, RATE_MAX
 from loadtest.scenarios import SCENARIOS
+from loadtest.slots import Slots
 from loadtest.talks import TALKS, Talk, talk_of
 from loadtest.target import Tls, check_sources, check_tls, parse_host
+from loadtest.units import format_duration
 from procserver.addresses import parse_address
 from procserver.errors import ConfigError
 
-__all__ = ["CONNECTIONS_MAX", "RunSettings", "check_service", "one_of", "within"]
+__all__ = ["CONNECTIONS_MAX", "SEED_MAX", "RunSettings", "check_service", "one_of", "within"]
 
 CONNECTIONS_MAX = 20_000  # of one source address: the ephemeral ports of Linux are some 28 000
 PROCESSES_MAX = 64
@@ -30,7 +32,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `rate` is of arrivals per second, over all processes, at the scenario's height; None: a closed loop, in which
     each user begins a request `pacing_s` after the last. `connect_rate` is of connections made per second, over
-    all processes; None: so that the first half of the warm-up suffices, but not more than 500.
+    all processes; None: so that the first half of the warm-up suffices, but not more than 500. With `slot_s` it
+    shares the time with another run at the same time: the slots of that length with the number `slot` are its own.
     """
 
     serve: list[str] | None = None
@@ -62,6 +65,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     master_bind: str = "127.0.0.1:5557"
     workers_timeout_s: float = 120.0
     remote: bool = False
+    slot_s: float = 0.0
+    slot: int = 0
     thresholds: list[str] = []
 
     @property
@@ -79,6 +84,10 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         if beside is None:
             return 0
         return round(self.connections * (beside.share if self.beside is None else self.beside))
+
+    @property
+    def slots(self) -> Slots:
+        return Slots(self.slot_s, self.slot)
 
     @property
     def connecting_s(self) -> float:
@@ -105,6 +114,9 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
             yield f"{self.expect_workers} workers made the load, started elsewhere: see `generator` in run.json"
         if self.remote:
             yield "the server is on another host: its CPU, memory and kernel were not seen"
+        if self.slot_s:
+            slots = f"slots of {format_duration(self.slot_s)}"
+            yield f"in turns with another run, in {slots}: {self.slots.own_share:.0%} of the time is its own"
         if self.tls_insecure:
             yield "no certificate was checked (--tls-insecure): another server may have answered"
 

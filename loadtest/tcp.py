@@ -69,7 +69,7 @@ class TcpUser(Conversation, User):
         self.deadline_ns = 0
         self.overdue = False
         self.backoff_s = BACKOFF_MIN_S
-        self.next_start_s = 0.0
+        self.next_turn_s: float | None = None  # in own time
         self.due_ns = 0  # when the arrival was planned that its next request is; 0: it is not planned
         self.connects_made = 0
 
@@ -101,7 +101,7 @@ class TcpUser(Conversation, User):
         else:
             start = _now_ns()
             for turn in range(BATCH_MAX):
-                if bookkeeping.ENDING.is_set():
+                if bookkeeping.ENDING.is_set() or (COURSE.slots.slot_s and not self._await_slot()):
                     return
                 yield turn
                 if _now_ns() - start > BATCH_MAX_NS:
@@ -123,14 +123,21 @@ class TcpUser(Conversation, User):
                     dispatcher.page(self.arrives_as, self.due_ns).leave(age)
                     self.due_ns = 0
 
+    def _await_slot(self) -> bool:
+        """Where two runs share the time; False if the test ended before it was this one's slot."""
+        wait_s = COURSE.slots.wait_s(time.monotonic() - COURSE.started_s)
+        return not wait_s or not bookkeeping.ENDING.wait(wait_s)
+
     def _pause_s(self) -> float:
         """Until the next turn; the first is drawn from one whole pacing, or all users would march in step."""
         now = time.monotonic()
-        if not self.next_start_s:
-            self.next_start_s = now + random.uniform(0, self.pacing_s)
+        own_s = COURSE.own_s(now)
+        if self.next_turn_s is None:
+            self.next_turn_s = own_s + random.uniform(0, self.pacing_s)
         else:
-            self.next_start_s = max(self.next_start_s + self.pacing_s, now)
-        return self.next_start_s - now
+            due_s = COURSE.slots.paced(self.next_turn_s, self.pacing_s, random.random())
+            self.next_turn_s = max(due_s, own_s)
+        return max(0.0, COURSE.moment_s(self.next_turn_s) - now)
 
     # --- connecting ---
 

@@ -1,12 +1,14 @@
 """Trials: the runs of one answer, one after another, each in a folder of its own, and how long they may still take."""
 
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from loadtest.drive import Bout, Show
 from loadtest.interruption import heed
 from loadtest.progress import Progress
-from loadtest.run import run, run_on
+from loadtest.run import run, run_beside, run_on
 from loadtest.service import Service
 from loadtest.settings import RunSettings
 from loadtest.status_line import StatusLine
@@ -47,6 +49,26 @@ class Trials:
         """
         heed()
         folder.mkdir(parents=True)
+
+        def made(show: Show) -> list[dict[str, Any]]:
+            if service is None:
+                return [run(settings, thresholds, folder, show)]
+            return [run_on(service, settings, thresholds, folder, show)]
+
+        return self._timed(title, settings, made)[0]
+
+    def make_beside(
+        self, bouts: Sequence[Bout], title: str, thresholds: list[Threshold]
+    ) -> list[dict[str, Any]]:
+        """Several at the same time, as one trial; else as `make`."""
+        heed()
+        for bout in bouts:
+            bout.folder.mkdir(parents=True)
+        return self._timed(title, bouts[0].settings, lambda show: run_beside(bouts, thresholds, show))
+
+    def _timed(
+        self, title: str, settings: RunSettings, make: Callable[[Show], list[dict[str, Any]]]
+    ) -> list[dict[str, Any]]:
         progress = Progress(self.stream, settings)
         self.load_s = settings.warmup_s + settings.duration_s
         head = f"{title}, {self.outlook()}"
@@ -57,17 +79,14 @@ class Trials:
 
         self.status.rewrite(f"{head}: starting")
         began = time.monotonic()
-        if service is None:
-            document = run(settings, thresholds, folder, show)
-        else:
-            document = run_on(service, settings, thresholds, folder, show)
+        documents = make(show)
         self.spent_s += time.monotonic() - began
         self.loaded_s += self.load_s
         self.made += 1
         self.left = max(0, self.left - 1)
-        if document["interrupted"]:
+        if any(document["interrupted"] for document in documents):
             raise KeyboardInterrupt
-        return document
+        return documents
 
     def tell(self, line: str) -> None:
         """A line that stays; where none is rewritten, with what is left."""

@@ -20,7 +20,7 @@ from locust.runners import STATE_MISSING, STATE_STOPPED, MasterRunner, WorkerRun
 
 from loadtest import options
 from loadtest.books import LAG, Account, Books, Entry, Ledger, Window
-from loadtest.engine import precision
+from loadtest.engine import gate, precision
 from loadtest.engine.course import COURSE
 from loadtest.engine.lag import LagWatch
 from loadtest.engine.muster import MUSTER
@@ -90,7 +90,7 @@ class _Keeper:
         # What Locust has imported would be searched for garbage in the middle of the test: tens of milliseconds.
         gc.collect()
         gc.freeze()
-        COURSE.begin(environment, BOOKS)
+        COURSE.begin(environment, BOOKS, gate.opened(environment))
         self.greenlets = [gevent.spawn(self.rule_off_each_second)]
         if COURSE.planned is None:
             self.lag_watch = LagWatch(BOOKS)

@@ -11,12 +11,13 @@ from typing import Any
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtest.arrivals import Planned, Timetable, Turns, plan, profile_of
+from loadtest.arrivals import Planned, Timetable, Turns, plan, planned_of
 from loadtest.books import Books
 from loadtest.engine.dispatcher import NEVER, Dispatcher
 from loadtest.engine.timebase import clock, monotonic_s
 from loadtest.options import CONNECT_RATE_DEFAULT
 from loadtest.scenarios import SCENARIOS
+from loadtest.slots import Slots
 
 __all__ = ["COURSE", "Course"]
 
@@ -29,26 +30,28 @@ class Course:
         self.planned: Planned | None = None  # all processes' arrivals; None: a closed loop
         self.dispatcher: Dispatcher | None = None
         self.turns = Turns(CONNECT_RATE_DEFAULT, 0.0)
+        self.started_s = 0.0  # by the monotonic clock
+        self.slots = Slots()
 
-    def begin(self, environment: Environment, books: Books) -> None:
+    def begin(self, environment: Environment, books: Books, started: float) -> None:
         chosen, runner = environment.parsed_options, environment.runner
         self.end()
         self.planned = self.dispatcher = None
-        self.timetable = Timetable(clock(), runner.target_user_count, CONNECT_RATE_DEFAULT)  # type: ignore[union-attr]
+        self.timetable = Timetable(started, runner.target_user_count, CONNECT_RATE_DEFAULT)  # type: ignore[union-attr]
         share: int | None = 0
         of = 1
         if chosen is not None:
             if not isinstance(runner, WorkerRunner):
-                chosen.load_timetable = list(self._lay_down(environment))
+                chosen.load_timetable = list(_laid_down(environment, started))
                 chosen.load_shares = _shares(runner)
             self.timetable = Timetable(*chosen.load_timetable)
             if shares := chosen.load_shares:
                 # A worker that came after the plan was shared out has no part in it.
                 share, of = shares.get(getattr(runner, "client_id", "")), len(shares)
-        started_s = monotonic_s(self.timetable.started)
-        self.turns = Turns(self.timetable.connects_per_s, started_s, share=share or 0, of=of)
+        self.started_s, self.slots = monotonic_s(self.timetable.started), self.timetable.slots
+        self.turns = Turns(self.timetable.connects_per_s, self.started_s, share=share or 0, of=of)
         if chosen is not None and chosen.rate:
-            self.planned = _planned(chosen, self.timetable)
+            self.planned = planned_of(chosen.rate, SCENARIOS[chosen.scenario].shape, self.timetable)
             if not isinstance(runner, MasterRunner):
                 self.dispatcher = self._dispatcher(chosen, books, share, of)
 
@@ -58,22 +61,23 @@ class Course:
             self.dispatcher.close()
             self.dispatcher = None
 
-    def _lay_down(self, environment: Environment) -> Timetable:
-        chosen, runner = environment.parsed_options, environment.runner
-        assert chosen is not None
-        assert runner is not None
-        return Timetable(
-            clock(), runner.target_user_count, chosen.connect_rate, chosen.warmup, chosen.measure
-        )
+    def own_s(self, now_s: float) -> float:
+        """The run's own time at that moment of the monotonic clock."""
+        return self.slots.own(now_s - self.started_s)
+
+    def moment_s(self, own_s: float) -> float:
+        """The moment of the monotonic clock at which the run's own time is that."""
+        return self.started_s + self.slots.elapsed(own_s)
 
     def _dispatcher(self, chosen: Any, books: Books, share: int | None, of: int) -> Dispatcher:
         assert self.planned is not None
         table = self.timetable
-        from_ns = _monotonic_ns(table.plan_from)
+        started_ns = _monotonic_ns(table.started)
         arrivals = plan(self.planned.profile, chosen.arrivals, Random(chosen.seed), share=share or 0, of=of)
+        due_s = self.planned.moments_s(arrivals)
         return Dispatcher(
             books,
-            (from_ns + round(at_s * 1e9) for at_s in arrivals) if share is not None else iter(()),
+            (started_ns + round(at_s * 1e9) for at_s in due_s) if share is not None else iter(()),
             measure_from=_monotonic_ns(table.measure_from),
             measure_to=NEVER if table.measure_to is None else _monotonic_ns(table.measure_to),
             timeout=round(chosen.request_timeout * 1e9),
@@ -83,10 +87,12 @@ class Course:
 COURSE = Course()
 
 
-def _planned(chosen: Any, table: Timetable) -> Planned:
-    lead_s = table.measure_from - table.plan_from
-    shape = SCENARIOS[chosen.scenario].shape
-    return Planned(profile_of(chosen.rate, shape, lead_s, table.measure_s), table.plan_from, table.measure_to)
+def _laid_down(environment: Environment, started: float) -> Timetable:
+    chosen, runner = environment.parsed_options, environment.runner
+    assert chosen is not None
+    assert runner is not None
+    connections, slots = runner.target_user_count, (chosen.slot_s, chosen.slot)
+    return Timetable(started, connections, chosen.connect_rate, chosen.warmup, chosen.measure, *slots)
 
 
 def _shares(runner: Any) -> Mapping[str, int]:

@@ -4,7 +4,7 @@ import time
 
 from loadtest.engine.clocks import Offset
 
-__all__ = ["clock", "monotonic_s", "set_by"]
+__all__ = ["clock", "monotonic_s", "set_by", "unix_s"]
 
 _epoch = time.time() - time.monotonic()  # forked generators share it
 
@@ -17,6 +17,11 @@ def clock() -> float:
 def monotonic_s(unix_s: float) -> float:
     """That moment by this process's monotonic clock."""
     return unix_s - _epoch
+
+
+def unix_s(monotonic: float) -> float:
+    """That moment of this process's monotonic clock."""
+    return _epoch + monotonic
 
 
 def set_by(offset: Offset) -> None:

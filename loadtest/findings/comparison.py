@@ -36,7 +36,8 @@ class Compared(msgspec.Struct):
     """One metric over all runs. `unit` is us, bytes or per_s; `worse` is up or down.
 
     `answer` is one of the four of CompareAnswer. Metrics with `gates` decide, the others only inform. `noise` is how
-    far two successive runs of A lie apart as a rule, as a share: what this host makes of no change at all.
+    far the ratios of two successive pairs lie apart as a rule, as a share, or, without pairs, two runs of A: what this
+    host makes of no change at all.
     """
 
     name: str

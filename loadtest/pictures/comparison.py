@@ -213,7 +213,7 @@ def _interval(metric: Compared) -> str:
 
 
 def _metrics(metrics: Sequence[Compared]) -> str:
-    head = ["metric", "A, median", "B, median", "change", "interval", "noise of A", "answer", ""]
+    head = ["metric", "A, median", "B, median", "change", "interval", "noise", "answer", ""]
     rows = []
     for metric in metrics:
         change = "-" if metric.ratio is None else _change(metric.ratio.value)

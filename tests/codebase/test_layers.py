@@ -36,6 +36,7 @@ PURE_IN_LOADTEST = (
     "histograms",
     "metrics",
     "scenarios",
+    "slots",
     "statistics",
     "thresholds",
     "units",

@@ -1,5 +1,6 @@
 """`python -m loadtest compare`: two commits of a repository, two folders of results, and servers of any kind."""
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from loadtest import results
 from loadtest.answers.compare.settings import CompareSettings, SideSettings
 from loadtest.answers.compare.sides import builds, standing
-from loadtest.service import ServiceError
+from loadtest.service import ServiceError, started
 from loadtest.target import parse_host
 from procserver.client import GreetingClient
 from procserver.errors import ConfigError
@@ -48,6 +49,16 @@ def test_a_commit_that_made_it_slower_is_found(tmp_path: Path) -> None:
     assert cpu["ratio"]["low"] > 2
     assert len(cpu["a"]) == len(cpu["b"]) == 5
     assert [run["folder"] for run in answer["runs"][:4]] == ["001-a", "001-b", "002-b", "002-a"]
+    slots = [
+        json.loads((folder / run["folder"] / "run.json").read_text())["settings"]
+        for run in answer["runs"][:4]
+    ]
+    assert [(run["slot_s"], run["slot"], run["seed"]) for run in slots] == [
+        (0.1, 0, 1),
+        (0.1, 1, 1),
+        (0.1, 0, 2),
+        (0.1, 1, 2),
+    ]
     assert all((folder / run["folder"] / "run.json").exists() for run in answer["runs"])
     assert answer["sides"]["a"]["commit"] == git(project, "rev-parse", "HEAD~1")
     assert answer["sides"]["b"]["label"].startswith("main (")
@@ -123,6 +134,13 @@ def test_folders_of_another_load_are_refused(tmp_path: Path) -> None:
         (("no-such-commit", "."), "no commit of the repository"),
         (("--python-b", "no-such-python"), "there is no such program"),
         (("--command-b", "serve it"), "nobody knows where it listens"),
+        (("--slot", "5ms"), "allowed are 0, or 20ms to 10s"),
+        (("--slot", "1s", "--scenario", "churn"), "keeps to no slots"),
+        (("--serve", "--bind 127.0.0.1:7000"), "only one can have it"),
+        (("--control-b", "path"), "at --host-b"),
+        (("--host-a", "tcp://127.0.0.1:7000", "--env-a", "X=1"), "it runs already; --env-a would start one"),
+        (("--host-a", "tcp://127.0.0.1:7000", "--host-b", "tcp://127.0.0.1:7000"), "one and the same server"),
+        (("--host-b", "tcp://127.0.0.1"), "--host"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
@@ -188,3 +206,26 @@ def test_code_that_is_not_of_the_checkout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not run the code of that checkout"):
         with builds(settings):
             raise AssertionError
+
+
+def test_servers_that_run_already_are_compared_one_after_the_other(tmp_path: Path) -> None:
+    """Both stay, with every connection in their books; without slots each run has all of its time."""
+    with contextlib.ExitStack() as stack:
+        hosts, servers = [], []
+        for side, workers in (("a", "3"), ("b", "4")):
+            server = stack.enter_context(started(["--workers", workers], "raw", str(tmp_path / side)))
+            assert server.control is not None
+            servers.append(server)
+            hosts += [f"--host-{side}", server.host, f"--control-{side}", server.control]
+        folder = tmp_path / "r"
+        done = loadtest(
+            "compare", *hosts, "--slot", "0", "--pairs", "5", *SHORT, "--results", str(folder), "--json"
+        )  # fmt: skip
+        assert done.exit_code in (0, 3, 4), done
+        assert [server.ended() for server in servers] == [None, None]
+    answer = json.loads(done.out)
+    assert [side["kind"] for side in answer["sides"].values()] == ["host", "host"]
+    assert any("runs already" in note for note in answer["notes"])
+    runs = [json.loads((folder / run["folder"] / "run.json").read_text()) for run in answer["runs"]]
+    assert len(runs) == 10
+    assert all(run["reconciled"]["exact"] and run["settings"]["slot_s"] == 0 for run in runs)

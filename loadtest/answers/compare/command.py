@@ -4,14 +4,16 @@ import sys
 from typing import Any
 
 import click
+import msgspec
 
 from loadtest.answers.compare.judge import GATES, METRICS
-from loadtest.answers.compare.settings import CompareSettings, SideSettings, environment
+from loadtest.answers.compare.settings import SLOT_DEFAULT_S, CompareSettings, SideSettings, environment
 from loadtest.arguments import load_options_with, talk_options
-from loadtest.parameters import Share
+from loadtest.parameters import Duration, Share
+from loadtest.scenarios import SCENARIOS
 from loadtest.settings import RunSettings
 from loadtest.thresholds import Threshold
-from loadtest.units import parse_duration_s
+from loadtest.units import format_duration, parse_duration_s
 from loadtest.usage import fail, results_folder, serve_args, settings_of
 from procserver.errors import ConfigError, ProcserverError
 
@@ -25,6 +27,7 @@ Examples:
   python -m loadtest compare v1.2 HEAD --serve "mine:handle --workers 8" --tolerance 3%
   python -m loadtest compare --serve-a "--workers 4" --serve-b "--workers 8" --connections 4
   python -m loadtest compare --command-a "old --port {port}" --command-b "new --port {port}" --dialogue talk.toml
+  python -m loadtest compare --host-a tcp://old:7000 --host-b tcp://new:7000 --rate 500
   python -m loadtest compare results/monday results/tuesday
 """
 
@@ -49,6 +52,18 @@ def side_options(command: Any) -> Any:
                 help=f"Any server as {side}; {{port}} or {{ready_fd}} stand for where it listens or says so.",
             ),
             click.option(f"--env-{name}", metavar="NAME=VALUE", multiple=True, help=f"For {side} alone."),
+            click.option(f"--host-{name}", metavar="tcp://HOST:PORT", help=f"{side} runs already, there."),
+            click.option(
+                f"--control-{name}",
+                metavar="PATH",
+                help=f"With --host-{name}: its control socket, to follow it.",
+            ),
+            click.option(
+                f"--pid-{name}",
+                type=int,
+                metavar="PID",
+                help=f"With --host-{name}: its process, to follow it.",
+            ),
         ]
     for option in reversed(options):
         command = option(command)
@@ -59,7 +74,14 @@ def side_options(command: Any) -> Any:
 @click.argument("a", required=False)
 @click.argument("b", required=False)
 @side_options
-@click.option("--pairs", type=int, default=8, show_default=True, help="Runs of each side.")
+@click.option("--pairs", type=int, default=8, show_default=True, help="Of runs, one of each side.")
+@click.option(
+    "--slot",
+    "slot_s",
+    type=Duration(),
+    help="The runs of a pair are made at the same time, in turns of this; 0: one after the other.  "
+    f"[default: {format_duration(SLOT_DEFAULT_S)}, or 0 with scenarios that have company]",
+)
 @click.option("--tolerance", type=Share(), default="5%", show_default=True, help="A difference that is none.")
 @click.option(
     "--confidence",
@@ -76,15 +98,16 @@ def side_options(command: Any) -> Any:
     help=f"What decides: {', '.join(METRICS)}; repeatable.  [default: {', '.join(GATES)}]",
 )
 @talk_options
-@load_options_with(connections=20, pacing=PACING_DEFAULT, warmup="1s", duration="5s")
+@load_options_with(connections=20, pacing=PACING_DEFAULT, warmup="1s", duration="10s")
 @click.option("--results", metavar="DIR", help="A new or empty folder.  [default: results/DATE-TIME]")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def compare(**options: Any) -> None:
     """Say whether B is slower than A.
 
     A and B are commits of the repository you are in, checkouts (`.`: as it is now), or folders of results; without
-    them both are what is installed, with options of their own. Runs of both are interleaved, each against a fresh
-    server, under the same load with the same seed; the ratio B / A of each metric comes with an interval.
+    them both are what is installed, with options of their own, or run already. Their runs are made in pairs, which
+    share the time slot by slot, each against a fresh server, under the same load; the ratio B / A of each metric
+    comes with an interval.
 
     Exit code: 0 not slower, 3 slower, 4 cannot tell, 2 usage, 1 a run could not be made.
     """
@@ -122,7 +145,12 @@ def _understood(options: dict[str, Any]) -> tuple[CompareSettings, RunSettings, 
     """What the options ask for, checked; they are used up."""
     serve = options.pop("serve")
     sides = [_side(name, options, serve) for name in "ab"]
+    slot_s = options.pop("slot_s")
+    company = SCENARIOS[options["scenario"]].beside is not None
+    if company and slot_s:
+        raise ConfigError(f"--slot: who is beside in --scenario {options['scenario']} keeps to no slots")
     settings = CompareSettings(
+        slot_s=slot_s if slot_s is not None else 0.0 if company else SLOT_DEFAULT_S,
         a=sides[0],
         b=sides[1],
         gates=list(options.pop("gates")) or list(GATES),
@@ -133,6 +161,10 @@ def _understood(options: dict[str, Any]) -> tuple[CompareSettings, RunSettings, 
         options["pacing"] = parse_duration_s(PACING_DEFAULT)
     # Errors make a run unfit to be compared; nothing else is asked of one.
     load, thresholds = settings_of({**options, "serve": serve, "source_address": None, "thresholds": ()})
+    for side in sides:
+        if side.host is not None:
+            there = {"host": side.host, "control": side.control, "pid": side.pid}
+            msgspec.structs.replace(load, serve=None, **there).check()
     return settings, load, thresholds
 
 
@@ -148,4 +180,5 @@ def _side(name: str, options: dict[str, Any], serve: str) -> SideSettings:
         python=options.pop(f"python_{name}"),
         command=command,
         env=environment(options.pop(f"env_{name}"), name),
+        **{what: options.pop(f"{what}_{name}") for what in ("host", "control", "pid")},
     )

@@ -1,5 +1,10 @@
-"""Two builds under the same load: interleaved runs, A B B A, each against a fresh server; or runs made before."""
+"""Two builds under the same load, pair by pair, each against a fresh server; or runs that were made before.
 
+The two runs of a pair are made at the same time, in turns of a slot (see `loadtest.slots`), or one after the other;
+which is the first changes from pair to pair.
+"""
+
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -13,14 +18,17 @@ from loadtest.answers.compare.results import is_results, measured, row, runs_in
 from loadtest.answers.compare.settings import CompareSettings
 from loadtest.answers.compare.sides import Build, builds, standing
 from loadtest.answers.trials import Trials
+from loadtest.drive import Bout
 from loadtest.findings.comparison import CompareAnswer, Measured, Side
 from loadtest.run import host_facts
-from loadtest.settings import RunSettings
+from loadtest.service import Service
+from loadtest.settings import SEED_MAX, RunSettings
 from loadtest.thresholds import Threshold
 from procserver.errors import ConfigError
 
 __all__ = ["compare"]
 
+STARTS = ("serve", "python", "command", "env", "host")
 IN_A_ROW_MAX = 3  # pairs without a usable run on both sides: then it is no accident
 
 
@@ -42,12 +50,14 @@ def compare(
         runs, sides, document = _read(settings, notes)
         load_of, host = document["settings"], document["host"]
     else:
+        load = msgspec.structs.replace(load, slot_s=settings.slot_s)
         load_of, host = msgspec.to_builtins(load), host_facts()
         with builds(settings) as (a, b):
             sides = {"a": a.side, "b": b.side}
             if a.side.commit is not None and a.side == b.side:
                 notes.append("A and B are the same: what is found is this host's noise")
-            runs = _Session(settings.pairs, (a, b), load, thresholds, folder, trials, notes).made()
+            notes += _of_sides(settings)
+            runs = _Session(settings, (a, b), load, thresholds, folder, trials, notes).made()
     paired = not _stored(settings)
     metrics = compared(
         runs,
@@ -78,6 +88,11 @@ def compare(
     )
 
 
+def _of_sides(settings: CompareSettings) -> Iterator[str]:
+    if any(side.host is not None for side in (settings.a, settings.b)):
+        yield "a server that runs already is the same in every pair: what is its own luck, looks like its build"
+
+
 def _stored(settings: CompareSettings) -> bool:
     """Whether both sides are folders of results. ConfigError: one alone is."""
     stored = [side.of is not None and is_results(Path(side.of)) for side in (settings.a, settings.b)]
@@ -91,7 +106,7 @@ def _read(
 ) -> tuple[list[Measured], dict[str, Side], dict[str, Any]]:
     found = {}
     for side in (settings.a, settings.b):
-        if extra := [name for name in ("serve", "python", "command", "env") if getattr(side, name)]:
+        if extra := [name for name in STARTS if getattr(side, name)]:
             raise ConfigError(f"--{extra[0]}-{side.name}: nothing is started to compare folders of results")
         assert side.of is not None
         found[side.name] = runs_in(Path(side.of))
@@ -110,7 +125,7 @@ class _Session:
 
     def __init__(
         self,
-        pairs: int,
+        settings: CompareSettings,
         sides: tuple[Build, Build],
         load: RunSettings,
         thresholds: list[Threshold],
@@ -118,7 +133,7 @@ class _Session:
         trials: Trials,
         notes: list[str],
     ) -> None:
-        self.pairs = pairs
+        self.pairs = settings.pairs
         self.sides = sides
         self.load = load
         self.thresholds = thresholds
@@ -128,7 +143,7 @@ class _Session:
         self.runs: list[Measured] = []
 
     def made(self) -> list[Measured]:
-        self.trials.left = 2 * self.pairs
+        self.trials.left = self.trials_each * self.pairs
         good = bad = bad_in_a_row = 0
         try:
             for order in self._orders():
@@ -138,7 +153,7 @@ class _Session:
                     good, bad_in_a_row = good + 1, 0
                 else:
                     bad, bad_in_a_row = bad + 1, bad_in_a_row + 1
-                    self.trials.left += len(pair)
+                    self.trials.left += self.trials_each
                 if good == self.pairs:
                     break
                 if bad_in_a_row == IN_A_ROW_MAX or bad > self.pairs:
@@ -154,22 +169,54 @@ class _Session:
             yield self.sides
             yield self.sides[::-1]
 
+    @property
+    def trials_each(self) -> int:
+        """Of a pair."""
+        return 1 if self.load.slot_s else 2
+
     def _pair(self, number: int, order: Sequence[Build]) -> list[Measured]:
-        pair = []
-        for build in order:
-            name = build.settings.name
-            run_folder = self.folder / f"{number:03}-{name}"
-            title = f"pair {number} of {self.pairs}, {name.upper()}"
-            pair.append(row(name, number, run_folder.name, self._run(build, run_folder, title)))
+        title = f"pair {number} of {self.pairs}"
+        # Another seed for each pair: what the plan of one favours, the next need not.
+        load = msgspec.structs.replace(self.load, seed=(self.load.seed + number - 1) % (SEED_MAX + 1))
+        if load.slot_s:
+            documents = self._beside(number, order, title, load)
+        else:
+            documents = [self._alone(number, build, title, load) for build in order]
+        pair = [
+            row(build.settings.name, number, self._folder(number, build).name, document)
+            for build, document in zip(order, documents, strict=True)
+        ]
         for run, other in (pair, pair[::-1]):
             if run.used and not other.used:
                 # In a pair both share the moment: one alone is worth nothing.
                 run.used, run.why_not = False, f"the other of its pair was not: {other.why_not}"
         return pair
 
-    def _run(self, build: Build, folder: Path, title: str) -> dict[str, Any]:
-        with standing(build, self.load.framing, str(self.folder / f"{folder.name}.log")) as service:
-            load = msgspec.structs.replace(
-                self.load, serve=build.settings.serve if build.settings.command is None else None
-            )
-            return self.trials.make(folder, title, load, self.thresholds, service)
+    def _beside(
+        self, number: int, order: Sequence[Build], title: str, load: RunSettings
+    ) -> list[dict[str, Any]]:
+        with contextlib.ExitStack() as stack:
+            bouts = []
+            for slot, build in enumerate(order):
+                service = stack.enter_context(self._standing(number, build))
+                own = msgspec.structs.replace(_told(load, build), slot=slot)
+                bouts.append(Bout(service, own, self._folder(number, build)))
+            return self.trials.make_beside(bouts, title, self.thresholds)
+
+    def _alone(self, number: int, build: Build, title: str, load: RunSettings) -> dict[str, Any]:
+        folder = self._folder(number, build)
+        with self._standing(number, build) as service:
+            title = f"{title}, {build.settings.name.upper()}"
+            return self.trials.make(folder, title, _told(load, build), self.thresholds, service)
+
+    def _standing(self, number: int, build: Build) -> contextlib.AbstractContextManager[Service]:
+        return standing(build, self.load.framing, f"{self._folder(number, build)}.log")
+
+    def _folder(self, number: int, build: Build) -> Path:
+        return self.folder / f"{number:03}-{build.settings.name}"
+
+
+def _told(load: RunSettings, build: Build) -> RunSettings:
+    side = build.settings
+    serve = side.serve if side.command is None and side.host is None else None
+    return msgspec.structs.replace(load, serve=serve, host=side.host, control=side.control, pid=side.pid)

@@ -19,7 +19,7 @@ from loadtest.statistics.bootstrap import RUNS_MIN, Ratio, ratio_of_pairs, ratio
 __all__ = ["GATES", "METRICS", "Verdict", "compared", "judge", "unlike", "values_of"]
 
 Document = Mapping[str, Any]
-NOT_ABOUT_THE_LOAD = {"serve", "host", "control", "pid", "server", "thresholds"}
+NOT_ABOUT_THE_LOAD = {"serve", "host", "control", "pid", "server", "thresholds", "seed", "slot"}
 NOT_ABOUT_THE_HOST = {"others_cores"}
 
 
@@ -86,7 +86,7 @@ def compared(
                 a_median=statistics.median(a) if a else None,
                 b_median=statistics.median(b) if b else None,
                 ratio=ratio,
-                noise=spread(a),
+                noise=spread([y / x for x, y in zip(a, b, strict=True)] if paired else a),
                 answer=answer,
                 why=why or _why(ratio, answer, tolerance),
             )

@@ -6,12 +6,17 @@ from collections.abc import Sequence
 import msgspec
 
 from loadtest.answers.compare.judge import METRICS
+from loadtest.service import option_value
+from loadtest.slots import SLOT_MAX_S, SLOT_MIN_S
 from loadtest.statistics.bootstrap import RUNS_MIN
+from loadtest.target import parse_host
+from loadtest.units import format_duration
 from procserver.errors import ConfigError
 
-__all__ = ["CompareSettings", "SideSettings", "environment"]
+__all__ = ["SLOT_DEFAULT_S", "CompareSettings", "SideSettings", "environment"]
 
 PAIRS_MAX = 1000
+SLOT_DEFAULT_S = 0.1
 PLACES = ("{port}", "{ready_fd}")
 
 
@@ -19,7 +24,8 @@ class SideSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One side. `of` is a commit, a folder of results or a checkout, or None: what is installed here.
 
     `serve` are a procserver's arguments; with `command` any server is started instead, which is told where to listen
-    by `{port}`, or says on the descriptor `{ready_fd}` where it does.
+    by `{port}`, or says on the descriptor `{ready_fd}` where it does. One at `host` runs already, and is followed by
+    its `control` socket or its `pid`.
     """
 
     name: str  # a or b
@@ -28,8 +34,27 @@ class SideSettings(msgspec.Struct, frozen=True, kw_only=True):
     python: str | None = None
     command: str | None = None
     env: dict[str, str] = {}
+    host: str | None = None
+    control: str | None = None
+    pid: int | None = None
 
     def check(self) -> None:
+        if self.host is None and (self.control is not None or self.pid is not None):
+            raise ConfigError(
+                f"--control-{self.name}, --pid-{self.name}: they tell of a server that runs already, "
+                f"at --host-{self.name}"
+            )
+        if self.host is not None:
+            try:
+                parse_host(self.host)
+            except ConfigError as error:
+                raise ConfigError(f"--host-{self.name} {self.host!r}: {error}") from None
+            starts = (self.of, self.command, self.python, self.env)
+            options = (self.name.upper(), *(f"--{what}-{self.name}" for what in ("command", "python", "env")))
+            if extra := [option for option, value in zip(options, starts, strict=True) if value]:
+                raise ConfigError(
+                    f"--host-{self.name} {self.host}: it runs already; {extra[0]} would start one"
+                )
         if self.command is None:
             return
         option = f"--command-{self.name} {self.command!r}"
@@ -50,7 +75,7 @@ class SideSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CompareSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`tolerance` and `confidence` are shares; `gates` the metrics that decide."""
+    """`tolerance` and `confidence` are shares; `gates` the metrics that decide. `slot_s` 0: one after the other."""
 
     a: SideSettings
     b: SideSettings
@@ -58,6 +83,7 @@ class CompareSettings(msgspec.Struct, frozen=True, kw_only=True):
     tolerance: float
     confidence: float
     gates: list[str]
+    slot_s: float = SLOT_DEFAULT_S
 
     def check(self) -> None:
         """ConfigError names the option, its value and what is allowed."""
@@ -69,10 +95,16 @@ class CompareSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(f"--confidence {self.confidence:.1%}: allowed are 50% to 99.9%")
         if unknown := [name for name in self.gates if name not in METRICS]:
             raise ConfigError(f"--gate {unknown[0]!r}: allowed are {', '.join(METRICS)}")
-        if (self.a.of is None) != (self.b.of is None):
-            raise ConfigError("A and B: give both, or neither; `.` is the checkout as it is")
+        if self.slot_s and not SLOT_MIN_S <= self.slot_s <= SLOT_MAX_S:
+            allowed = f"0, or {format_duration(SLOT_MIN_S)} to {format_duration(SLOT_MAX_S)}"
+            raise ConfigError(f"--slot {format_duration(self.slot_s)}: allowed are {allowed}")
         for side in (self.a, self.b):
             side.check()
+        if (self.a.of is None) != (self.b.of is None) and self.a.host is None and self.b.host is None:
+            raise ConfigError("A and B: give both, or neither; `.` is the checkout as it is")
+        if self.a.host is not None and self.a.host == self.b.host:
+            raise ConfigError(f"--host-a and --host-b {self.a.host}: they are one and the same server")
+        self._check_apart()
         if self.a.of is None and msgspec.structs.replace(self.a, name="") == msgspec.structs.replace(
             self.b, name=""
         ):
@@ -80,6 +112,16 @@ class CompareSettings(msgspec.Struct, frozen=True, kw_only=True):
                 "A and B are one and the same: name two commits, folders of results or checkouts, or give "
                 "--serve-b, --python-b, --command-b or --env-b; to see the host's noise compare `.` with `.`"
             )
+
+    def _check_apart(self) -> None:
+        """Both stand at once: what only one can have, both cannot be told to take."""
+        for names in (("--bind", "-b"), ("--control",), ("--metrics",), ("--pidfile",)):
+            a, b = (option_value(side.serve, *names) for side in (self.a, self.b))
+            if self.slot_s and a and a == b and a != "none" and not a.endswith(":0"):
+                raise ConfigError(
+                    f"--serve {names[0]} {a}: both servers stand at once, and only one can have it; leave it out, or "
+                    "--slot 0, one after the other"
+                )
 
 
 def environment(pairs: Sequence[str], name: str) -> dict[str, str]:

@@ -16,7 +16,15 @@ from typing import NamedTuple
 from loadtest.answers.compare.settings import CompareSettings, SideSettings
 from loadtest.findings.comparison import Side
 from loadtest.processes import start
-from loadtest.service import READY_TIMEOUT_S, Program, Service, ServiceError, host_when_ready, started
+from loadtest.service import (
+    READY_TIMEOUT_S,
+    Program,
+    Service,
+    ServiceError,
+    attached,
+    host_when_ready,
+    started,
+)
 from procserver.errors import ConfigError
 
 __all__ = ["Build", "builds", "standing"]
@@ -45,8 +53,11 @@ def builds(settings: CompareSettings) -> Iterator[tuple[Build, Build]]:
 @contextlib.contextmanager
 def standing(build: Build, framing: str, log_path: str) -> Iterator[Service]:
     """A fresh server of that build. ServiceError, with its last words: it does not listen."""
-    command = build.settings.command
-    if command is None:
+    command, host = build.settings.command, build.settings.host
+    if host is not None:
+        with attached(host, build.settings.control, build.settings.pid) as service:
+            yield service
+    elif command is None:
         with started(build.settings.serve, framing, log_path, build.program) as service:
             yield service
     else:
@@ -60,7 +71,9 @@ def _build(side: SideSettings, folder: Path) -> Iterator[Build]:
     python = shutil.which(side.python or sys.executable)
     if python is None:
         raise ConfigError(f"--python-{side.name} {side.python!r}: there is no such program")
-    if side.of is None:
+    if side.host is not None:
+        yield Build(Side(side.host, "host", None, "it runs already"), side, Program(python))
+    elif side.of is None:
         kind = "command" if side.command else "serve"
         yield Build(Side(what, kind, None, what), side, Program(python, env=side.env))
     elif Path(side.of).is_dir():

@@ -14,11 +14,13 @@ def summary(answer: CompareAnswer, folder: Path) -> str:
     a, b = answer.sides["a"].label, answer.sides["b"].label
     lines = [f"{answer.verdict.upper()}  {_headline(answer, a, b)}"]
     lines += [f"  {reason}" for reason in answer.reasons]
-    lines += ["", _row("", ("A", "B", "B / A", "interval", "noise of A"), "")]
+    lines += ["", _row("", ("A", "B", "B / A", "interval", "noise"), "")]
     for metric in sorted(answer.metrics, key=lambda metric: not metric.gates):
         lines.append(_metric(metric))
     used = {side: sum(run.used and run.side == side for run in answer.runs) for side in "ab"}
-    pairs = "in pairs" if answer.paired else "not interleaved"
+    slot_s = answer.settings.get("slot_s")
+    turns = f"in turns of {format_duration(slot_s)}" if slot_s else "one after the other"
+    pairs = f"in pairs, {turns}" if answer.paired else "not interleaved"
     made = f"{used['a']} runs of A and {used['b']} of B, {pairs}, in {format_duration(answer.took_s)}"
     lines += [
         "",
