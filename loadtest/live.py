@@ -39,6 +39,7 @@ GAUGES = {
     "workers_busy": FRESH_S,
     "workers_idle": FRESH_S,
     "queue_depth": FRESH_S,
+    "accepted_per_s": FRESH_S,
 }
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 STATUS_TIMEOUT_S = 2.0
@@ -179,7 +180,8 @@ def books_row(
         return sum(float(getattr(entry, what)) for entry in entries.values()) / ledger.window_s
 
     answered = sum(entry.ok.count for entry in entries.values()) / ledger.window_s
-    row: dict[str, Any] = {"answered": answered, "failed": per_s("failed")}
+    made = sum(entry.ok.count for name, entry in entries.items() if is_handshake(name)) / ledger.window_s
+    row: dict[str, Any] = {"answered": answered, "failed": per_s("failed"), "made": made}
     if planned is not None:
         row |= {
             "planned": planned.between(second, second + 1),
@@ -188,6 +190,11 @@ def books_row(
         }
     times = entries[main].times if main in entries else Histogram()
     return row | {f"{key}_us": times.percentile(share) for key, share in PERCENTILES.items()}
+
+
+def is_handshake(name: str) -> bool:
+    """Whether a request is the making of a connection, by the kernels alone; an adversary's is HIS.handshake."""
+    return name.rpartition(".")[2] == "handshake"
 
 
 def entries_of(ledger: Ledger, second: int) -> dict[str, Entry]:

@@ -4,6 +4,7 @@ Time 0 is the moment in which the load began. Windows are stamped with the Unix 
 one; the tracker's first line has both.
 """
 
+import collections
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from loadtest.books import Account, Entry
 
 __all__ = ["Point", "before_the_load", "columns", "points", "rows"]
 
-CPU_SPAN_S = 0.9  # CPU time comes in ticks of 10 ms: shorter spans would show the ticks
+SPAN_S = 0.9  # of a rate: CPU time comes in ticks of 10 ms, and shorter spans would show the ticks
 
 
 class Point(msgspec.Struct):
@@ -33,6 +34,7 @@ class Point(msgspec.Struct):
     workers_busy: int | None = None
     workers_idle: int | None = None
     queue_depth: int | None = None
+    accepted_per_s: float | None = None  # connections, as the server counts them
 
 
 def points(samples: Sequence[dict[str, Any]], started: float) -> list[Point]:
@@ -43,12 +45,13 @@ def points(samples: Sequence[dict[str, Any]], started: float) -> list[Point]:
     earlier = iter(ticks)
     base = next(earlier, None)
     following = next(earlier, None)
+    accepted = _accepted(ticks)
     for tick in ticks:
-        while following is not None and tick["t"] - following["t"] >= CPU_SPAN_S:
+        while following is not None and tick["t"] - following["t"] >= SPAN_S:
             base, following = following, next(earlier, None)
         server = tick.get("server")  # None if it is on another host
         point = Point(tick["t"] + offset, processes=server and server["processes"])
-        if base is not None and tick["t"] - base["t"] >= CPU_SPAN_S:
+        if base is not None and tick["t"] - base["t"] >= SPAN_S:
             span_s = tick["t"] - base["t"]
             point.cpu_cores = _spent(base.get("server"), server, span_s)
             point.host_cores = (tick["host"]["busy_s"] - base["host"]["busy_s"]) / span_s
@@ -63,6 +66,7 @@ def points(samples: Sequence[dict[str, Any]], started: float) -> list[Point]:
         if pool := (tick.get("status") or {}).get("pool"):
             point.workers_busy, point.workers_idle = pool["busy"], pool["idle"]
             point.queue_depth = tick["status"]["queue"]["depth"]
+        point.accepted_per_s = accepted.get(tick["t"])
         found.append(point)
     return found
 
@@ -147,6 +151,21 @@ def _by_window(found: Iterable[Point], account: Account, window_s: int) -> dict[
                 column = f"server.{field}" if not field.startswith(("generator", "host")) else field
                 row[column] = value if value is not None else row.get(column)
     return table
+
+
+def _accepted(ticks: Iterable[dict[str, Any]]) -> dict[float, float]:
+    """Connections per second by the time of a tick, over the second or so before it."""
+    told: collections.deque[tuple[float, int]] = collections.deque()
+    rates = {}
+    for tick in ticks:
+        if totals := (tick.get("status") or {}).get("totals"):
+            now, count = tick["t"] + tick["sampler"]["took_s"], totals["connections"]  # it is asked last
+            while len(told) > 1 and now - told[1][0] >= SPAN_S:
+                told.popleft()
+            if told and now - told[0][0] >= SPAN_S and count >= told[0][1]:  # fewer: it began anew
+                rates[tick["t"]] = (count - told[0][1]) / (now - told[0][0])
+            told.append((now, count))
+    return rates
 
 
 def _spent(base: dict[str, Any] | None, tick: dict[str, Any] | None, span_s: float) -> float | None:

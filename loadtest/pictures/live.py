@@ -10,7 +10,7 @@ from loadtest.histograms import PERCENTILES, Histogram, samples_beyond
 from loadtest.live import Live
 from loadtest.pictures import plot
 from loadtest.pictures.page import paragraph, table
-from loadtest.pictures.plot import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY
+from loadtest.pictures.plot import BLUE, GREY, ORANGE, PURPLE, RED, SKY
 from loadtest.units import format_bytes, format_count, format_us
 
 __all__ = ["CHARTS", "section", "table_rows"]
@@ -60,12 +60,22 @@ CHARTS = [
         COUNT,
     ),
     _chart(
+        "connections",
+        "Connections per second",
+        [
+            _series("made", "made", BLUE, "per_s", fill=True),
+            _series("accepted_per_s", "accepted by the server", ORANGE, "per_s", dash="dot"),
+        ],
+        COUNT,
+    ),
+    _chart(
         "workers",
         "Workers, and connections that wait for one",
         [
             _series("workers_busy", "busy", BLUE, "count", stack=True),
             _series("workers_idle", "idle", SKY, "count", stack=True),
             _series("queue_depth", "waiting", RED, "count"),
+            _series("processes", "all processes", GREY, "count", dash="dot"),
         ],
         COUNT,
     ),
@@ -80,12 +90,6 @@ CHARTS = [
     ),
     _chart(
         "memory", "Memory of the server (PSS)", [_series("pss_bytes", "PSS", BLUE, "bytes", fill=True)], COUNT
-    ),
-    _chart(
-        "processes",
-        "Processes of the server",
-        [_series("processes", "processes", GREEN, "count", fill=True)],
-        COUNT,
     ),
 ]
 

@@ -43,6 +43,8 @@ def test_the_tab_shows_both_sides_while_the_test_goes_on(tmp_path: Path) -> None
             page.wait_for("document.body.innerText.includes('Memory of the server (PSS)')")
             assert len(trackers()) == 1
             page.wait_for(f"{FRAME}.contentDocument.querySelector('#workers').data[0].y.at(-1) === 6")
+            made = f"{FRAME}.contentDocument.querySelector('#connections').data"
+            page.wait_for(f"Math.max(...{made}[0].y) > 0 && Math.max(...{made}[1].y) > 0")
             said = page.run(f"{FRAME}.contentDocument.getElementById('said').textContent")
             assert said == "The test goes on. Times are of the request message."
             page.resize(390, 800)

@@ -153,6 +153,14 @@ def test_a_live_row_of_a_stall_is_zeros() -> None:
     assert books_row(books, 1002, None)["answered"] == 0
 
 
+def test_a_live_row_counts_the_connections_that_the_kernel_made() -> None:
+    """Those of adversaries, too: the server accepts them like others."""
+    names = ("handshake", "hostile.handshake", "connect", "message")
+    books = Ledger()
+    books.post(Window(1000, "measure", {name: Entry(Histogram.of({100: 7})) for name in names}))
+    assert books_row(books, 1000, "message")["made"] == 14
+
+
 def test_an_old_gauge_is_none() -> None:
     """The latest up to the second that is shown, unless it is stale."""
     points = [Point(1.0, cpu_cores=0.5, workers_busy=3), Point(2.0, cpu_cores=0.7), Point(9.0, cpu_cores=0.9)]

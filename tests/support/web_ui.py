@@ -16,7 +16,7 @@ from tests.support.repository import ROOT
 from tests.support.wait import wait_until
 
 FRAME = "document.querySelector('iframe#loadtest-server')"
-CHARTS = ("latency", "rate", "workers", "cpu", "memory", "processes")
+CHARTS = ("latency", "rate", "connections", "workers", "cpu", "memory")
 
 
 def drawn_for(seconds: int) -> str:
