@@ -17,7 +17,7 @@ from loadtest.books import LAG, Account, Entry
 from loadtest.dialogues.dialogue import Counted
 from loadtest.files import write_whole
 from loadtest.histograms import PERCENTILES, Histogram, samples_beyond
-from loadtest.slots import Slots
+from loadtest.slots import ALONE, Slots
 from loadtest.talks import Talk
 from loadtest.timeline import Point, before_the_load, columns
 
@@ -35,9 +35,8 @@ __all__ = [
     "write_table",
 ]
 
-FORMAT = 2
+FORMAT = 3
 MEASURED = ("measure",)
-ALONE = Slots()
 HDR_MAX_US = 3_600_000_000
 
 

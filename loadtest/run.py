@@ -77,7 +77,7 @@ def _write(bout: Bout, observed: Observed, thresholds: list[Threshold]) -> dict[
     _, settings, folder = bout
     account = observed.account
     points = timeline.points(observed.samples, account.started)
-    table = timeline.rows(account, points, settings.talk().main, _planned(settings, account))
+    table = timeline.rows(account, points, settings.talk().main, _planned(settings, account), settings.slots)
     document = _document(bout, observed, points)
     judged = verdict.judge(document, thresholds)
     document = {

@@ -14,7 +14,7 @@ What drifts on a host, its clock rate, its neighbours, changes slowly against a 
 
 from typing import NamedTuple
 
-__all__ = ["SLOT_MAX_S", "SLOT_MIN_S", "Slots"]
+__all__ = ["ALONE", "SLOT_MAX_S", "SLOT_MIN_S", "Slots"]
 
 SLOT_MIN_S, SLOT_MAX_S = 0.02, 10.0
 BEGINNING_SHARE = 0.9  # of a slot, in which requests are begun
@@ -66,3 +66,6 @@ class Slots(NamedTuple):
         length_s = BEGINNING_SHARE * self.slot_s
         next_slot_s = ((last_s + EDGE_S) // length_s + 1) * length_s
         return due_s if due_s < next_slot_s else next_slot_s + drawn * pacing_s
+
+
+ALONE = Slots()

@@ -13,6 +13,7 @@ import msgspec
 
 from loadtest.arrivals import Planned
 from loadtest.books import Account, Entry
+from loadtest.slots import ALONE, Slots
 
 __all__ = ["Point", "before_the_load", "columns", "points", "rows"]
 
@@ -79,9 +80,16 @@ def before_the_load(samples: Sequence[Mapping[str, Any]], started: float) -> Map
 
 
 def rows(
-    account: Account, found: Iterable[Point], main: str = "", planned: Planned | None = None
+    account: Account,
+    found: Iterable[Point],
+    main: str = "",
+    planned: Planned | None = None,
+    slots: Slots = ALONE,
 ) -> list[dict[str, Any]]:
-    """One row per window of the ledger, also where nothing ended in it: a stall is a row of zeros."""
+    """One row per window of the ledger, also where nothing ended in it: a stall is a row of zeros.
+
+    Of its `seconds`, `own_seconds` were the run's own.
+    """
     ledger = account.ledger
     if not ledger.timeline:
         return []
@@ -90,10 +98,13 @@ def rows(
     end = account.measure_to or account.stopped  # from then on the load is on its way out
     table = []
     for second in range(min(ledger.timeline), max(ledger.timeline) + 1, ledger.window_s):
+        # The first window begins with the load, inside its second.
+        since_s = max(0.0, second - account.started)
+        until_s = max(since_s, min(second + ledger.window_s, end) - account.started)
         row: dict[str, Any] = {
-            # The first window begins with the load, inside its second.
-            "t_s": round(max(0.0, second - account.started), 3),
-            "seconds": round(max(0.0, min(second + ledger.window_s, end) - max(second, account.started)), 3),
+            "t_s": round(since_s, 3),
+            "seconds": round(until_s - since_s, 3),
+            "own_seconds": round(slots.own(until_s) - slots.own(since_s), 3),
             "phase": "measure" if account.measure_from and second + 1 > account.measure_from else "warmup",
         }
         entries = ledger.timeline.get(second, {})

@@ -57,11 +57,11 @@ def latency(rows: Rows, name: str, span: Span) -> Figure:
 
 def throughput(rows: Rows, name: str, span: Span) -> Figure:
     """Answers per second; where a rate was planned, that too, and the gap between the two; failures."""
-    rows = [row for row in rows if row["seconds"] >= WINDOW_MIN_S]
+    rows = [row for row in rows if row["seconds"] >= WINDOW_MIN_S and row["own_seconds"] > 0]
     at = [row["t_s"] + row["seconds"] / 2 for row in rows]
-    rate = [row[f"{name}.ok"] / row["seconds"] for row in rows]
+    rate = [row[f"{name}.ok"] / row["own_seconds"] for row in rows]
     planned = [_per_s(row, f"{name}.planned") for row in rows]
-    failed = [sum(v for k, v in row.items() if k.endswith(".failed")) / row["seconds"] for row in rows]
+    failed = [sum(v for k, v in row.items() if k.endswith(".failed")) / row["own_seconds"] for row in rows]
     axis = plot.count_axis([*rate, *planned, *failed])
     traces = [line(at, rate, "answered", BLUE, fill=True, hover="%{y:,.0f} per s")]
     names = [("answered", BLUE, _last(rate))]
@@ -248,7 +248,7 @@ def _mark(chart: Figure, histogram: Histogram, most: float) -> None:
 
 def _per_s(row: Mapping[str, Any], column: str) -> float | None:
     count = row.get(column)
-    return None if count is None else float(count) / float(row["seconds"])
+    return None if count is None else float(count) / float(row["own_seconds"])
 
 
 def _last(values: Sequence[float | None]) -> float | None:

@@ -7,7 +7,7 @@ from loadtest.findings.comparison import CompareAnswer, Compared, Measured
 from loadtest.pictures import plot
 from loadtest.pictures.page import Panel, Section, Tile, fill, listed, origin, paragraph, sentence, table
 from loadtest.pictures.plot import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, SHADE, Figure
-from loadtest.units import format_bytes, format_count, format_us
+from loadtest.units import format_bytes, format_count, format_duration, format_us
 
 __all__ = ["page"]
 
@@ -41,7 +41,7 @@ def page(answer: CompareAnswer, bundle_html: str) -> str:
         tiles=_tiles(answer),
         panels=list(_panels(answer)),
         sections=[
-            Section("Metrics", _metrics(answer.metrics)),
+            Section("Metrics", _metrics(answer.metrics, paired=answer.paired)),
             Section("Sides", _sides(answer)),
             Section("Runs", _runs(answer.runs, answer.metrics)),
         ],
@@ -70,7 +70,9 @@ def _tiles(answer: CompareAnswer) -> Iterable[Tile]:
             yield Tile(metric.name, change, _interval(metric))
     used = {key: sum(run.used and run.side == key for run in answer.runs) for key in answer.sides}
     runs = " and ".join(f"{count} of {key.upper()}" for key, count in used.items())
-    yield Tile("runs", runs, "in pairs" if answer.paired else "not in pairs")
+    slot_s = answer.settings.get("slot_s")
+    pairs = f"in pairs, in turns of {format_duration(slot_s)}" if slot_s else "in pairs"
+    yield Tile("runs", runs, pairs if answer.paired else "not in pairs")
     yield Tile("tolerance", f"± {answer.tolerance:.0%}", f"{answer.confidence:.0%} confidence")
 
 
@@ -212,7 +214,7 @@ def _interval(metric: Compared) -> str:
     return f"{_change(metric.ratio.low)} to {_change(metric.ratio.high)}"
 
 
-def _metrics(metrics: Sequence[Compared]) -> str:
+def _metrics(metrics: Sequence[Compared], *, paired: bool) -> str:
     head = ["metric", "A, median", "B, median", "change", "interval", "noise", "answer", ""]
     rows = []
     for metric in metrics:
@@ -222,7 +224,8 @@ def _metrics(metrics: Sequence[Compared]) -> str:
         decides = "decides" if metric.gates else ""
         interval = "-" if metric.ratio is None else _interval(metric)
         rows.append([metric.name, *medians, change, interval, noise, metric.answer, decides])
-    return table(head, rows) + paragraph("Noise: how far two successive runs of A lie apart, as a rule.")
+    steps = "the ratios of two successive pairs" if paired else "two successive runs of A"
+    return table(head, rows) + paragraph(f"Noise: how far {steps} lie apart, as a rule.")
 
 
 def _sides(answer: CompareAnswer) -> str:

@@ -22,7 +22,14 @@ from tests.support.answers import ANSWERS, HOSTILE
 
 
 def row(t_s: float, ok: int, phase: str = "measure", planned: float | None = None) -> dict[str, Any]:
-    return {"t_s": t_s, "seconds": 1.0, "phase": phase, "message.ok": ok, "message.planned": planned}
+    return {
+        "t_s": t_s,
+        "seconds": 1.0,
+        "own_seconds": 1.0,
+        "phase": phase,
+        "message.ok": ok,
+        "message.planned": planned,
+    }
 
 
 def test_a_stall_is_found_where_answers_are_missing() -> None:

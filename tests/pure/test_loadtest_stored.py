@@ -48,7 +48,7 @@ def test_what_was_written_is_what_is_read(tmp_path: Path) -> None:
         ("histograms.json", None, "no folder of a run: No such file"),
         ("run.json", "{", "cannot be read"),
         ("run.json", "[]", "cannot be read"),
-        ("run.json", json.dumps({"format": 1}), "its format is 1; this version reads 2"),
+        ("run.json", json.dumps({"format": 1}), "its format is 1; this version reads 3"),
         ("histograms.json", "{}", "cannot be read: 'histograms'"),
         ("histograms.json", '{"histograms": {"message": {"counts": {"x": 1}}}}', "cannot be read"),
     ],
