@@ -99,9 +99,9 @@ class TcpUser(Conversation, User):
             if not bookkeeping.ENDING.wait(self._pause_s()):
                 yield 0
         else:
-            start = _now_ns()
+            start, shared = _now_ns(), COURSE.slots.slot_s > 0
             for turn in range(BATCH_MAX):
-                if bookkeeping.ENDING.is_set() or (COURSE.slots.slot_s and not self._await_slot()):
+                if bookkeeping.ENDING.is_set() or (shared and not self._await_slot()):
                     return
                 yield turn
                 if _now_ns() - start > BATCH_MAX_NS:
