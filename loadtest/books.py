@@ -10,6 +10,7 @@ A request belongs to the phase (warmup, measure) in which it was planned or, whe
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -246,6 +247,21 @@ class Ledger(msgspec.Struct):
             if entry := self.phases.get(phase, {}).get(name):
                 total.add(entry)
         return total
+
+    def measured_so_far(self, over_us: Iterable[int]) -> dict[str, dict[str, Any]]:
+        """What is certain by now of the requests that belong to the measured time: by name, counts that only rise.
+
+        `over` has, for each of `over_us`, how many took as long or longer (in whole buckets, as percentiles go).
+        """
+        answered = self.answered.get("measure", {})
+        return {
+            name: {
+                "answered": answered.get(name, 0),
+                **{what: getattr(entry, what) for what in ("failed", "dropped", "late", "censored")},
+                "over": [sum(n for us, n in entry.times.counts.items() if us >= limit) for limit in over_us],
+            }
+            for name, entry in self.phases.get("measure", {}).items()
+        }
 
     def _coarsen(self) -> None:
         self.window_s *= 2

@@ -19,7 +19,7 @@ from loadtest.settings import RunSettings
 
 __all__ = ["Bout", "Observed", "Show", "drive"]
 
-Show = Callable[[dict[str, Any]], None]
+Show = Callable[[dict[str, Any]], str | None]
 
 SETTLE_TIMEOUT_S = 5.0
 SETTLE_POLL_S = 0.05
@@ -37,24 +37,29 @@ class Bout(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """`before` and `after` are the server's own account, None where it has none; `ended` is why it is gone."""
+    """`before` and `after` are the server's own account, None where it has none; `ended` is why it is gone.
+
+    `ended_early` is why the load was, None if it was not.
+    """
 
     account: Account
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     ended: str | None
     interrupted: bool
+    ended_early: str | None
     samples: list[dict[str, Any]]
     log: bytes
 
 
 def drive(bouts: Sequence[Bout], show: Show) -> list[Observed]:
-    """Put each load on its service; all begin in one moment, when every one is ready. `show` is told of the first.
+    """Put each load on its service; all begin in one moment, when every one is ready. `show` is told of the first,
+    and if it answers with a reason, all are ended early.
 
     ServiceError, GeneratorError: one could not be; the others are ended, and the logs are in the folders.
     """
     befores = [(bout.service.status(), bout.service.log_size()) for bout in bouts]
-    interrupted = False
+    interrupted, ended_early = False, None
     with contextlib.ExitStack() as stack:
         generators = [stack.enter_context(_generating(bout)) for bout in bouts]
         try:
@@ -65,8 +70,8 @@ def drive(bouts: Sequence[Bout], show: Show) -> list[Observed]:
                 generator.begin(moment_s)
             # A line of each in turn: one whose lines nobody reads would soon wait for that.
             for event, *_ in itertools.zip_longest(*(generator.progressing() for generator in generators)):
-                if event is not None:
-                    show(event)
+                if event is not None and (ended_early := show(event)) is not None:
+                    break
         except KeyboardInterrupt:
             interrupted = True
             show({"stage": "interrupted: stopping the load; the report is still written"})
@@ -82,7 +87,13 @@ def drive(bouts: Sequence[Bout], show: Show) -> list[Observed]:
         afters = [_after(bout.service) for bout in bouts]
     return [
         Observed(
-            account, before, *after, interrupted, stored.samples(bout.folder), bout.service.log_since(size)
+            account,
+            before,
+            *after,
+            interrupted,
+            ended_early,
+            stored.samples(bout.folder),
+            bout.service.log_since(size),
         )
         for bout, account, (before, size), after in zip(bouts, accounts, befores, afters, strict=True)
     ]

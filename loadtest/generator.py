@@ -65,6 +65,7 @@ class Generator:
         command += ["--beside", str(settings.others), "--every", f"{settings.every_s}s"]
         command += ["--request-timeout", f"{settings.request_timeout_s}s"]
         command += ["--warmup", f"{settings.warmup_s}s", "--measure", f"{settings.duration_s}s"]
+        command += [] if settings.over_us is None else ["--over", ",".join(map(str, settings.over_us))]
         command += ["--slot-s", str(settings.slot_s), "--slot", str(settings.slot)]
         command += ["--account", self.account_path]
         command += ["--progress-fd", str(progress_fd), "--gate-fd", str(gate_fd)]
@@ -90,7 +91,7 @@ class Generator:
             command += ["--expect-workers-max-wait", str(round(settings.workers_timeout_s))]
         return command
 
-    def await_ready(self, show: Callable[[dict[str, Any]], None]) -> None:
+    def await_ready(self, show: Callable[[dict[str, Any]], object]) -> None:
         """Until it could begin, or has ended; `show` is told of the workers that come. GeneratorError: too late."""
         here = None
         for event in self._events(OVERHEAD_TIMEOUT_S):

@@ -117,6 +117,13 @@ def _add_hidden_options(parser: Any) -> None:
     add("--slot-s", type=float, default=0.0, help="With another run at the same time: the length of a slot.")
     add("--slot", type=int, default=0, help="Which slots are this run's: 0 or 1.")
     add("--account", default=None, metavar="FILE", help="Write the closing account here, as JSON.")
+    add(
+        "--over",
+        default=None,
+        type=lambda text: [int(word) for word in text.split(",") if word],
+        metavar="US,US,...",
+        help="Tell in each line of progress what was measured so far, and how much of it took longer.",
+    )
     add("--progress-fd", type=int, default=None, help="Write a JSON line a second to this descriptor.")
     add(
         "--gate-fd",

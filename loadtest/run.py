@@ -129,6 +129,7 @@ def _document(bout: Bout, observed: Observed, points: list[timeline.Point]) -> d
         else 0.0,
         "clock": results.clock(account),
         "interrupted": observed.interrupted,
+        "ended_early": observed.ended_early,
         "settings": msgspec.to_builtins(settings)
         | {
             "connect_rate": settings.connects_per_s,

@@ -34,6 +34,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     each user begins a request `pacing_s` after the last. `connect_rate` is of connections made per second, over
     all processes; None: so that the first half of the warm-up suffices, but not more than 500. With `slot_s` it
     shares the time with another run at the same time: the slots of that length with the number `slot` are its own.
+    `over_us`: its progress tells what was measured so far, and how much of it took as long as each of these; None: no.
     """
 
     serve: list[str] | None = None
@@ -68,6 +69,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     slot_s: float = 0.0
     slot: int = 0
     thresholds: list[str] = []
+    over_us: list[int] | None = None
 
     @property
     def connects_per_s(self) -> float:

@@ -50,7 +50,8 @@ class Verdict(NamedTuple):
 def judge(run: Run, thresholds: Sequence[Threshold]) -> Verdict:
     """Judge a run's document (see `results`), which has everything but this."""
     invalid = [*_nothing_measured(run), *unbelievable(run), *generator_limits(run)]
-    failed: list[str] = []
+    ended_early = run.get("ended_early")
+    failed: list[str] = [ended_early] if ended_early else []
     values = metrics_of(run)
     rows = []
     for threshold in thresholds:
@@ -58,6 +59,8 @@ def judge(run: Run, thresholds: Sequence[Threshold]) -> Verdict:
         rows.append(
             {"expression": threshold.expression, "metric": threshold.metric, "value": value, "ok": holds}
         )
+        if holds is None and ended_early:
+            continue  # it has failed, whatever this would have been
         if holds is None:
             few = "too few samples for it" if _sampled(run, threshold.metric) else "it was not measured"
             invalid.append(f"{threshold.expression}: {few}")

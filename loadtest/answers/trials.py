@@ -42,8 +42,11 @@ class Trials:
         settings: RunSettings,
         thresholds: list[Threshold],
         service: Service | None = None,
+        watch: Show | None = None,
     ) -> dict[str, Any]:
         """One run in `folder`, made for it, against `service` or one of its own; its document.
+
+        `watch` gets each line of progress, and ends the run early by saying why.
 
         KeyboardInterrupt if the run was interrupted: its folder is complete all the same, if the load had begun.
         """
@@ -55,7 +58,7 @@ class Trials:
                 return [run(settings, thresholds, folder, show)]
             return [run_on(service, settings, thresholds, folder, show)]
 
-        return self._timed(title, settings, made)[0]
+        return self._timed(title, settings, made, watch)[0]
 
     def make_beside(
         self, bouts: Sequence[Bout], title: str, thresholds: list[Threshold]
@@ -67,21 +70,29 @@ class Trials:
         return self._timed(title, bouts[0].settings, lambda show: run_beside(bouts, thresholds, show))
 
     def _timed(
-        self, title: str, settings: RunSettings, make: Callable[[Show], list[dict[str, Any]]]
+        self,
+        title: str,
+        settings: RunSettings,
+        make: Callable[[Show], list[dict[str, Any]]],
+        watch: Show | None = None,
     ) -> list[dict[str, Any]]:
         progress = Progress(self.stream, settings)
         self.load_s = settings.warmup_s + settings.duration_s
         head = f"{title}, {self.outlook()}"
 
-        def show(event: dict[str, Any]) -> None:
-            if self.status.live and "stage" not in event:
+        def show(event: dict[str, Any]) -> str | None:
+            if "stage" in event:
+                return None
+            if self.status.live:
                 self.status.rewrite(f"{head}: {progress.line(event)}")
+            return watch(event) if watch is not None else None
 
         self.status.rewrite(f"{head}: starting")
         began = time.monotonic()
         documents = make(show)
         self.spent_s += time.monotonic() - began
-        self.loaded_s += self.load_s
+        # One that was ended early was no sooner ready and no sooner written.
+        self.loaded_s += min(self.load_s, settings.warmup_s + max(row["duration_s"] for row in documents))
         self.made += 1
         self.left = max(0, self.left - 1)
         if any(document["interrupted"] for document in documents):

@@ -234,6 +234,11 @@ class _Keeper:
             "dropped": sum(entry.dropped for entry in latest.values()),
             "requests": {name: _brief(entry) for name, entry in latest.items()},
         }
+        if chosen.over is not None and line["phase"] == "measure":
+            line["measured_s"] = clock() - COURSE.timetable.measure_from
+            line["so_far"] = {
+                n: row for n, row in self.ledger.measured_so_far(chosen.over).items() if n != LAG
+            }
         try:
             os.write(chosen.progress_fd, json.dumps(line).encode() + b"\n")
         except (BrokenPipeError, BlockingIOError):

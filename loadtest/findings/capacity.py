@@ -34,6 +34,8 @@ class Stage(msgspec.Struct):
 
     `purpose`: range, bisect or confirm. `outcome`: holds; breaks (a threshold, or less than was asked);
     limited (the generator could not do it, so nothing is known of the server); invalid. `why` is empty if it holds.
+    `ended_early`: why it was not measured for as long as was meant, or empty; `at_best` is then the rate that it would
+    have reached at the best pace that it showed, where it steadily fell behind.
     """
 
     number: int
@@ -60,6 +62,8 @@ class Stage(msgspec.Struct):
     generator_lag_p99_us: float | None
     others_cores: float | None  # that neither server nor generator used
     limiter: Limiter | None  # of a stage that broke or was limited
+    ended_early: str = ""
+    at_best: float | None = None
 
 
 class CapacityAnswer(msgspec.Struct):

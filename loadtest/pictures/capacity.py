@@ -25,6 +25,7 @@ class _Mark(NamedTuple):
 MARKS = {
     "holds": _Mark("holds", GREEN, "circle"),
     "breaks": _Mark("breaks", RED, "x-thin"),
+    "ended": _Mark("breaks, ended early", RED, "triangle-down-open"),
     "limited": _Mark("the generator's limit", GREY, "diamond-open"),
     "invalid": _Mark("invalid", PURPLE, "square-open"),
 }
@@ -108,7 +109,8 @@ def _panels(answer: CapacityAnswer) -> Iterable[Panel]:
         return
     unit = _unit(answer)
     if any(stage.p99_us for stage in stages):
-        words = f"99th percentile of each stage by {unit} asked, log scale; ● holds, ✕ breaks, ◇ the generator's limit"
+        marks = "● holds, ✕ breaks, ▽ ended early, ◇ the generator's limit"
+        words = f"99th percentile of each stage by {unit} asked, log scale; {marks}"
         yield Panel("latency", _found(answer), words, _latency(answer), wide=True)
     made = (
         "connections that were greeted"
@@ -203,7 +205,7 @@ def _by_load(
     )
     chart = plot.figure([], x, axis, height_px)
     for outcome, mark in MARKS.items():
-        stages = [s for s in answer.stages if s.outcome == outcome and value_of(s) is not None]
+        stages = [s for s in answer.stages if _kind(s) == outcome and value_of(s) is not None]
         if stages:
             said = [_said(stage, answer) for stage in stages]
             at, values = [stage.asked for stage in stages], [value_of(stage) for stage in stages]
@@ -217,6 +219,10 @@ def _by_load(
             chart, f"<b>{format_count(answer.capacity)}</b>", plot.place(x, answer.capacity), 1.0, BLUE, left
         )
     return chart
+
+
+def _kind(stage: Stage) -> str:
+    return "ended" if stage.ended_early and stage.outcome == "breaks" else stage.outcome
 
 
 def _said(stage: Stage, answer: CapacityAnswer) -> str:
@@ -248,7 +254,7 @@ def _stages(stages: Sequence[Stage], unit: str) -> str:
             else f"{stage.workers_busy:.1f} of {format_count(stage.workers)}"
         )
         generator = "-" if stage.generator_cores is None else f"{stage.generator_cores:.0%} of a core"
-        outcome = MARKS[stage.outcome].words if stage.outcome in MARKS else stage.outcome
+        outcome = MARKS[_kind(stage)].words if stage.outcome in MARKS else stage.outcome
         cores = "-" if stage.server_cores is None else f"{stage.server_cores:.2f}"
         counts = [format_count(stage.asked), format_count(stage.achieved)]
         times = [format_us(stage.p50_us), format_us(stage.p99_us)]

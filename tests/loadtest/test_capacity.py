@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.loadtest_runs import RUN_TIMEOUT_S, loadtest
+from tests.support.loadtest_runs import RUN_TIMEOUT_S, document, loadtest
 from tests.support.repository import ROOT
 from tests.support.wait import wait_until
 
@@ -53,6 +53,27 @@ def test_workers_that_sleep_bound_the_rate(tmp_path: Path) -> None:
     assert beyond
     assert {stage["outcome"] for stage in beyond} <= {"breaks", "limited"}
     assert found["at_least"] == (found["limiter"]["name"] == "generator")
+
+
+def test_a_stage_that_cannot_hold_is_ended_early(tmp_path: Path) -> None:
+    """Two workers of 20 ms are far from 300 a second: that is seen long before a minute has passed, and told."""
+    folder = tmp_path / "r"
+    search = ("--from", "300", "--to", "300", "--threshold", "greeting.p99<50ms", "--stage", "60s")
+    done = loadtest(
+        "capacity", "--serve", "--workers 2 --delay 0.02", "--user", "connect", *search, "--warmup", "500ms",
+        "--results", str(folder),
+    )  # fmt: skip
+    assert done.exit_code == 3, done
+    found = answer(folder)
+    assert (found["verdict"], found["breaks_at"], found["limiter"]["name"]) == ("none", 300, "workers")
+    stage = found["stages"][0]
+    assert stage["ended_early"] == stage["why"][0]
+    assert stage["duration_s"] < 60
+    assert f"ended after {stage['duration_s']:.0f}s" in done.out
+    run = document(folder / stage["folder"])
+    assert (run["verdict"], run["reasons"][0]) == ("fail", stage["ended_early"])
+    assert run["reconciled"]["ok"]
+    assert not run["interrupted"]
 
 
 def test_a_search_that_is_interrupted_says_that_it_cannot_tell(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from loadtest.answers.capacity.conclusion import conclude, load
+from loadtest.answers.capacity.hopeless import Watch
 from loadtest.answers.capacity.question import Question
 from loadtest.answers.capacity.stages import is_clear, stage_of
 from loadtest.answers.trials import Trials
@@ -111,10 +112,12 @@ def _stage(
     folder: Path,
 ) -> Stage:
     settings = _settings_at(probe, question, base)
+    watch = Watch(settings, thresholds)
+    settings = msgspec.structs.replace(settings, over_us=watch.over_us)
     name = f"{number:02d}-{probe.load:g}"
     title = f"stage {number}, {load(probe.load, question.of)}"
-    document = trials.make(folder / name, title, settings, thresholds, service)
-    return stage_of(number, name, probe, document, question.of)
+    document = trials.make(folder / name, title, settings, thresholds, service, watch.see)
+    return stage_of(number, name, probe, document, question.of, watch.at_best)
 
 
 def _settings_at(probe: Probe, question: Question, base: RunSettings) -> RunSettings:

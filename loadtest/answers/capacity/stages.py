@@ -3,6 +3,7 @@
 A load is borne if every threshold holds, the run is valid, nothing was dropped, and at least 99 % of what was asked was
 done. A generator that was late made it harder, not easier: what holds all the same, holds. What breaks then proves
 nothing, for it may have been the generator, unless all workers slept; and what cannot be believed is neither.
+One that was ended early, for it could not hold any more (see `hopeless`), is judged by what it showed until then.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from loadtest.statistics.search import Outcome, Probe
 from loadtest.units import format_count, format_us
 from loadtest.verdict import generator_limits, missed, unbelievable
 
-__all__ = ["ACHIEVED_MIN", "is_clear", "stage_of"]
+__all__ = ["ACHIEVED_MIN", "CLEARLY_SHORT", "EDGE_ARRIVALS", "HEARD_MIN", "is_clear", "stage_of"]
 
 ACHIEVED_MIN = 0.99  # of the rate that was asked
 EDGE_ARRIVALS = 2  # planned while it was measured, and answered just after it, more than before
@@ -24,8 +25,10 @@ CLEARLY_SHORT = 0.9  # so far below that no noise explains it: there is nothing 
 Run = Mapping[str, Any]
 
 
-def stage_of(number: int, folder: str, probe: Probe, run: Run, of: str) -> Stage:
-    """`run` is the document of the stage's run, `of` is rate or connections."""
+def stage_of(
+    number: int, folder: str, probe: Probe, run: Run, of: str, at_best: float | None = None
+) -> Stage:
+    """`run` is the document of the stage's run, `of` is rate or connections, `at_best` see `Stage`."""
     main = run["main_request"]
     achieved = _achieved(run, of, main)
     outcome, why = _judged(run, of, probe.load, achieved)
@@ -65,6 +68,8 @@ def stage_of(number: int, folder: str, probe: Probe, run: Run, of: str) -> Stage
         generator_lag_p99_us=(run["generator"]["lag_us"] or {}).get("p99"),
         others_cores=run["host"]["others_cores"],
         limiter=limiter,
+        ended_early=run.get("ended_early") or "",
+        at_best=at_best if run.get("ended_early") else None,
     )
 
 
@@ -72,6 +77,8 @@ def is_clear(stage: Stage) -> bool:
     """Whether a stage broke by so much that it need not be repeated."""
     if stage.outcome != Outcome.BREAKS:
         return False
+    if stage.ended_early:  # in the time that it was given, a stall weighs more than in all of it
+        return stage.at_best is not None and stage.at_best < CLEARLY_SHORT * stage.asked
     return (stage.achieved or 0.0) < CLEARLY_SHORT * stage.asked
 
 
@@ -79,7 +86,8 @@ def _judged(run: Run, of: str, asked: float, achieved: float | None) -> tuple[Ou
     if doubts := unbelievable(run):
         return Outcome.INVALID, doubts
     limits = [*generator_limits(run), *host_taken(run)]
-    broken = _short(run, of, asked, achieved)
+    broken = [run["ended_early"]] if run.get("ended_early") else []
+    broken += _short(run, of, asked, achieved)
     broken += [missed(row) for row in run["thresholds"] if row["ok"] is False]
     if broken:
         proved = not limits or workers_sleep(run)

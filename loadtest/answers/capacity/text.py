@@ -4,7 +4,7 @@ from pathlib import Path
 
 from loadtest.answers.capacity.conclusion import load
 from loadtest.findings.capacity import LIMITERS, CapacityAnswer, Stage
-from loadtest.units import format_count, format_us
+from loadtest.units import format_count, format_duration, format_us
 
 __all__ = ["headline", "summary"]
 
@@ -49,5 +49,9 @@ def _row(stage: Stage, most: float, of: str) -> str:
     return (
         f"  {load(stage.asked, of).replace(' connections', ''):>10} {format_count(stage.achieved):>8}{confirmed} "
         f"{bar:<{BAR_CELLS}}  {stage.outcome:<8}{format_us(stage.p50_us):>9}{format_us(stage.p99_us):>9}{cpu:>7}"
-        f"{busy:>9}{format_count(stage.queue_depth_max):>7}"
+        f"{busy:>9}{format_count(stage.queue_depth_max):>7}{_ended(stage)}"
     )
+
+
+def _ended(stage: Stage) -> str:
+    return f"  ended after {format_duration(round(stage.duration_s))}" if stage.ended_early else ""
