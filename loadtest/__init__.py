@@ -10,6 +10,7 @@ The rooms, from the top; imports only point down (checked):
     run                               one run, end to end
     drive                             loads on services, one alone or two in turns, and what is seen of them
     service, generator, tracker       its processes: the server, Locust, and who watches both; on `processes`
+    scrape                            a server on another host, by its metrics endpoint
     tcp_user, dialogue_user, company_user    the locustfiles
     users, tcp                        the users that greet, and the base of your own
     speaking                          the user that holds a conversation out of a file
@@ -20,7 +21,7 @@ The rooms, from the top; imports only point down (checked):
     pictures/                         what is drawn: a run, the answers, what both share
     findings/                         what the answers are, as types                               pure
     verdict, metrics, thresholds      may it be believed, and is it good enough                    pure
-    stored, results, timeline         what a run leaves; the accounts of both sides, joined
+    stored, results, timeline, tallies   what a run leaves; the accounts of both sides, joined and compared
     saturation, allowance             how near the server came to what it may use
     dialogues/                        what a conversation's file says, framing, templates
     statistics/                       search, the scalability law, slopes, bootstrap               pure

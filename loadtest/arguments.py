@@ -65,6 +65,11 @@ def service_options(command: Command) -> Command:
     return _all(
         command,
         server_options,
+        click.option(
+            "--metrics",
+            metavar="URL",
+            help="With --host: its http://HOST:PORT/metrics, to follow and reconcile it from another host.",
+        ),
         tls_options,
         click.option(
             "--source-address",

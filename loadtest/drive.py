@@ -114,14 +114,11 @@ def _generating(bout: Bout) -> Iterator[Generator]:
 @contextlib.contextmanager
 def _tracked(service: Service, generator: Generator, folder: Path) -> Iterator[None]:
     """Follow the server's processes while the body runs; its end is told by the end of the tracker's input."""
-    if service.pid is None and service.control is None:
+    if not service.trail:
         yield
         return
-    command = [sys.executable, "-m", "loadtest.tracker"]
-    command += ["--server", str(service.pid)] if service.pid is not None else []
+    command = [sys.executable, "-m", "loadtest.tracker", *service.trail]
     command += ["--generator", str(generator.process.pid), "--output", str(folder / "samples.jsonl")]
-    if service.control is not None:
-        command += ["--control", service.control]
     with open(folder / "tracker.log", "wb") as log:
         tracker = start(command, log=log, pipes=True)
     assert tracker.stdout is not None

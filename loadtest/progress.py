@@ -92,7 +92,7 @@ def _times(times: dict[str, Any] | None) -> Iterable[str]:
 def _server(document: dict[str, Any]) -> list[str]:
     server = document["server"]
     if server is None:
-        return ["server: not followed (no --control or --pid)"]
+        return ["server: not followed (no --control, --metrics or --pid)"]
     cores = "-" if server["cpu_cores"] is None else f"{server['cpu_cores']:.2f} cores"
     line = (
         f"server: {cores}, {format_bytes(server['pss_bytes_max'])} PSS in {server['processes_max']} processes, "
@@ -114,7 +114,7 @@ def _server(document: dict[str, Any]) -> list[str]:
 def _agreement(document: dict[str, Any]) -> list[str]:
     reconciled = document["reconciled"]
     if reconciled is None:
-        return ["books: not compared (the server's control socket is not known)"]
+        return ["books: not compared (neither the server's control socket nor its metrics are known)"]
     client, server = reconciled["client"], reconciled["server"]
     bounds = "; ".join(
         f"{format_count(client[k])} {k} confirmed, {format_count(server[k])} counted by the server, "

@@ -14,11 +14,11 @@ import msgspec
 from hdrh.histogram import HdrHistogram
 
 from loadtest.books import LAG, Account, Entry
-from loadtest.dialogues.dialogue import Counted
 from loadtest.files import write_whole
 from loadtest.histograms import PERCENTILES, Histogram, samples_beyond
 from loadtest.slots import ALONE, Slots
 from loadtest.talks import Talk
+from loadtest.tallies import tally
 from loadtest.timeline import Point, before_the_load, columns
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "generator_cores_max",
     "histograms",
     "others_cores",
-    "reconcile",
     "request_rows",
     "requests",
     "server_side",
@@ -112,54 +111,6 @@ def summary_us(histogram: Histogram) -> dict[str, float | None] | None:
     }
 
 
-def reconcile(
-    account: Account, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, talk: Talk
-) -> dict[str, Any] | None:
-    """Our tally against the server's own, over the whole run, warm-up included; None if it has none.
-
-    Where every request was confirmed both must be equal. Those that failed or were cut off may or may not have been
-    seen: then the server's count lies between what was confirmed and what was sent.
-    """
-    if before is None or after is None:
-        return None
-    client, server, difference = {}, {}, {}
-    unconfirmed = {}
-    counted = {"connections": talk.connections, "messages": talk.messages}
-    for what, counts in counted.items():
-        if isinstance(counts, str):
-            continue
-        client[what], unconfirmed[what] = _tally(account, counts)
-        server[what] = int(after["totals"][what]) - int(before["totals"][what])
-        beyond = server[what] - client[what]
-        difference[what] = beyond if beyond < 0 else max(0, beyond - unconfirmed[what])
-    return {
-        "ok": not any(difference.values()),
-        "exact": client == server,
-        "client": client,
-        "unconfirmed": unconfirmed,
-        "server": server,
-        "difference": difference,
-        "not_compared": {what: why for what, why in counted.items() if isinstance(why, str)},
-    }
-
-
-def _tally(account: Account, counts: Counted) -> tuple[int, int]:
-    """How many the server has confirmed, and how many more it may have seen."""
-    confirmed = unconfirmed = 0
-    for name, each in counts.answered.items():
-        entry = account.ledger.total(name)
-        confirmed += each * entry.ok.count
-        unconfirmed += each * entry.unconfirmed
-    proofs = (account.ledger.total(name) for name in counts.proof)
-    unproved = min(confirmed, sum(entry.failed + entry.censored for entry in proofs))
-    confirmed, unconfirmed = confirmed - unproved, unconfirmed + unproved
-    unconfirmed += sum(account.ledger.total(name).unconfirmed for name in counts.bounded)
-    for name, each in counts.silent.items():
-        entry = account.ledger.total(name)
-        unconfirmed += each * (entry.ok.count + entry.unconfirmed)
-    return confirmed, unconfirmed
-
-
 def server_side(
     samples: Sequence[Mapping[str, Any]],
     points: Sequence[Point],
@@ -172,19 +123,21 @@ def server_side(
     ticks = [line for line in samples if "server" in line]
     if not ticks and not any("status" in line for line in samples):
         return None
-    host, cpu_s = None, None
+    host, cpu_s, cpus = None, None, None
     if ticks:  # else it is on another host: only its own account is known
-        first, last = ticks[0], ticks[-1]
-        cpu_s = last["server"]["cpu_s"] - before_the_load(samples, account.started)["server"]["cpu_s"]
-        host = {key: last["host"][key] - first["host"][key] for key in ("listen_overflows", "retransmits")}
+        cpu_s = ticks[-1]["server"]["cpu_s"] - before_the_load(samples, account.started)["server"]["cpu_s"]
+        first, last = (tick.get("server_host", tick["host"]) for tick in (ticks[0], ticks[-1]))
+        cpus = last.get("cpus")
+        host = {key: last[key] - first[key] for key in ("listen_overflows", "retransmits")}
     pss = [p.pss_bytes for p in points if p.pss_bytes is not None]
     busy = [p.workers_busy for p in points if p.workers_busy is not None]
     measured = [p.cpu_cores for p in points if p.cpu_cores is not None and _measured(p, account)]
-    answered = 0 if isinstance(talk.messages, str) else _tally(account, talk.messages)[0]
+    answered = 0 if isinstance(talk.messages, str) else tally(account, talk.messages)[0]
     end = next((line for line in samples if line.get("kind") == "end"), None)
     return {
         "cpu_s": None if cpu_s is None else round(cpu_s, 3),
         "cpu_cores": round(sum(measured) / len(measured), 4) if measured else None,
+        "cpus": cpus,
         "cpu_us_per_message": round(cpu_s * 1e6 / answered, 2) if answered and cpu_s else None,
         "pss_bytes_max": _most(pss),
         "pss_bytes_before": pss[0] if pss else None,
@@ -198,6 +151,7 @@ def server_side(
         "retransmits": host["retransmits"] if host else None,
         "switches": _switches(ticks),
         "connections_by_worker": _connections_by_worker(samples),
+        "unanswered": sum("error" in (line.get("status") or ()) for line in samples),
         "tallies": {"before": before["totals"], "after": after["totals"]} if before and after else None,
         "ended": end["reason"] if end else None,
     }
@@ -307,7 +261,7 @@ def _measured(point: Point, account: Account) -> bool:
 
 
 def _switches(ticks: Sequence[Mapping[str, Any]]) -> dict[str, int] | None:
-    details = [tick["detail"] for tick in ticks if "detail" in tick]
+    details = [tick["detail"] for tick in ticks if "voluntary_switches" in tick.get("detail", ())]
     if not details:
         return None
     keys = ("voluntary_switches", "involuntary_switches")

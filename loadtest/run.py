@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from loadtest import results, stored, timeline, verdict
+from loadtest import results, stored, tallies, timeline, verdict
 from loadtest.allowance import allowance_of
 from loadtest.arrivals import Planned, Timetable, planned_of
 from loadtest.books import LAG, Account
@@ -63,7 +63,9 @@ def service_of(settings: RunSettings, folder: Path) -> contextlib.AbstractContex
     if settings.serve is not None:
         return started(settings.serve, settings.framing, str(folder / "server.log"))
     assert settings.host is not None
-    return attached(settings.host, settings.control, settings.pid, remote=settings.remote)
+    return attached(
+        settings.host, settings.control, settings.pid, remote=settings.remote, metrics=settings.metrics
+    )
 
 
 def _written(
@@ -156,7 +158,7 @@ def _document(bout: Bout, observed: Observed, points: list[timeline.Point]) -> d
             "lag_us": lag,
             "workers": account.workers,
         },
-        "reconciled": results.reconcile(account, before, after, talk),
+        "reconciled": tallies.reconcile(account, before, after, talk),
         "sampler_cost": results.sampler_cost(observed.samples),
     }
 

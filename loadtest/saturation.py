@@ -20,7 +20,7 @@ class Saturation(msgspec.Struct):
 
     cores: float | None
     process_cores_max: float | None  # its busiest process
-    cores_allowed: float | None  # by affinity and quota
+    cores_allowed: float | None  # by affinity and quota; of a server on another host, all that there are
     host_cores: float | None
     host_cpus: int
     workers: int | None  # as many as there may be
@@ -46,23 +46,26 @@ def saturation(
         return None
     first, last = ticks[0], ticks[-1]
     span_s = last["t"] - first["t"]
+    there = "server_host" in last  # on another host, of which less is known
+    host_before, host = (tick["server_host"] if there else tick["host"] for tick in (first, last))
     seen = [tick["status"] for tick in ticks if "pool" in (tick.get("status") or {})]
     workers = seen[-1]["pool"]["max_workers"] if seen else None
     busy = sum(status["pool"]["busy"] for status in seen) / len(seen) if seen else None
-    host_cores = (last["host"]["busy_s"] - first["host"]["busy_s"]) / span_s
+    host_cores = None if there else (host["busy_s"] - host_before["busy_s"]) / span_s
+    busiest_s = None if there else _busiest(first, last)
     return Saturation(
         cores=_rounded((last["server"]["cpu_s"] - first["server"]["cpu_s"]) / span_s),
-        process_cores_max=_rounded(_busiest(first, last) / span_s),
-        cores_allowed=_cores_allowed(allowance),
+        process_cores_max=_rounded(None if busiest_s is None else busiest_s / span_s),
+        cores_allowed=float(host["cpus"]) if there else _cores_allowed(allowance),
         host_cores=_rounded(host_cores),
-        host_cpus=last["host"]["cpus"],
+        host_cpus=host["cpus"],
         workers=workers,
         workers_busy=_rounded(busy),
         workers_busy_share=_rounded(busy / workers) if busy is not None and workers else None,
         queue_share=_rounded(sum(s["queue"]["depth"] > 0 for s in seen) / len(seen)) if seen else None,
         queue_depth_max=max((s["queue"]["depth"] for s in seen), default=None),
         queue_limit=seen[-1]["queue"]["limit"] if seen else None,
-        listen_overflows=last["host"]["listen_overflows"] - first["host"]["listen_overflows"],
+        listen_overflows=host["listen_overflows"] - host_before["listen_overflows"],
         fds_share_max=_fds_share(samples, allowance.get("fds")),
         memory_available_share_min=_memory_share(ticks, allowance.get("memory_bytes")),
         log_errors={kind: count for kind, sign in LOG_SIGNS.items() if (count := log.count(sign))},

@@ -12,6 +12,7 @@ import msgspec
 
 from loadtest.interruption import interruptible
 from loadtest.processes import LineReader, Piped, start, stop
+from loadtest.scrape import Endpoint, ScrapeError, metrics_url
 from loadtest.target import parse_host
 from procserver import controlclient
 from procserver.errors import ProcserverError
@@ -48,16 +49,30 @@ class Service:
         control: str | None,
         process: Piped | None = None,
         log_path: str | None = None,
+        metrics: str | None = None,
     ) -> None:
         self.host = host
         self.log_path = log_path  # of a server of ours
         self.pid = pid
         self.control = control
+        self.metrics = metrics  # of one on another host
+        self.endpoint = Endpoint(metrics_url(metrics)) if metrics is not None else None
         self.process = process
         self.exit_code: int | None = None
 
+    @property
+    def trail(self) -> list[str]:
+        """How the tracker can follow it, as its options; empty if it cannot."""
+        known = {"--server": self.pid, "--control": self.control, "--metrics": self.metrics}
+        return [word for name, value in known.items() if value is not None for word in (name, str(value))]
+
     def status(self) -> dict[str, Any] | None:
-        """The server's own account; None where it has no control socket. ServiceError if it does not answer."""
+        """The server's own account; None where it shows none. ServiceError if it does not answer."""
+        if self.endpoint is not None:
+            try:
+                return self.endpoint.read(STATUS_TIMEOUT_S).status
+            except ScrapeError as error:
+                raise ServiceError(f"the server's metrics cannot be read: {error}") from error
         if self.control is None:
             return None
         try:
@@ -147,14 +162,22 @@ def started(args: list[str], framing: str, log_path: str, program: Program = INS
 
 
 @contextlib.contextmanager
-def attached(host: str, control: str | None, pid: int | None, *, remote: bool = False) -> Iterator[Service]:
-    """A service that runs already; its processes are followed if `control` or `pid` tells of them.
+def attached(
+    host: str,
+    control: str | None,
+    pid: int | None,
+    *,
+    remote: bool = False,
+    metrics: str | None = None,
+) -> Iterator[Service]:
+    """A service that runs already; its processes are followed if `control`, `pid` or `metrics` tells of them.
 
-    `remote`: `control` leads to another host, whose processes are none of ours.
+    `remote`: `control` leads to another host, whose processes are none of ours; `metrics` does by its nature.
     """
     parse_host(host)
-    service = Service(host, pid, control)
-    if (status := service.status()) is not None and pid is None and not remote:
+    service = Service(host, pid, control, metrics=metrics)
+    local = pid is None and metrics is None and not remote
+    if (status := service.status()) is not None and local:
         service.pid = int(status["supervisor"]["pid"])
     yield service
 

@@ -7,6 +7,7 @@ import msgspec
 from loadtest.dialogues.file import parse_dialogue, read_text
 from loadtest.options import ARRIVALS, CONNECT_RATE_DEFAULT, FRAMINGS, NAME_LENGTH_MAX, RATE_MAX
 from loadtest.scenarios import SCENARIOS
+from loadtest.scrape import metrics_url
 from loadtest.slots import Slots
 from loadtest.talks import TALKS, Talk, talk_of
 from loadtest.target import Tls, check_sources, check_tls, parse_host
@@ -68,6 +69,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     remote: bool = False
     slot_s: float = 0.0
     slot: int = 0
+    metrics: str | None = None
     thresholds: list[str] = []
     over_us: list[int] | None = None
 
@@ -119,6 +121,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         if self.slot_s:
             slots = f"slots of {format_duration(self.slot_s)}"
             yield f"in turns with another run, in {slots}: {self.slots.own_share:.0%} of the time is its own"
+        if self.metrics:
+            yield "the server's CPU, memory and kernel are what its metrics endpoint said of them"
         if self.tls_insecure:
             yield "no certificate was checked (--tls-insecure): another server may have answered"
 
@@ -161,8 +165,27 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"{self.scenario!r}; there must be one at least, and one that talks"
             )
 
+    def _check_metrics(self) -> None:
+        if self.metrics is None:
+            return
+        if self.host is None:
+            raise ConfigError(
+                f"--metrics {self.metrics}: it needs --host; --serve's processes are followed themselves"
+            )
+        if self.control is not None or self.pid is not None:
+            raise ConfigError(
+                f"--metrics {self.metrics}: either it, for a server on another host, or --control and --pid, which "
+                "tell more of one on this"
+            )
+        try:
+            metrics_url(self.metrics)
+        except ConfigError as error:
+            raise ConfigError(f"--metrics {error}") from None
+
     def _check_hosts(self) -> None:
-        if self.remote and (self.host is None or self.control is None or self.pid is not None):
+        self._check_metrics()
+        seen = self.control is not None or self.metrics is not None
+        if self.remote and (self.host is None or not seen or self.pid is not None):
             raise ConfigError("--remote: it needs --host and a forwarded --control, and has no --pid here")
         if not self.expect_workers:
             return

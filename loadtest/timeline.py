@@ -43,19 +43,18 @@ def points(samples: Sequence[dict[str, Any]], started: float) -> list[Point]:
     offset = next((line["epoch"] - line["t"] for line in samples if "epoch" in line), 0.0) - started
     found: list[Point] = []
     ticks = [line for line in samples if "host" in line]
-    earlier = iter(ticks)
-    base = next(earlier, None)
-    following = next(earlier, None)
+    earlier, earlier_server = _Earlier(ticks), _Earlier([tick for tick in ticks if "server" in tick])
     accepted = _accepted(ticks)
+    elsewhere = any("server_host" in tick for tick in ticks)  # then our host's CPU is none of the server's
     for tick in ticks:
-        while following is not None and tick["t"] - following["t"] >= SPAN_S:
-            base, following = following, next(earlier, None)
-        server = tick.get("server")  # None if it is on another host
+        server = tick.get("server")  # None if it is on another host, or was not asked at this tick
         point = Point(tick["t"] + offset, processes=server and server["processes"])
-        if base is not None and tick["t"] - base["t"] >= SPAN_S:
+        if server and (base := earlier_server.of(tick)) is not None:
+            point.cpu_cores = _spent(base["server"], server, tick["t"] - base["t"])
+        if (base := earlier.of(tick)) is not None:
             span_s = tick["t"] - base["t"]
-            point.cpu_cores = _spent(base.get("server"), server, span_s)
-            point.host_cores = (tick["host"]["busy_s"] - base["host"]["busy_s"]) / span_s
+            if not elsewhere:
+                point.host_cores = (tick["host"]["busy_s"] - base["host"]["busy_s"]) / span_s
             point.generator_cores = _spent(base.get("generator"), tick.get("generator"), span_s)
             point.generator_cores_max = _busiest(base.get("generator"), tick.get("generator"), span_s)
         if detail := tick.get("detail"):
@@ -70,6 +69,20 @@ def points(samples: Sequence[dict[str, Any]], started: float) -> list[Point]:
         point.accepted_per_s = accepted.get(tick["t"])
         found.append(point)
     return found
+
+
+class _Earlier:
+    """For ticks asked for in order: the last one that is far enough back to tell a rate from."""
+
+    def __init__(self, ticks: Sequence[dict[str, Any]]) -> None:
+        self.rest = iter(ticks)
+        self.base = next(self.rest, None)
+        self.following = next(self.rest, None)
+
+    def of(self, tick: dict[str, Any]) -> dict[str, Any] | None:
+        while self.following is not None and tick["t"] - self.following["t"] >= SPAN_S:
+            self.base, self.following = self.following, next(self.rest, None)
+        return self.base if self.base is not None and tick["t"] - self.base["t"] >= SPAN_S else None
 
 
 def before_the_load(samples: Sequence[Mapping[str, Any]], started: float) -> Mapping[str, Any]:

@@ -1,14 +1,16 @@
 """The tracker: a process of its own that follows the server's processes, the generator's, and the host.
 
-    python -m loadtest.tracker [--server PID] [--control PATH] [--generator PID] --output samples.jsonl
+    python -m loadtest.tracker [--server PID] [--control PATH | --metrics URL] [--generator PID] --output samples.jsonl
 
 Beside the generator, not in it: a greenlet there would be late exactly when the generator is busy. It writes one
 JSON line per sample, stamped with the monotonic clock, and ends by itself when the server goes or when its
 standard input ends, which is when its parent goes. It prints `ready` once the first sample is written.
 
 Three paces: CPU and process count at `interval_s`; status, children and memory less often, as they cost more;
-memory never more than 2 % of the time. Its own cost is in every line. After 3 000 samples the pace halves, and
-again after as many, so that the file stays small however long the run.
+memory never more than 2 % of the time. A server on another host is asked for all of it at the pace of the status, by
+its metrics endpoint; what that tells of its host stands beside what we see of ours. Its own
+cost is in every line. After 3 000 samples the pace halves, and again after as many, so that the file stays small
+however long the run.
 """
 
 import argparse
@@ -23,8 +25,10 @@ from typing import Any, TextIO
 import msgspec
 
 from loadtest.allowance import allowance_of, memory_available_bytes
+from loadtest.scrape import Endpoint, ScrapeError, metrics_url
 from procserver import controlclient
 from procserver.errors import ProcserverError
+from procserver.protocols.http import Url
 from procserver.resources import Tree, host_usage, own_cpu_s
 
 __all__ = ["Tracker", "main"]
@@ -35,21 +39,25 @@ CHILDREN_INTERVAL_S = 1.0
 DETAIL_INTERVAL_S = 1.0
 DETAIL_SHARE_MAX = 0.02
 STATUS_TIMEOUT_S = 1.0
+SCRAPE_AGAIN_S = 2.0  # after one that failed: each may take as long as the timeout
 SAMPLES_PER_PACE = 3000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m loadtest.tracker")
     parser.add_argument(
-        "--server", type=int, metavar="PID", help="Not given: on another host; --control is all."
+        "--server", type=int, metavar="PID", help="Not given: on another host; --control or --metrics is all."
     )
     parser.add_argument("--generator", type=int, metavar="PID")
     parser.add_argument("--control", metavar="PATH")
+    parser.add_argument("--metrics", type=metrics_url, metavar="URL")
     parser.add_argument("--output", required=True, metavar="FILE")
     parser.add_argument("--interval", type=float, default=INTERVAL_S, metavar="SECONDS")
     chosen = parser.parse_args()
     with open(chosen.output, "x") as output:
-        tracker = Tracker(chosen.server, chosen.generator, chosen.control, output, chosen.interval)
+        tracker = Tracker(
+            chosen.server, chosen.generator, chosen.control, output, chosen.interval, chosen.metrics
+        )
         tracker.run()
 
 
@@ -63,11 +71,14 @@ class Tracker:
         control: str | None,
         output: TextIO,
         interval_s: float,
+        metrics: Url | None = None,
     ) -> None:
         self.pid = server
         self.server = Tree(server) if server is not None else None
         self.generator = Tree(generator) if generator else None
         self.control = control
+        self.endpoint = Endpoint(metrics) if metrics is not None else None
+        self.measured_at = 0.0
         self.output = output
         self.interval_s = interval_s
         self.samples = 0
@@ -122,6 +133,8 @@ class Tracker:
             sample["generator"] = self.sample_generator(now)
         if self.control is not None and self.is_due("status", now, STATUS_INTERVAL_S):
             sample["status"] = self.ask_status()
+        if self.endpoint is not None and self.is_due("status", now, STATUS_INTERVAL_S):
+            sample |= self.scrape(self.endpoint)
         sample["sampler"] = {"cpu_s": own_cpu_s(), "took_s": time.monotonic() - now}
         return sample
 
@@ -166,6 +179,25 @@ class Tracker:
         workers = {str(row["pid"]): row["connections"] for row in status.get("workers", [])}
         kept = {key: status.get(key) for key in ("pool", "queue", "totals")}
         return {**kept, "connections_by_pid": workers, "took_s": time.monotonic() - before}
+
+    def scrape(self, endpoint: Endpoint) -> dict[str, Any]:
+        """What a server on another host tells of itself; memory once, however often the same reading is shown."""
+        before = time.monotonic()
+        try:
+            found = endpoint.read(STATUS_TIMEOUT_S)
+        except ScrapeError as error:
+            self.due["status"] = time.monotonic() + SCRAPE_AGAIN_S
+            return {"status": {"error": str(error)}}
+        kept = {key: found.status[key] for key in ("pool", "queue", "totals")}
+        sample: dict[str, Any] = {
+            "server": found.usage,
+            "server_host": found.host,
+            "status": {**kept, "took_s": time.monotonic() - before},
+        }
+        if found.measured_at != self.measured_at:
+            self.measured_at = found.measured_at
+            sample["detail"] = {**found.detail, "processes": []}
+        return sample
 
     def write(self, line: dict[str, Any]) -> None:
         self.output.write(msgspec.json.encode(line).decode() + "\n")

@@ -68,7 +68,7 @@ def judge(run: Run, thresholds: Sequence[Threshold]) -> Verdict:
             failed.append(missed(rows[-1]))
     if ungreeted := run["connections"]["asked"] - run["connections"]["made"]:
         failed.append(f"{ungreeted} of {run['connections']['asked']} connections were never greeted")
-    notes = [*_few_samples(run, thresholds), *_slow_connects(run), *_closed_loop_late(run)]
+    notes = [*_few_samples(run, thresholds), *_slow_connects(run), *_closed_loop_late(run), *_silence(run)]
     if behind := _behind(run):
         (failed or notes).append(behind)
     if invalid:
@@ -126,7 +126,7 @@ def unbelievable(run: Run) -> list[str]:
         if ended != row["planned"]:
             reasons.append(f"{row['planned']} arrivals were planned, and {ended} of them ended")
     if (server := run["server"]) and server["ended"]:
-        reasons.append(f"the server ended during the run: {server['ended']}")
+        reasons.append(f"the server ended during the run, or was not heard of: {server['ended']}")
     return reasons
 
 
@@ -197,6 +197,11 @@ def _slow_connects(run: Run) -> Iterator[str]:
             f"connecting took longer than the warm-up: what is measured begins {format_duration(late_s)} later; "
             "a longer --warmup, or a higher --connect-rate"
         )
+
+
+def _silence(run: Run) -> Iterator[str]:
+    if times := (run["server"] or {}).get("unanswered"):
+        yield f"the server did not answer {format_count(times)} of our questions: what is told of it has gaps"
 
 
 def _sampled(run: Run, metric: str) -> bool:

@@ -104,6 +104,7 @@ def _of_processes(reading: Reading) -> Iterator[Metric]:
         "When memory, descriptors and threads were read, as Unix time.",
         reading.measured_at,
     )
+    yield _gauge("host_cpus", "CPUs of the host.", host.cpus)
     yield _counter(
         "host_listen_overflows",
         "Connections that found a queue full, on this host or network namespace, since its boot.",

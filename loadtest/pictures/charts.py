@@ -103,8 +103,15 @@ def queue(points: Sequence[Point], span: Span) -> Figure:
 
 
 def cpu(points: Sequence[Point], cpus: int, span: Span) -> Figure:
-    """Cores used by the server, by the generator and by all others, one upon the other, of `cpus`."""
+    """Cores used by the server, by the generator and by all others, one upon the other, of `cpus`.
+
+    Where nothing is known of its host, the server's alone: the generator is on another.
+    """
     seen = [p for p in points if p.host_cores is not None and p.cpu_cores is not None]
+    if not seen:
+        seen = [p for p in points if p.cpu_cores is not None]
+        alone = ("server", BLUE, 0.5, [p.cpu_cores or 0.0 for p in seen])
+        return _stacked([p.t_s for p in seen], [alone], span, hover="%{y:.2f} cores", least=cpus / 1.12)
     server, generator = [p.cpu_cores or 0.0 for p in seen], [p.generator_cores or 0.0 for p in seen]
     others = [
         max(0.0, (p.host_cores or 0.0) - ours - theirs)

@@ -80,7 +80,7 @@ def _how_long(times: dict[str, Any], span: charts.Span) -> str:
 
 
 def _of_the_server(document: dict[str, Any], points: Sequence[Point], span: charts.Span) -> Iterable[Panel]:
-    server, cpus = document["server"], document["host"]["cpus"]
+    server = document["server"]
     if not server:
         return
     if server["workers_busy_max"] is not None:
@@ -95,9 +95,11 @@ def _of_the_server(document: dict[str, Any], points: Sequence[Point], span: char
         yield Panel("queue", title, words, charts.queue(points, span), timed=True)
     if server["processes_max"] is None:
         return  # they are on another host
-    cores = server["cpu_cores"]
+    cores, cpus = server["cpu_cores"], server.get("cpus") or document["host"]["cpus"]
     title = "CPU" if cores is None else f"The server used {cores:.2f} of {cpus} cores"
     words = f"cores in use, of {cpus}: by the server, the generator, and all other programs"
+    if document["settings"].get("metrics"):
+        words = f"cores in use by the server, of the {cpus} of its host; the generator is on another"
     yield Panel("cpu", title, words, charts.cpu(points, cpus, span), timed=True)
     held = f"{format_bytes(server['pss_bytes_max'])} at most"
     title = f"Its {_counted(server['processes_max'], 'process', 'es')} held {held}"

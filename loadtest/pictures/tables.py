@@ -60,7 +60,7 @@ def _timings(row: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
 def books(document: dict[str, Any]) -> str:
     reconciled = document["reconciled"]
     if reconciled is None:
-        return paragraph("Not compared: the server's control socket is not known.")
+        return paragraph("Not compared: neither the server's control socket nor its metrics are known.")
     keys = ("client", "unconfirmed", "server", "difference")
     head = ["", "confirmed by us", "unconfirmed", "counted by the server", "unaccounted for"]
     rows = [[what, *(format_count(reconciled[key][what]) for key in keys)] for what in reconciled["client"]]

@@ -24,7 +24,7 @@ ROOMS_OF = {
     ),
     "h11": ("procserver/exporter.py", "procserver/fetch.py"),
     "locust": ("loadtest/",),
-    "prometheus_client": ("procserver/exposition.py",),
+    "prometheus_client": ("loadtest/scrape.py", "procserver/exposition.py"),
     "psutil": ("procserver/resources.py",),
     "rich": ("procserver/cli/",),
 }
@@ -49,6 +49,7 @@ FROM_PROCSERVER_INTO_LOADTEST = {
     "procserver.controlclient",
     "procserver.dial",
     "procserver.errors",
+    "procserver.fetch",
     "procserver.resources",
 }
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest import results, timeline
+from loadtest import results, tallies, timeline
 from loadtest.books import Account, Entry, Histogram, Ledger, Window
 from loadtest.stored import StoredRun
 from loadtest.talks import TALKS
@@ -53,7 +53,7 @@ def test_the_servers_count_lies_between_confirmed_and_sent(
 ) -> None:
     """Equal where all was confirmed; else ok <= server <= ok + unconfirmed; anything else is a difference."""
     books = account(window(1001, "message", ok, unconfirmed))
-    found = results.reconcile(books, status(0, before), status(0, before + server), TALKS["greeting"])
+    found = tallies.reconcile(books, status(0, before), status(0, before + server), TALKS["greeting"])
     assert found is not None
     assert found["ok"] == (ok <= server <= ok + unconfirmed)
     assert found["exact"] == (ok == server)
@@ -63,7 +63,7 @@ def test_the_servers_count_lies_between_confirmed_and_sent(
 
 def test_without_the_servers_account_nothing_is_claimed() -> None:
     """None, and not `ok`."""
-    assert results.reconcile(account(), None, None, TALKS["greeting"]) is None
+    assert tallies.reconcile(account(), None, None, TALKS["greeting"]) is None
 
 
 def test_a_stall_is_a_row_of_zeros() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtest import results
+from loadtest import tallies
 from loadtest.books import Account, Entry, Histogram, Ledger, Window
 from loadtest.dialogues.dialogue import Dialogue
 from loadtest.dialogues.file import parse_dialogue
@@ -26,7 +26,7 @@ def reconciled(talk: Talk, server: tuple[int, int], **entries: Entry) -> dict[st
         {"totals": {"connections": connections, "messages": messages}}
         for connections, messages in ((0, 0), server)
     )
-    found = results.reconcile(account, none, after, talk)
+    found = tallies.reconcile(account, none, after, talk)
     assert found is not None
     return found
 

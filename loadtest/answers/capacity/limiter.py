@@ -24,6 +24,10 @@ MEMORY_LEFT_MIN = 0.05
 NO_CAUSE = (
     "latency or errors rose, but CPU, memory, descriptors, workers and queue had room: no cause was measured"
 )
+NO_CAUSE_SEEN = (
+    "latency or errors rose, but workers and queue had room; of memory and descriptors of the server's host, and of "
+    "who else used its CPU, nothing is known"
+)
 LATE_SHARE = 0.05  # of the arrivals that found no connection free
 
 Run = Mapping[str, Any]
@@ -33,14 +37,14 @@ Rule = Callable[[Run, Saturation], list[str]]
 def limiter_of(run: Run) -> Limiter:
     """`run` is the document of a run that broke."""
     if run["server"] is None:
-        unseen = "the server's processes were not followed (--control or --pid): no cause could be measured"
+        unseen = "the server's processes were not followed (--control, --metrics or --pid): no cause could be measured"
         return Limiter("thresholds", [unseen])
     strain = _strain(run)
     if strain is None:
         return Limiter("thresholds", ["the run was too short for the server's side to be seen"])
     found = {name: reasons for name, rule in RULES.items() if (reasons := rule(run, strain))}
     if not found:
-        return Limiter("thresholds", [NO_CAUSE])
+        return Limiter("thresholds", [NO_CAUSE if strain.host_cores is not None else NO_CAUSE_SEEN])
     return Limiter(next(iter(found)), [reason for reasons in found.values() for reason in reasons])
 
 
