@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ __all__ = ["ROWS_MAX", "Followed", "Live", "find_server", "server_row"]
 ROWS_MAX = 600
 SAMPLES_KEPT = 300  # a minute: memory is not in each of them
 FRESH_S = 5.0  # an older gauge is none
+ACCEPTED_SPAN_MIN_S = 0.35  # less than from one time that the server is asked to the next
 MEMORY_FRESH_S = 60.0  # of a large pool it is read seldom, lest the reading be a load
 GAUGES = {
     "cpu_cores": FRESH_S,
@@ -39,7 +41,6 @@ GAUGES = {
     "workers_busy": FRESH_S,
     "workers_idle": FRESH_S,
     "queue_depth": FRESH_S,
-    "accepted_per_s": FRESH_S,
 }
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 STATUS_TIMEOUT_S = 2.0
@@ -48,10 +49,14 @@ HOWTO = "give --server-control PATH (the server's control socket) or --server-pi
 
 
 class Followed(NamedTuple):
-    """Whose processes are followed; without `control` nothing is known of workers and queue."""
+    """Whose processes are followed; without `control` nothing is known of workers and queue.
+
+    `accepted`: connections that it has counted before the test.
+    """
 
     pid: int
     control: str | None
+    accepted: int | None = None
 
 
 def find_server(host: str, pid: str, control: str) -> Followed:
@@ -70,7 +75,7 @@ def find_server(host: str, pid: str, control: str) -> Followed:
         if control:
             raise ConfigError(f"--server-control {control!r}: {error}") from None
         raise ConfigError(f"which server this is, is not known: {HOWTO}") from None
-    return Followed(int(pid or status["supervisor"]["pid"]), path)
+    return Followed(int(pid or status["supervisor"]["pid"]), path, int(status["totals"]["connections"]))
 
 
 def _default_control(host: str) -> Path:
@@ -93,6 +98,7 @@ class Live:
         self.most: dict[str, float] = {}
         self.answered: collections.Counter[str] = collections.Counter()
         self.second = int(started)
+        self.accepted: tuple[float, int] | None = None  # connections up to the last row, and when it told
         self.complaint = ""
         self.process: Piped | None = None
         self.folder: str | None = None
@@ -107,6 +113,8 @@ class Live:
 
     def follow(self, server: Followed) -> None:
         """Start the tracker; it ends when the server does, when `end` is called, or with this process."""
+        if server.accepted is not None:  # the tracker's first sample may come after the first connections
+            self.accepted = (time.monotonic(), server.accepted)
         self.folder = tempfile.mkdtemp(prefix="loadtest-live-")
         command = [sys.executable, "-m", "loadtest.tracker", "--server", str(server.pid)]
         command += ["--generator", str(os.getpid()), "--output", os.path.join(self.folder, "samples.jsonl")]
@@ -124,6 +132,7 @@ class Live:
                 self.answered[name] += entry.ok.count
             row = books_row(ledger, self.second, self.main, planned)
             row |= server_row(points, self.second + 1 - self.started)
+            row["accepted"] = self.accepted_per_s(self.second + 1)
             row["t_s"] = round(max(0.0, self.second - self.started), 3)
             for name, value in row.items():
                 if value is not None and value >= self.most.get(name, 0.0):
@@ -131,6 +140,17 @@ class Live:
             self.rows.append(row)
             self.made += 1
             self.second += 1
+
+    def accepted_per_s(self, unix_s: float) -> float | None:
+        """From the last time that the server was asked before the previous row to that before this one."""
+        offset_s = self.begun[0]["epoch"] - self.begun[0]["t"] if self.begun else 0.0
+        before, now = self.accepted, timeline.accepted_by(self.samples, unix_s - offset_s)
+        if now is None or (before is not None and now[0] - before[0] < ACCEPTED_SPAN_MIN_S):
+            return None
+        self.accepted = now
+        if before is None or now[1] < before[1]:  # fewer: its count began anew
+            return None
+        return (now[1] - before[1]) / (now[0] - before[0])
 
     def read_samples(self) -> None:
         if self.process is None or self.folder is None:

@@ -4,7 +4,6 @@ Time 0 is the moment in which the load began. Windows are stamped with the Unix 
 one; the tracker's first line has both.
 """
 
-import collections
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -35,7 +34,6 @@ class Point(msgspec.Struct):
     workers_busy: int | None = None
     workers_idle: int | None = None
     queue_depth: int | None = None
-    accepted_per_s: float | None = None  # connections, as the server counts them
 
 
 def points(samples: Sequence[dict[str, Any]], started: float) -> list[Point]:
@@ -44,7 +42,6 @@ def points(samples: Sequence[dict[str, Any]], started: float) -> list[Point]:
     found: list[Point] = []
     ticks = [line for line in samples if "host" in line]
     earlier, earlier_server = _Earlier(ticks), _Earlier([tick for tick in ticks if "server" in tick])
-    accepted = _accepted(ticks)
     elsewhere = any("server_host" in tick for tick in ticks)  # then our host's CPU is none of the server's
     for tick in ticks:
         server = tick.get("server")  # None if it is on another host, or was not asked at this tick
@@ -66,7 +63,6 @@ def points(samples: Sequence[dict[str, Any]], started: float) -> list[Point]:
         if pool := (tick.get("status") or {}).get("pool"):
             point.workers_busy, point.workers_idle = pool["busy"], pool["idle"]
             point.queue_depth = tick["status"]["queue"]["depth"]
-        point.accepted_per_s = accepted.get(tick["t"])
         found.append(point)
     return found
 
@@ -83,6 +79,18 @@ class _Earlier:
         while self.following is not None and tick["t"] - self.following["t"] >= SPAN_S:
             self.base, self.following = self.following, next(self.rest, None)
         return self.base if self.base is not None and tick["t"] - self.base["t"] >= SPAN_S else None
+
+
+def accepted_by(samples: Iterable[Mapping[str, Any]], t_s: float) -> tuple[float, int] | None:
+    """When the server was asked last up to then, on the samples' clock, and the connections that it had counted."""
+    told = None
+    for tick in samples:
+        if totals := (tick.get("status") or {}).get("totals"):
+            at_s = float(tick["t"] + tick["sampler"]["took_s"])  # it is asked last
+            if at_s > t_s:
+                break
+            told = at_s, int(totals["connections"])
+    return told
 
 
 def before_the_load(samples: Sequence[Mapping[str, Any]], started: float) -> Mapping[str, Any]:
@@ -175,21 +183,6 @@ def _by_window(found: Iterable[Point], account: Account, window_s: int) -> dict[
                 column = f"server.{field}" if not field.startswith(("generator", "host")) else field
                 row[column] = value if value is not None else row.get(column)
     return table
-
-
-def _accepted(ticks: Iterable[dict[str, Any]]) -> dict[float, float]:
-    """Connections per second by the time of a tick, over the second or so before it."""
-    told: collections.deque[tuple[float, int]] = collections.deque()
-    rates = {}
-    for tick in ticks:
-        if totals := (tick.get("status") or {}).get("totals"):
-            now, count = tick["t"] + tick["sampler"]["took_s"], totals["connections"]  # it is asked last
-            while len(told) > 1 and now - told[1][0] >= SPAN_S:
-                told.popleft()
-            if told and now - told[0][0] >= SPAN_S and count >= told[0][1]:  # fewer: it began anew
-                rates[tick["t"]] = (count - told[0][1]) / (now - told[0][0])
-            told.append((now, count))
-    return rates
 
 
 def _spent(base: dict[str, Any] | None, tick: dict[str, Any] | None, span_s: float) -> float | None:

@@ -81,8 +81,9 @@ def sampled_s(folder: Path) -> float:
 
 
 def draw_web_ui(page: Page, server: Service) -> None:
-    """After half a minute of some load."""
-    with web_ui("GreetingUser", "--server-control", str(server.control), "--host", server.host) as ui:
+    """After half a minute of some load: half of the users hold their connections, half come anew each time."""
+    users = ("GreetingUser", "ConnectUser")
+    with web_ui(*users, "--server-control", str(server.control), "--host", server.host) as ui:
         assert ui.post("/swarm", user_count=24, spawn_rate=24, pacing=0.03)["success"]
         page.open(f"{ui.url}/?tab=server", **SIZE)
         page.wait_for(drawn_for(25), timeout_s=60)

@@ -64,7 +64,7 @@ CHARTS = [
         "Connections per second",
         [
             _series("made", "made", BLUE, "per_s", fill=True),
-            _series("accepted_per_s", "accepted by the server", ORANGE, "per_s", dash="dot"),
+            _series("accepted", "accepted by the server", ORANGE, "per_s", dash="dot"),
         ],
         COUNT,
     ),

@@ -45,3 +45,15 @@ def gauge(live: Live, name: str) -> float | None:
     live.advance(time.time(), Ledger(), None)
     value: float | None = live.rows[-1][name] if live.rows else None
     return value
+
+
+def test_what_the_server_accepted_is_a_rate_between_two_times_of_asking() -> None:
+    """Never before it was made; nothing while the server is silent, or where its count began anew."""
+    live = Live(1000.0, reports_after_s=0.0)
+    live.begun = [{"t": 0.0, "epoch": 1000.0}]
+    for t, count in ((0.5, 10), (1.75, 20), (2.5, 50), (5.0, 50), (6.0, 1), (7.0, 4)):
+        live.samples.append(
+            {"t": t, "sampler": {"took_s": 0.0}, "status": {"totals": {"connections": count}}}
+        )
+    told = [live.accepted_per_s(1000.0 + second) for second in range(1, 8)]
+    assert told == [None, 8, 40, None, 0, None, 3]

@@ -92,25 +92,17 @@ def test_samples_and_windows_share_one_axis() -> None:
     assert [row["server.processes"] for row in rows] == [3, 3]
 
 
-def test_accepted_connections_are_a_rate_by_the_time_of_asking() -> None:
-    """However late in its tick the server was asked; over a second, and not across a restart of its count."""
-    samples: list[dict[str, Any]] = [{"kind": "start", "t": 50.0, "epoch": STARTED}]
-    for i in range(11):
-        took_s = 0.15 if i % 2 else 0.0
-        count = round(100 * (0.4 * i + took_s)) - (10_000 if i == 10 else 0)
-        samples.append(
-            {
-                "t": 50.0 + 0.4 * i,
-                "host": {"busy_s": 0.0},
-                "status": {"totals": {"connections": count}} if i != 5 else {"error": "timed out"},
-                "sampler": {"took_s": took_s},
-            }
-        )
-    rates = [point.accepted_per_s for point in timeline.points(samples, STARTED)]
-    assert rates[:3] == [None, None, None]
-    assert rates[5] is None
-    assert rates[3:5] + rates[6:10] == [pytest.approx(100)] * 6
-    assert rates[10] is None
+def test_accepted_connections_are_as_the_server_told_last() -> None:
+    """By the time of asking, however late in its tick."""
+    samples: list[dict[str, Any]] = [{"kind": "start", "t": 50.0}, {"t": 50.1, "sampler": {"took_s": 0.0}}]
+    for t, took_s, told in (
+        (50.25, 0.25, {"totals": {"connections": 100}}),
+        (50.75, 0.0, {"error": "timed out"}),
+        (51.0, 0.25, {"totals": {"connections": 200}}),
+    ):
+        samples.append({"t": t, "sampler": {"took_s": took_s}, "status": told})
+    counts = [timeline.accepted_by(samples, t) for t in (50.25, 50.5, 51.0, 51.25, 60.0)]
+    assert counts == [None, (50.5, 100), (50.5, 100), (51.25, 200), (51.25, 200)]
 
 
 def test_a_percentile_needs_a_sample_beyond_it() -> None:
