@@ -105,7 +105,9 @@ def _server(document: dict[str, Any]) -> list[str]:
     cost, others = document["sampler_cost"], document["host"]["others_cores"] or 0.0
     lines = [line]
     if cost and cost["core_share"]:
-        lines.append(f"watching it cost {cost['core_share']:.1%} of a core")
+        there = cost.get("server_core_share")
+        beside = "" if there is None else f" here, and {there:.1%} of one there, which is in the server's CPU"
+        lines.append(f"watching it cost {cost['core_share']:.1%} of a core{beside}")
     if others > OTHERS_SHARE_TOLD * document["host"]["cpus"]:
         lines.append(f"other programs used {others:.1f} of {document['host']['cpus']} cores meanwhile")
     return lines

@@ -181,7 +181,10 @@ def others_cores(points: Sequence[Point], account: Account) -> float | None:
 
 
 def sampler_cost(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """What watching cost: CPU seconds of the tracker, its share of one core, and how long a sample took at worst."""
+    """What watching cost: CPU seconds of the tracker, its share of one core, and how long a sample took at worst.
+
+    `server_core_share` is what a metrics endpoint used itself, of one core of the server's; it is in its CPU, too.
+    """
     ticks = [line for line in samples if "sampler" in line]
     if len(ticks) < 2:
         return None
@@ -190,9 +193,19 @@ def sampler_cost(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     return {
         "cpu_s": round(cpu_s, 3),
         "core_share": round(cpu_s / span_s, 4) if span_s else None,
+        "server_core_share": _scraping(samples),
         "samples": len(ticks),
         "sample_s_max": round(max(tick["sampler"]["took_s"] for tick in ticks), 4),
     }
+
+
+def _scraping(samples: Sequence[Mapping[str, Any]]) -> float | None:
+    told = [line for line in samples if "scrape_cpu_s" in line.get("server", ())]
+    if len(told) < 2:
+        return None
+    spent_s = told[-1]["server"]["scrape_cpu_s"] - told[0]["server"]["scrape_cpu_s"]
+    # Less than none: another observer counts from its own beginning.
+    return round(spent_s / (told[-1]["t"] - told[0]["t"]), 4) if spent_s >= 0 else None
 
 
 def clock(account: Account) -> dict[str, float]:

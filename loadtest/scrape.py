@@ -130,7 +130,11 @@ def scraped(text: str) -> Scraped:
                 "outcomes": {outcome: count("connections_ended_total", outcome) for outcome in ended},
             },
         },
-        usage={"processes": count("processes"), "cpu_s": found["cpu_seconds_total", ""]},
+        usage={
+            "processes": count("processes"),
+            "cpu_s": found["cpu_seconds_total", ""],
+            "scrape_cpu_s": found["scrape_cpu_seconds_total", ""],
+        },
         detail={
             "pss_bytes": count("pss_bytes"),
             "uss_bytes": count("uss_bytes"),

@@ -94,6 +94,11 @@ def _of_connections(totals: dict[str, Any]) -> Iterator[Metric]:
 def _of_processes(reading: Reading) -> Iterator[Metric]:
     usage, detail, host = reading.usage, reading.detail, reading.host
     yield _counter("cpu_seconds", "CPU of all processes of the service, the dead included.", usage.cpu_s)
+    yield _counter(
+        "scrape_cpu_seconds",
+        "What of it this endpoint itself has used, in its observer's life.",
+        reading.own_cpu_s,
+    )
     yield _gauge("processes", "Processes of the service.", usage.processes)
     yield _gauge("pss_bytes", "Their memory, what they share counted once.", detail.pss_bytes)
     yield _gauge("uss_bytes", "Their memory that nothing shares.", detail.uss_bytes)

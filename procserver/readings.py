@@ -30,13 +30,17 @@ class NoAnswer(ProcserverError):
 
 
 class Reading(NamedTuple):
-    """`facts` as in `reporting.summary`; `measured_at` is the Unix time at which the detail was read."""
+    """`facts` as in `reporting.summary`; `measured_at` is the Unix time at which the detail was read.
+
+    `own_cpu_s` is what the endpoint's thread has used, all readings included.
+    """
 
     facts: dict[str, Any]
     usage: TreeUsage
     detail: TreeDetail
     measured_at: float
     host: HostUsage
+    own_cpu_s: float
 
 
 class Readings:
@@ -68,7 +72,7 @@ class Readings:
         except ProcessLookupError as error:
             self.tree = None
             raise NoAnswer(f"the supervisor is gone ({error})") from None
-        return Reading(facts, usage, detail, self.measured_at, host_usage())
+        return Reading(facts, usage, detail, self.measured_at, host_usage(), time.thread_time())
 
     def _measure(self, pid: int) -> tuple[TreeUsage, TreeDetail]:
         if self.tree is None:

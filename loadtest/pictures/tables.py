@@ -87,7 +87,7 @@ def details(document: dict[str, Any]) -> str:
         ("the generator itself was late by", late),
         (
             "watching the server cost",
-            f"{cost['core_share']:.1%} of a core" if cost else "nothing: not followed",
+            _cost(cost) if cost else "nothing: not followed",
         ),
         ("all other programs used", "-" if others is None else f"{others:.2f} of {host['cpus']} cores"),
         ("host", f"{host['cpus']} CPUs, {host['machine']}, Linux {host['kernel']}"),
@@ -101,3 +101,9 @@ def details(document: dict[str, Any]) -> str:
             ("server", f"{format_count(server['fds_max'])} descriptors at most, {server['cpu_s']} CPU s")
         )
     return table(["", ""], [[name, value] for name, value in facts], plain=True)
+
+
+def _cost(cost: dict[str, Any]) -> str:
+    there = cost.get("server_core_share")
+    beside = "" if there is None else f"; its endpoint {there:.1%} of one, which is in its CPU"
+    return f"{cost['core_share']:.1%} of a core{beside}"

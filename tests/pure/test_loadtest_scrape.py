@@ -41,7 +41,7 @@ def readings(draw: st.DrawFn) -> Reading:
     }
     detail = TreeDetail(**some("pss_bytes", "uss_bytes", "fds", "threads"), **SWITCHES)
     host = HostUsage(busy_s=1.0, listen_drops=0, **some("cpus", "listen_overflows", "retransmits"))
-    return Reading(facts, TreeUsage(draw(COUNTS), draw(CPU_S), {}), detail, draw(CPU_S), host)
+    return Reading(facts, TreeUsage(draw(COUNTS), draw(CPU_S), {}), detail, draw(CPU_S), host, draw(CPU_S))
 
 
 SWITCHES: dict[str, Any] = {"voluntary_switches": 0, "involuntary_switches": 0, "processes": []}
@@ -57,7 +57,11 @@ def test_what_is_shown_is_what_is_read(reading: Reading, accept: str) -> None:
     assert found.status["pool"].items() <= facts["pool"].items()
     told = {key: facts["supervisor"][key] for key in ("version", "state", "generation", "started")}
     assert found.status["supervisor"] == told
-    assert found.usage == {"processes": reading.usage.processes, "cpu_s": reading.usage.cpu_s}
+    assert found.usage == {
+        "processes": reading.usage.processes,
+        "cpu_s": reading.usage.cpu_s,
+        "scrape_cpu_s": reading.own_cpu_s,
+    }
     assert found.detail == {key: getattr(reading.detail, key) for key in found.detail}
     assert found.host == {key: getattr(reading.host, key) for key in found.host}
     assert found.measured_at == reading.measured_at
@@ -134,7 +138,7 @@ def of_a_server(started: float) -> bytes:
     }
     detail = TreeDetail(pss_bytes=1, uss_bytes=1, fds=1, threads=1, **SWITCHES)
     host = HostUsage(cpus=1, busy_s=1.0, listen_overflows=0, listen_drops=0, retransmits=0)
-    return page(exposition(Reading(facts, TreeUsage(1, 1.0, {}), detail, 1.0, host), "")[1])
+    return page(exposition(Reading(facts, TreeUsage(1, 1.0, {}), detail, 1.0, host, 0.1), "")[1])
 
 
 @pytest.mark.parametrize("web", [(of_a_server(1.0), of_a_server(1.0), of_a_server(2.0))], indirect=True)
