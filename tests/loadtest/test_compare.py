@@ -213,10 +213,14 @@ def test_servers_that_run_already_are_compared_one_after_the_other(tmp_path: Pat
     with contextlib.ExitStack() as stack:
         hosts, servers = [], []
         for side, workers in (("a", "3"), ("b", "4")):
-            server = stack.enter_context(started(["--workers", workers], "raw", str(tmp_path / side)))
-            assert server.control is not None
+            options = ["--workers", workers, "--metrics", "127.0.0.1:0"]
+            server = stack.enter_context(started(options, "raw", str(tmp_path / side)))
             servers.append(server)
-            hosts += [f"--host-{side}", server.host, f"--control-{side}", server.control]
+            hosts += [f"--host-{side}", server.host]
+        status = servers[1].status()
+        assert status is not None
+        hosts += ["--control-a", str(servers[0].control)]
+        hosts += ["--metrics-b", f"http://{status['metrics'][0]}/metrics"]  # as one on another host
         folder = tmp_path / "r"
         done = loadtest(
             "compare", *hosts, "--slot", "0", "--pairs", "5", *SHORT, "--results", str(folder), "--json"

@@ -59,6 +59,11 @@ def side_options(command: Any) -> Any:
                 help=f"With --host-{name}: its control socket, to follow it.",
             ),
             click.option(
+                f"--metrics-{name}",
+                metavar="URL",
+                help=f"With --host-{name}: its http://HOST:PORT/metrics, to follow it from another host.",
+            ),
+            click.option(
                 f"--pid-{name}",
                 type=int,
                 metavar="PID",
@@ -163,8 +168,7 @@ def _understood(options: dict[str, Any]) -> tuple[CompareSettings, RunSettings, 
     load, thresholds = settings_of({**options, "serve": serve, "source_address": None, "thresholds": ()})
     for side in sides:
         if side.host is not None:
-            there = {"host": side.host, "control": side.control, "pid": side.pid}
-            msgspec.structs.replace(load, serve=None, **there).check()
+            msgspec.structs.replace(load, serve=None, **side.place()).check()
     return settings, load, thresholds
 
 
@@ -180,5 +184,5 @@ def _side(name: str, options: dict[str, Any], serve: str) -> SideSettings:
         python=options.pop(f"python_{name}"),
         command=command,
         env=environment(options.pop(f"env_{name}"), name),
-        **{what: options.pop(f"{what}_{name}") for what in ("host", "control", "pid")},
+        **{what: options.pop(f"{what}_{name}") for what in ("host", "control", "metrics", "pid")},
     )

@@ -219,4 +219,4 @@ class _Session:
 def _told(load: RunSettings, build: Build) -> RunSettings:
     side = build.settings
     serve = side.serve if side.command is None and side.host is None else None
-    return msgspec.structs.replace(load, serve=serve, host=side.host, control=side.control, pid=side.pid)
+    return msgspec.structs.replace(load, serve=serve, **side.place())

@@ -19,7 +19,7 @@ from loadtest.statistics.bootstrap import RUNS_MIN, Ratio, ratio_of_pairs, ratio
 __all__ = ["GATES", "METRICS", "Verdict", "compared", "judge", "unlike", "values_of"]
 
 Document = Mapping[str, Any]
-NOT_ABOUT_THE_LOAD = {"serve", "host", "control", "pid", "server", "thresholds", "seed", "slot"}
+NOT_ABOUT_THE_LOAD = {"serve", "host", "control", "metrics", "pid", "server", "thresholds", "seed", "slot"}
 NOT_ABOUT_THE_HOST = {"others_cores"}
 
 

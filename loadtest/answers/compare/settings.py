@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -25,7 +26,7 @@ class SideSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `serve` are a procserver's arguments; with `command` any server is started instead, which is told where to listen
     by `{port}`, or says on the descriptor `{ready_fd}` where it does. One at `host` runs already, and is followed by
-    its `control` socket or its `pid`.
+    its `control` socket, its `metrics` or its `pid`.
     """
 
     name: str  # a or b
@@ -36,13 +37,18 @@ class SideSettings(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str] = {}
     host: str | None = None
     control: str | None = None
+    metrics: str | None = None
     pid: int | None = None
 
+    def place(self) -> dict[str, Any]:
+        """Where it runs already, and what is known of it there: as the settings of a run name it."""
+        return {what: getattr(self, what) for what in ("host", "control", "metrics", "pid")}
+
     def check(self) -> None:
-        if self.host is None and (self.control is not None or self.pid is not None):
+        if self.host is None and any(value is not None for value in self.place().values()):
             raise ConfigError(
-                f"--control-{self.name}, --pid-{self.name}: they tell of a server that runs already, "
-                f"at --host-{self.name}"
+                f"--control-{self.name}, --metrics-{self.name}, --pid-{self.name}: they tell of a server that runs "
+                f"already, at --host-{self.name}"
             )
         if self.host is not None:
             try:

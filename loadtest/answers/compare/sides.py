@@ -53,9 +53,9 @@ def builds(settings: CompareSettings) -> Iterator[tuple[Build, Build]]:
 @contextlib.contextmanager
 def standing(build: Build, framing: str, log_path: str) -> Iterator[Service]:
     """A fresh server of that build. ServiceError, with its last words: it does not listen."""
-    command, host = build.settings.command, build.settings.host
-    if host is not None:
-        with attached(host, build.settings.control, build.settings.pid) as service:
+    command, place = build.settings.command, build.settings.place()
+    if place["host"] is not None:
+        with attached(**place) as service:
             yield service
     elif command is None:
         with started(build.settings.serve, framing, log_path, build.program) as service:
