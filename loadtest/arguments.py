@@ -74,7 +74,7 @@ def service_options(command: Command) -> Command:
         click.option(
             "--source-address",
             metavar="A,B,...",
-            help="Addresses of this machine to connect from, one after another: 28 000 ports for each.",
+            help="Addresses of this machine to connect from, one after another: 28\u202f000 ports for each.",
         ),
     )
 
@@ -99,9 +99,15 @@ def speech_options(command: Command) -> Command:
     return _all(
         command,
         click.option(
-            "--dialogue", metavar="FILE", help="A conversation of your own, in TOML: see docs/loadtest.md."
+            "--dialogue",
+            metavar="FILE",
+            help="A conversation of your own, in TOML: see docs/loadtest-dialogues.md.",
         ),
-        click.option("--framing", type=click.Choice(FRAMINGS), help="[default: what --serve says, else raw]"),
+        click.option(
+            "--framing",
+            type=click.Choice(FRAMINGS),
+            help="How messages are told apart.  [default: what --serve or --dialogue says, else raw]",
+        ),
         click.option(
             "--name-length", type=int, default=16, show_default=True, help="Bytes in each name that is sent."
         ),

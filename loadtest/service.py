@@ -175,11 +175,22 @@ def attached(
     `remote`: `control` leads to another host, whose processes are none of ours; `metrics` does by its nature.
     """
     parse_host(host)
+    if pid is not None:
+        _find(pid)
     service = Service(host, pid, control, metrics=metrics)
     local = pid is None and metrics is None and not remote
     if (status := service.status()) is not None and local:
         service.pid = int(status["supervisor"]["pid"])
     yield service
+
+
+def _find(pid: int) -> None:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        raise ServiceError(f"--pid {pid}: there is no such process") from None
+    except PermissionError:
+        return  # it is there, and another user's
 
 
 def host_when_ready(ready: int, log_path: str) -> str:

@@ -10,17 +10,25 @@ from loadtest.scenarios import SCENARIOS
 from loadtest.scrape import metrics_url
 from loadtest.slots import Slots
 from loadtest.talks import TALKS, Talk, talk_of
-from loadtest.target import Tls, check_sources, check_tls, parse_host
+from loadtest.target import Tls, check_sources, check_tls, parse_endpoint, parse_host
 from loadtest.units import format_duration
-from procserver.addresses import parse_address
 from procserver.errors import ConfigError
 
-__all__ = ["CONNECTIONS_MAX", "SEED_MAX", "RunSettings", "check_service", "one_of", "within"]
+__all__ = [
+    "CONNECTIONS_MAX",
+    "DURATION_MAX_S",
+    "DURATION_MIN_S",
+    "SEED_MAX",
+    "RunSettings",
+    "check_service",
+    "one_of",
+    "within",
+]
 
 CONNECTIONS_MAX = 20_000  # of one source address: the ephemeral ports of Linux are some 28 000
 PROCESSES_MAX = 64
 WORKERS_MAX = 1000
-DURATION_MAX_S = 24 * 3600.0
+DURATION_MIN_S, DURATION_MAX_S = 0.5, 24 * 3600.0
 RATE_MIN = 0.01
 RATE_PER_PROCESS_MAX = (
     100_000.0  # several times what a process can send; a fifth of its CPU goes into the plan then
@@ -144,7 +152,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         within("--connections", self.connections, 1, CONNECTIONS_MAX * sources)
         within("--processes", self.processes, 1, PROCESSES_MAX)
         within("--name-length", self.name_length, 1, NAME_LENGTH_MAX)
-        within("--duration", self.duration_s, 0.5, DURATION_MAX_S, "s")
+        within("--duration", self.duration_s, DURATION_MIN_S, DURATION_MAX_S, "s")
         within("--warmup", self.warmup_s, 0, DURATION_MAX_S, "s")
         within("--pacing", self.pacing_s, 0, 3600, "s")
         within("--request-timeout", self.request_timeout_s, 0.01, 3600, "s")
@@ -191,11 +199,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
             return
         within("--expect-workers", self.expect_workers, 1, WORKERS_MAX)
         within("--workers-timeout", self.workers_timeout_s, 1, 3600, "s")
-        place = parse_address(self.master_bind)
-        if place.kind != "tcp" or not place.port:
-            raise ConfigError(
-                f"--master-bind {self.master_bind!r}: a HOST:PORT that workers can reach is asked for"
-            )
+        parse_endpoint("--master-bind", self.master_bind)
         if self.processes > 1:
             raise ConfigError(f"--processes {self.processes}: with --expect-workers each is started by hand")
         if self.source_addresses:
@@ -237,6 +241,8 @@ def check_service(serve: list[str] | None, host: str | None, control: str | None
         )
     if host is not None:
         parse_host(host)
+    if pid is not None and pid < 1:
+        raise ConfigError(f"--pid {pid}: a process's number is asked for, from 1 on")
     if serve is not None and (control or pid):
         raise ConfigError("--control and --pid tell of a server that runs already; --serve knows its own")
 
@@ -248,4 +254,10 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 def within(name: str, value: float, least: float, most: float, unit: str = "") -> None:
     if not least <= value <= most:
-        raise ConfigError(f"{name} {value:g}{unit}: allowed are {least:.15g}{unit} to {most:.15g}{unit}")
+        raise ConfigError(
+            f"{name} {_plain(value)}{unit}: allowed are {_plain(least)}{unit} to {_plain(most)}{unit}"
+        )
+
+
+def _plain(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.15g}"

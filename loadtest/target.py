@@ -21,6 +21,7 @@ __all__ = [
     "Tls",
     "check_sources",
     "check_tls",
+    "parse_endpoint",
     "parse_host",
     "resolve",
     "tls_context",
@@ -28,6 +29,7 @@ __all__ = [
 
 DEFAULT_HOST = "tcp://127.0.0.1:9999"
 FORMS = "tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH; a V6 address in [brackets]"
+ENDPOINT_FORMS = "HOST:PORT, [V6]:PORT"
 SOURCES_MAX = 256
 
 
@@ -62,14 +64,30 @@ def parse_host(text: str) -> Place:
         scheme, rest = ("unix", text[5:]) if text.startswith("unix:") else ("tcp", text)
     if scheme not in ("tcp", "tls", "unix"):
         raise ConfigError(f"--host {text!r}: {scheme}:// is not spoken here; allowed are {FORMS}")
-    address = parse_address(f"unix:{rest}" if scheme == "unix" else rest.rstrip("/"))
-    if address.kind != ("unix" if scheme == "unix" else "tcp") or (
-        address.kind == "tcp" and not address.port
-    ):
-        raise ConfigError(
-            f"--host {text!r}: a load needs a host and a port from 1 to 65535; allowed are {FORMS}"
-        )
+    address = _address("--host", text, f"unix:{rest}" if scheme == "unix" else rest.rstrip("/"), FORMS)
+    if address.kind != ("unix" if scheme == "unix" else "tcp"):
+        raise ConfigError(f"--host {text!r}: that is another kind of address; allowed are {FORMS}")
     return Place(scheme, address)
+
+
+def parse_endpoint(name: str, text: str) -> Address:
+    """Read the HOST:PORT that an option of this name says; ConfigError names both."""
+    address = _address(name, text, text, ENDPOINT_FORMS)
+    if address.kind != "tcp":
+        raise ConfigError(f"{name} {text!r}: that is another kind of address; allowed are {ENDPOINT_FORMS}")
+    return address
+
+
+def _address(name: str, text: str, place: str, forms: str) -> Address:
+    """The address `place` in the `text` of an option, one that a client can connect to."""
+    try:
+        address = parse_address(place)
+    except ConfigError as error:
+        why = str(error).removeprefix("address ").removeprefix(f"{text!r}: ").partition("; allowed are ")[0]
+        raise ConfigError(f"{name} {text!r}: {why}; allowed are {forms}") from None
+    if address.kind == "tcp" and not address.port:
+        raise ConfigError(f"{name} {text!r}: it needs a port from 1 to 65535; allowed are {forms}")
+    return address
 
 
 def resolve(text: str, tls: Tls | None = None) -> Target:

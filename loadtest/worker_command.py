@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from loadtest.target import check_sources
+from loadtest.target import check_sources, parse_endpoint
 from loadtest.usage import fail
-from procserver.addresses import parse_address
 from procserver.errors import ConfigError
 
 __all__ = ["worker"]
@@ -26,9 +25,7 @@ LOCUSTFILES = ("tcp_user.py", "dialogue_user.py", "company_user.py")
 def worker(master: str, source_address: str | None) -> None:
     """Work for `run --expect-workers N --master-bind HOST:PORT`, until it ends. One process uses one core."""
     try:
-        address = parse_address(master)
-        if address.kind != "tcp" or not address.port:
-            raise ConfigError(f"{master!r}: a run is found at HOST:PORT")
+        address = parse_endpoint("HOST:PORT", master)
         check_sources(source_address.split(",") if source_address else [], None)
     except ConfigError as error:
         fail(str(error), 2)

@@ -152,7 +152,7 @@ def test_a_server_on_another_host_is_known_by_its_own_account(tmp_path: Path) ->
         (("--expect-workers", "-1"), "--expect-workers -1: allowed are 1 to 1000"),
         (("--expect-workers", "51"), "--expect-workers 51: more than connections that talk"),
         (("--expect-workers", "2", "--processes", "2"), "with --expect-workers each is started by hand"),
-        (("--expect-workers", "2", "--master-bind", "here"), "address 'here': it has no port"),
+        (("--expect-workers", "2", "--master-bind", "here"), "'here': it has no port; allowed are HOST:PORT"),
         (("--expect-workers", "2", "--source-address", "127.0.0.1"), "it is an option of each worker"),
     ],
 )

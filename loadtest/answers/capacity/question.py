@@ -7,7 +7,7 @@ import msgspec
 
 from loadtest.options import RATE_MAX
 from loadtest.service import option_value
-from loadtest.settings import CONNECTIONS_MAX, RunSettings
+from loadtest.settings import CONNECTIONS_MAX, DURATION_MAX_S, DURATION_MIN_S, RunSettings, within
 from loadtest.statistics.search import FACTOR
 from loadtest.thresholds import Threshold, parse_threshold
 from loadtest.units import parse_duration_s
@@ -71,6 +71,7 @@ def understood(options: dict[str, Any]) -> Understood:
     _check_range(of, low, high, precision)
     free = of == "connections" and options["heartbeat"] is None
     _put_load(of, high, options)
+    within("--stage", options["stage"], DURATION_MIN_S, DURATION_MAX_S, "s")
     options["duration"] = options.pop("stage")
     told = options["thresholds"]
     base, thresholds = settings_of(options)
