@@ -57,7 +57,8 @@ def _tiles(answer: CostAnswer) -> Iterable[Tile]:
             interval = f"{_amount(name, line.low)} to {_amount(name, line.high)}"
             yield Tile(WORDS[name], _amount(name, line.slope), interval)
     if answer.parts is not None and answer.parts.worker_bytes is not None:
-        yield Tile("of that, the worker itself", format_bytes(answer.parts.worker_bytes), answer.parts.pool)
+        within = "of that" if answer.parts.pool == "elastic" else "beside that"
+        yield Tile(f"{within}, the worker itself", format_bytes(answer.parts.worker_bytes), answer.parts.pool)
     kept = sum(step.kept for step in answer.steps)
     most = max((step.connections for step in answer.steps), default=0)
     took = format_duration(round(answer.took_s))
@@ -66,8 +67,8 @@ def _tiles(answer: CostAnswer) -> Iterable[Tile]:
 
 def _panels(answer: CostAnswer) -> Iterable[Panel]:
     for name, line in answer.lines.items():
-        if name not in answer.points:
-            continue
+        if not any(y for _, y in answer.points.get(name, ())):
+            continue  # none of it anywhere: the table says so
         wide = name == _memory(answer)
         per = _per(name)
         amount = f"{_amount(name, line.slope)} per {per}"
@@ -127,7 +128,7 @@ def _scale(name: str, most: float) -> tuple[float, str]:
         )
         return float(size), unit
     if kind == "us":
-        return 1e6, "s"
+        return (1e6, "s") if most >= 2e6 else (1e3, "ms")
     return (1000.0, "ms/s") if kind == "us_per_s" else (1.0, "")
 
 

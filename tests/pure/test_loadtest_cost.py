@@ -9,7 +9,9 @@ from loadtest.answers.cost.fit import fit_all, judge
 from loadtest.answers.cost.settings import CostSettings
 from loadtest.answers.cost.text import headline
 from loadtest.findings.cost import CostAnswer, Spares, Step
+from loadtest.pictures.cost import page
 from procserver.errors import ConfigError
+from tests.support.answers import cost_answer
 
 KIB = 1024
 WORKER, CONNECTION = 380 * KIB, 90 * KIB
@@ -158,3 +160,16 @@ def test_what_cannot_be_measured_is_refused(changes: dict[str, object], said: st
     settings: dict[str, object] = {"serve": [], "steps": LADDER, **changes}
     with pytest.raises(ConfigError, match=said):
         CostSettings(**settings).check()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("pool", "words"), [("static", "beside that"), ("elastic", "of that")])
+def test_the_page_says_whose_memory_it_is(pool: str, words: str) -> None:
+    """A worker that was there before is not in the price; and of what nothing is held, no chart is drawn."""
+    answer = cost_answer()
+    assert answer.parts is not None
+    answer.parts.pool = pool
+    answer.points["socket_memory"] = [(x, 0.0) for x, _ in answer.points["data"]]
+    drawn = page(answer, "")
+    assert f"{words}, the worker itself" in drawn
+    assert 'id="cost-data"' in drawn
+    assert 'id="cost-socket_memory"' not in drawn

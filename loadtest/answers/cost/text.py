@@ -9,6 +9,10 @@ from loadtest.units import format_bytes, format_count, format_us
 
 __all__ = ["headline", "shown", "summary"]
 
+WITHOUT_REST = (
+    "cpu_connect",
+    "cpu_turn",
+)  # of what was done, not of what is held: a line's start says nothing
 WORDS = {"answered": "COST", "not linear": "CANNOT TELL", "invalid": "INVALID"}
 
 
@@ -59,16 +63,13 @@ def _line(name: str, line: Line) -> str:
     unit, words = QUANTITIES[name]
     r2 = "-" if line.r2 is None else f"{line.r2:.4f}"
     bent = "" if line.linear else "  not a line"
-    cells = (shown(unit, line.slope), _interval(unit, line), r2, shown(_at_rest_unit(name), line.intercept))
+    at_rest = "-" if name in WITHOUT_REST else shown(unit, line.intercept)
+    cells = (shown(unit, line.slope), _interval(unit, line), r2, at_rest)
     return f"{_row(words, cells)}{bent}"
 
 
 def _interval(unit: str, line: Line) -> str:
     return f"{shown(unit, line.low)} to {shown(unit, line.high)}"
-
-
-def _at_rest_unit(name: str) -> str:
-    return QUANTITIES[name][0]
 
 
 def _row(name: str, cells: Iterable[str]) -> str:
