@@ -171,5 +171,5 @@ def test_the_page_says_whose_memory_it_is(pool: str, words: str) -> None:
     answer.points["socket_memory"] = [(x, 0.0) for x, _ in answer.points["data"]]
     drawn = page(answer, "")
     assert f"{words}, the worker itself" in drawn
-    assert 'id="cost-data"' in drawn
-    assert 'id="cost-socket_memory"' not in drawn
+    assert "id='cost-data'" in drawn
+    assert "id='cost-socket_memory'" not in drawn
