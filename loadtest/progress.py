@@ -58,7 +58,7 @@ def summary(document: dict[str, Any], folder: Path) -> str:
     lines = [f"{HEADLINES[document['verdict']]}  {load}, {format_duration(document['duration_s'])} measured"]
     lines += [f"  because {reason}" for reason in document["reasons"]]
     lines += [f"  note: {note}" for note in document["notes"]]
-    width = max(10, *map(len, document["requests"]))
+    width = max([10, *map(len, document["requests"])])
     lines += ["", _row("request", ("ok", "failed", "cut off", "per s", *TIMES), width)]
     for name, row in document["requests"].items():
         counts = [format_count(row[key]) for key in ("ok", "failed", "censored", "rate_achieved")]

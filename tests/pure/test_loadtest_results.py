@@ -1,6 +1,7 @@
 """Both books compared, both clocks on one axis, numbers as people read them, and the page that shows it all."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from loadtest import results, tallies, timeline
 from loadtest.books import Account, Entry, Histogram, Ledger, Window
+from loadtest.progress import summary
 from loadtest.stored import StoredRun
 from loadtest.talks import TALKS
 from loadtest.units import format_bytes, format_duration, format_us, parse_duration_s
@@ -178,6 +180,23 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 def test_numbers_are_shown_with_three_digits_and_a_unit(shown: str, expected: str) -> None:
     """Never 0 for what is merely small."""
     assert shown == expected
+
+
+def test_a_run_that_was_interrupted_before_any_request_has_a_summary(tmp_path: Path) -> None:
+    """Of an empty table; nothing is known, and that is said."""
+    document: dict[str, Any] = {
+        "verdict": "invalid",
+        "reasons": ["the run was interrupted"],
+        "notes": [],
+        "duration_s": 0.0,
+        "settings": {"connections": 1, "host": "tcp://127.0.0.1:9999", "framing": "raw"},
+        "host": {"cpus": 2, "others_cores": None},
+        "requests": {},
+        "server": None,
+        "reconciled": None,
+        "sampler_cost": None,
+    }
+    assert summary(document, tmp_path).startswith("INVALID  1 connections")
 
 
 def test_the_page_needs_nothing_from_anywhere_and_escapes_what_a_server_says() -> None:
