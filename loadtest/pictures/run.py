@@ -7,7 +7,7 @@ from loadtest.books import Histogram
 from loadtest.pictures import charts, tables
 from loadtest.pictures.page import Panel, Section, Tile, fill, listed, paragraph, sentence
 from loadtest.pictures.stalls import stalls
-from loadtest.scenarios import judged
+from loadtest.scenarios import SCENARIOS, judged
 from loadtest.stored import StoredRun
 from loadtest.timeline import Point
 from loadtest.units import format_bytes, format_count, format_duration, format_us
@@ -212,7 +212,9 @@ def _facts(document: dict[str, Any]) -> Iterable[str]:
         f"one request per {format_duration(settings['pacing_s'])} each" if settings["pacing_s"] else "unpaced"
     )
     if settings.get("rate") is not None:
-        pacing = f"{format_count(settings['rate'])} arrivals per second, {settings['arrivals']}"
+        scenario = settings.get("scenario", "steady")
+        moved = f"{scenario} up to " if SCENARIOS[scenario].shaped else ""
+        pacing = f"{moved}{format_count(settings['rate'])} arrivals per second, {settings['arrivals']}"
     yield f"{settings['connections']} connections to {settings['host'].removeprefix('tcp://')}"
     yield f"{settings['framing']} framing"
     yield pacing

@@ -218,6 +218,9 @@ def test_the_page_needs_nothing_from_anywhere_and_escapes_what_a_server_says() -
             "host": "tcp://127.0.0.1:9999",
             "framing": "raw",
             "pacing_s": 0.1,
+            "rate": 300.0,
+            "arrivals": "constant",
+            "scenario": "spike",
             "warmup_s": 0.75,
         },
         "host": {
@@ -247,3 +250,4 @@ def test_the_page_needs_nothing_from_anywhere_and_escapes_what_a_server_says() -
     assert not re.search(r"(?:src|href)\s*=(?![\"']data:)", ours)
     assert "Plotly.newPlot" in page
     assert "FAIL" in ours
+    assert "spike up to 300 arrivals per second" in ours
