@@ -146,6 +146,7 @@ def test_an_upgrade_keeps_it() -> None:
         for name in ("connections_total", "start_time_seconds"):
             assert after[f"procserver_{name}"] == before[f"procserver_{name}"]
         guest.leave()
+        wait_until(server.records, "its record is written")  # one that an observer has read dies with it
         observer = server.status()["processes"]["observer"]
         os.kill(observer, signal.SIGKILL)  # the new program can start another
         server.announce("observer_died")
