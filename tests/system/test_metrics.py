@@ -101,6 +101,8 @@ def test_counters_survive_deaths_of_workers_and_of_the_observer() -> None:
         server.tally.expect("killed:SIGKILL")
         server.announce("worker_died", "observer_died")
         server.wait_for_status(lambda s: s["totals"]["outcomes"]["killed"] == 1, "it is counted")
+        server.wait_for_event("worker_died")
+        wait_until(server.records, "its record is written")  # what an observer has read dies with it
         first = server.status()["processes"]["observer"]
         os.kill(first, signal.SIGKILL)
         after = scrape(address)  # it waits in the socket that the next observer finds open
@@ -146,7 +148,7 @@ def test_an_upgrade_keeps_it() -> None:
         for name in ("connections_total", "start_time_seconds"):
             assert after[f"procserver_{name}"] == before[f"procserver_{name}"]
         guest.leave()
-        wait_until(server.records, "its record is written")  # one that an observer has read dies with it
+        wait_until(server.records, "its record is written")
         observer = server.status()["processes"]["observer"]
         os.kill(observer, signal.SIGKILL)  # the new program can start another
         server.announce("observer_died")
