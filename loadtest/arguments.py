@@ -13,6 +13,7 @@ from loadtest.usage import DEFAULT_THRESHOLD
 
 __all__ = [
     "distribution_options",
+    "elsewhere_options",
     "folder_options",
     "load_options",
     "load_options_with",
@@ -209,8 +210,8 @@ def load_options(command: Command) -> Command:
     return load_options_with(connections=50, pacing=PACING_DEFAULT, warmup="2s", duration=None)(command)
 
 
-def distribution_options(command: Command) -> Command:
-    """The generator on other hosts, and the server on one that is not this."""
+def elsewhere_options(command: Command) -> Command:
+    """The generator on other hosts."""
     return _all(
         command,
         click.option(
@@ -224,6 +225,14 @@ def distribution_options(command: Command) -> Command:
             "--master-bind", default="127.0.0.1:5557", metavar="HOST:PORT", help="Where workers find the run."
         ),
         _shown("--workers-timeout", type=Duration(), default="2m", help="How long they are waited for."),
+    )
+
+
+def distribution_options(command: Command) -> Command:
+    """The generator on other hosts, and the server on one that is not this."""
+    return _all(
+        command,
+        elsewhere_options,
         click.option(
             "--remote",
             is_flag=True,

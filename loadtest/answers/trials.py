@@ -81,11 +81,9 @@ class Trials:
         head = f"{title}, {self.outlook()}"
 
         def show(event: dict[str, Any]) -> str | None:
-            if "stage" in event:
-                return None
             if self.status.live:
-                self.status.rewrite(f"{head}: {progress.line(event)}")
-            return watch(event) if watch is not None else None
+                self.status.rewrite(f"{head}: {event['stage'] if 'stage' in event else progress.line(event)}")
+            return watch(event) if watch is not None and "stage" not in event else None
 
         self.status.rewrite(f"{head}: starting")
         began = time.monotonic()

@@ -160,3 +160,35 @@ def test_what_no_workers_can_do_is_refused(args: tuple[str, ...], says: str, tmp
     done = loadtest("run", "--serve", "", *args, "--results", str(tmp_path / "r"))
     assert done.exit_code == 2
     assert says in done.err
+
+
+def test_workers_that_stay_serve_a_whole_search(tmp_path: Path) -> None:
+    """Each stage has both of them, and exact books; told to end, they end well."""
+    master, folder = f"127.0.0.1:{free_port()}", tmp_path / "r"
+    search = [
+        *PYTHON, "loadtest", "capacity", "--serve", "--workers 4", "--connections", "4", "--from", "20", "--to", "40",
+        "--stage", "1s", "--warmup", "500ms", "--precision", "50%", "--threshold", "errors=0",
+        "--expect-workers", "2", "--master-bind", master, "--results", str(folder),
+    ]  # fmt: skip
+    worker = [*PYTHON, "loadtest", "worker", master, "--stay", "1m"]
+    with processes(worker, worker) as workers:
+        with going(search) as process:
+            ended(process, 0, 4)
+        for each in workers:
+            each.send_signal(signal.SIGTERM)
+        assert [each.wait(RUN_TIMEOUT_S) for each in workers] == [0, 0]
+    stages = [document(path.parent) for path in folder.glob("*/run.json")]
+    assert len(stages) >= 3
+    for stage in stages:
+        assert len(stage["generator"]["workers"]) == 2
+        assert not stage["generator"]["processes_lost"]
+        assert stage["reconciled"]["exact"], stage["reconciled"]
+
+
+def test_a_worker_stays_only_so_long(tmp_path: Path) -> None:
+    """Nobody came: exit code 1. Whoever listens there without a run for it is no master."""
+    done = loadtest("worker", f"127.0.0.1:{free_port()}", "--stay", "500ms")
+    assert done.exit_code == 1
+    assert "no run came for 500ms; 0 were served" in done.last_line
+    refused = loadtest("worker", f"127.0.0.1:{free_port()}", "--stay", "8d")
+    assert refused.exit_code == 2

@@ -13,7 +13,7 @@ from loadtest.answers.capacity.question import (
     PRECISION_DEFAULT,
     understood,
 )
-from loadtest.arguments import result_options, service_options, talk_options
+from loadtest.arguments import elsewhere_options, result_options, service_options, talk_options
 from loadtest.options import ARRIVALS
 from loadtest.parameters import Duration, Share
 from loadtest.usage import fail, results_folder
@@ -87,6 +87,7 @@ def search_options(command: Any) -> Any:
     type=Duration(),
     help=f"Between the messages of a held connection.  [default: {HEARTBEAT_DEFAULT}]",
 )
+@elsewhere_options
 @result_options(f"errors=0 and a p99 below {P99_DEFAULT}")
 def capacity(**options: Any) -> None:
     """Find the highest rate, or the most connections, at which every threshold holds; name what limits it.

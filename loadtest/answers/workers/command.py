@@ -9,7 +9,7 @@ import click
 from loadtest.answers.capacity.command import search_options
 from loadtest.answers.capacity.conclusion import EXIT_CODES
 from loadtest.answers.capacity.question import P99_DEFAULT, understood
-from loadtest.arguments import result_options, service_options, talk_options
+from loadtest.arguments import elsewhere_options, result_options, service_options, talk_options
 from loadtest.service import option_value
 from loadtest.statistics.usl import SIZES_MIN
 from loadtest.usage import fail, results_folder, serve_args
@@ -65,6 +65,7 @@ class Counts(click.ParamType[list[int]]):
 @service_options
 @talk_options
 @search_options
+@elsewhere_options
 @result_options(f"errors=0 and a p99 below {P99_DEFAULT}")
 def workers(**options: Any) -> None:
     """Find how many workers suffice: the capacity of each size of the pool, and the law that it follows.
