@@ -13,7 +13,7 @@ import msgspec
 from loadtest.interruption import interruptible
 from loadtest.processes import LineReader, Piped, start, stop
 from loadtest.scrape import Endpoint, ScrapeError, metrics_url
-from loadtest.target import parse_host
+from loadtest.target import Tls, resolve
 from procserver import controlclient
 from procserver.errors import ProcserverError
 
@@ -174,7 +174,10 @@ def attached(
 
     `remote`: `control` leads to another host, whose processes are none of ours; `metrics` does by its nature.
     """
-    parse_host(host)
+    try:
+        resolve(host, Tls(insecure=True))  # what to trust is the generator's to read
+    except OSError as error:
+        raise ServiceError(f"{host}: {error.strerror}") from None
     if pid is not None:
         _find(pid)
     service = Service(host, pid, control, metrics=metrics)

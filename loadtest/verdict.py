@@ -28,6 +28,7 @@ EXIT_CODES = {"pass": 0, "fail": 3, "invalid": 4}
 GENERATOR_CORES_MAX = 0.9  # of one core in its busiest process: beyond, its own queueing is in every latency
 LAG_P99_MAX_US = 2000  # of the generator, unless it is little beside what was measured:
 LAG_SHARE_MAX = 0.1  # of the 99th percentile of the response
+LATE_TOLD_S = 0.1
 ACHIEVED_MIN = 0.99  # of the planned rate
 SAMPLES_BEYOND_TOLD = 100  # of a percentile: with fewer, it would come out otherwise next time
 EXHAUSTION = {
@@ -192,7 +193,7 @@ def _slow_connects(run: Run) -> Iterator[str]:
     if late := run["connections"].get("asked_late"):
         yield f"{format_count(late)} connections were not asked for until measuring had begun"
     late_s = run["connections"].get("measuring_late_s") or 0.0
-    if late_s:
+    if late_s > LATE_TOLD_S:
         yield (
             f"connecting took longer than the warm-up: what is measured begins {format_duration(late_s)} later; "
             "a longer --warmup, or a higher --connect-rate"

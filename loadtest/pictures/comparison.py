@@ -230,7 +230,11 @@ def _metrics(metrics: Sequence[Compared], *, paired: bool) -> str:
 
 def _sides(answer: CompareAnswer) -> str:
     rows = [
-        [f"{key.upper()}: {side.label}", f"{side.kind}: {side.what}"] for key, side in answer.sides.items()
+        [
+            f"{key.upper()}: {side.label}",
+            side.kind if side.label == side.what else f"{side.kind}: {side.what}",
+        ]
+        for key, side in answer.sides.items()
     ]
     return table(["", ""], rows, plain=True)
 

@@ -128,6 +128,14 @@ def test_a_server_that_is_not_there_is_no_pass(tmp_path: Path) -> None:
     assert list(run["requests"]["connect"]["errors"]) == ["connection refused"]
 
 
+def test_a_host_that_nobody_knows_is_not_waited_for(tmp_path: Path) -> None:
+    """The run could not be made: exit code 1, with the name, before any load."""
+    done = loadtest("run", "--host", "tcp://nowhere.invalid:7000", *SHORT, "--results", str(tmp_path / "r"))
+    assert done.exit_code == 1, done
+    assert "tcp://nowhere.invalid:7000: " in done.last_line
+    assert not (tmp_path / "r" / "account.json").exists()
+
+
 def test_a_server_that_stops_answering_times_out_and_is_counted(tmp_path: Path) -> None:
     """A deadline cuts the wait short, as a failure; what the end of the test cuts off is counted apart."""
     args = ("--serve", "--delay 4 --workers 80", "--request-timeout", "500ms")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from loadtest.findings.comparison import CompareAnswer, Compared
+from loadtest.findings.comparison import CompareAnswer, Compared, Side
 from loadtest.units import format_bytes, format_count, format_duration, format_us
 
 __all__ = ["summary"]
@@ -24,8 +24,7 @@ def summary(answer: CompareAnswer, folder: Path) -> str:
     made = f"{used['a']} runs of A and {used['b']} of B, {pairs}, in {format_duration(answer.took_s)}"
     lines += [
         "",
-        f"  A: {a}: {answer.sides['a'].what}",
-        f"  B: {b}: {answer.sides['b'].what}",
+        *(f"  {key.upper()}: {_side(side)}" for key, side in answer.sides.items()),
         f"  {made}; {answer.confidence:.0%} confidence over all that decide",
     ]
     lines += [f"  note: {note}" for note in answer.notes]
@@ -40,6 +39,10 @@ def _headline(answer: CompareAnswer, a: str, b: str) -> str:
         "no difference": f"{b} and {a} do not differ by {beyond}",
         "cannot tell": f"whether {b} and {a} differ by {beyond}",
     }[answer.verdict]
+
+
+def _side(side: Side) -> str:
+    return side.what if side.label == side.what else f"{side.label}: {side.what}"
 
 
 def _metric(metric: Compared) -> str:
