@@ -23,6 +23,7 @@ LOCUSTFILES = ("tcp_user.py", "dialogue_user.py", "company_user.py")
 STAY_MAX_S = 7 * 24 * 3600.0
 LOOK_EACH_S = 0.5
 LOOK_TIMEOUT_S = 1.0
+REST_S = 1.0  # the master of a run that is over still listens for a moment: to join that one would be idle
 TERM_TIMEOUT_S = 10.0
 NEVER_JOINED = 255  # how Locust ends that found nobody at the master's address, or nobody who understood it
 
@@ -66,6 +67,8 @@ def worker(master: str, source_address: str | None, stay_s: float) -> None:
                 fail(f"{master}: whoever listens there has no run for us", 1)
             served += 1
             _tell(f"run {served} is over; the next is waited for {format_duration(stay_s)}")
+            with interruptible():
+                time.sleep(REST_S)
     except KeyboardInterrupt:
         _tell(f"told to end after {served} runs")
     else:

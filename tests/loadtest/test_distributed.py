@@ -1,6 +1,7 @@
 """Workers that are started by hand, on other hosts where there can be such: exact together, or the run is invalid."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -183,6 +184,42 @@ def test_workers_that_stay_serve_a_whole_search(tmp_path: Path) -> None:
         assert len(stage["generator"]["workers"]) == 2
         assert not stage["generator"]["processes_lost"]
         assert stage["reconciled"]["exact"], stage["reconciled"]
+
+
+def test_a_search_whose_workers_do_not_come_again_answers_from_what_it_has(tmp_path: Path) -> None:
+    """Cannot tell, with the reason; the stage that was made is told."""
+    master, folder = f"127.0.0.1:{free_port()}", tmp_path / "r"
+    search = [
+        *PYTHON, "loadtest", "capacity", "--serve", "--workers 4", "--connections", "4", "--from", "20", "--to", "40",
+        "--stage", "1s", "--warmup", "500ms", "--threshold", "errors=0", "--workers-timeout", "1s",
+        "--expect-workers", "1", "--master-bind", master, "--results", str(folder),
+    ]  # fmt: skip
+    with going(search) as process, processes([*PYTHON, "loadtest", "worker", master]):
+        ended(process, 4)
+    answer = json.loads((folder / "answer.json").read_text())
+    assert answer["verdict"] == "cannot tell"
+    assert "Gave up waiting for workers" in answer["reasons"][0]
+    assert len(answer["stages"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (
+            ("capacity", "--of", "connections", "--to", "2", "--stage", "10s"),
+            "more than connections that talk",
+        ),
+        (
+            ("capacity", "--of", "connections", "--from", "2", "--to", "9", "--stage", "10s"),
+            "each of --expect-workers 3 needs a connection",
+        ),
+        (("workers", "--user", "greeting", "--counts", "2,4,8"), "each of --expect-workers 3 needs one"),
+    ],
+)
+def test_fewer_connections_than_workers_are_refused(args: tuple[str, ...], says: str) -> None:
+    """By exit code 2, before anybody is waited for."""
+    done = loadtest(*args, "--serve", "", "--expect-workers", "3")
+    assert (done.exit_code, says in done.last_line) == (2, True), done
 
 
 def test_a_worker_stays_only_so_long(tmp_path: Path) -> None:

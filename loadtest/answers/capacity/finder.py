@@ -40,9 +40,9 @@ def find(
     trials: Trials,
     folder: Path,
 ) -> CapacityAnswer:
-    """Search; each stage leaves a folder below `folder`. ServiceError, GeneratorError: a stage could not be made.
+    """Search; each stage leaves a folder below `folder`. ServiceError, GeneratorError: the first could not be made.
 
-    Interrupted, it answers from the stages that were made.
+    Interrupted, or with a later one that could not be made, it answers from the stages that were.
     """
     began = datetime.now(UTC)
     start_s = time.monotonic()
@@ -63,7 +63,9 @@ def find(
                 _rest(service, before)
     except KeyboardInterrupt:
         stopped, interrupted = "it was interrupted", True
-    except NoRest as error:
+    except ProcserverError as error:
+        if not stages:
+            raise
         stopped = str(error)
     found = conclude(search, stages, question.of, stopped)
     return CapacityAnswer(

@@ -80,6 +80,12 @@ def understood(options: dict[str, Any]) -> Understood:
         base = msgspec.structs.replace(base, thresholds=[threshold.expression for threshold in thresholds])
     needed = math.ceil(SAMPLES_SPARE * max((samples_needed(row.metric) for row in thresholds), default=1))
     least = LEAST[of] if free else _least(of, base, needed)
+    if of == "connections" and low is not None and low < base.expect_workers:
+        raise ConfigError(
+            f"--from {low:g}: each of --expect-workers {base.expect_workers} needs a connection"
+        )
+    if of == "connections":
+        least = max(least, float(base.expect_workers))
     if low is not None and low < least:
         raise ConfigError(
             f"--from {low:g}: a stage of {base.duration_s:g} s has too few answers for its thresholds then; from "

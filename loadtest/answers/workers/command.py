@@ -11,6 +11,7 @@ from loadtest.answers.capacity.conclusion import EXIT_CODES
 from loadtest.answers.capacity.question import P99_DEFAULT, understood
 from loadtest.arguments import elsewhere_options, result_options, service_options, talk_options
 from loadtest.service import option_value
+from loadtest.settings import RunSettings
 from loadtest.statistics.usl import SIZES_MIN
 from loadtest.usage import fail, results_folder, serve_args
 from procserver.errors import ConfigError, ProcserverError
@@ -79,6 +80,7 @@ def workers(**options: Any) -> None:
     counts, repeats = options.pop("counts"), options.pop("repeats")
     try:
         asked = understood(_prepared(options, counts))
+        _check_shared(asked.base, counts)
         folder = results_folder(results)
     except ConfigError as error:
         fail(str(error), 2)
@@ -100,6 +102,14 @@ def workers(**options: Any) -> None:
     leave(folder, answer, page)
     print(printed(answer, folder, summary, as_json=as_json))
     sys.exit(EXIT_CODES[answer.verdict])
+
+
+def _check_shared(base: RunSettings, counts: list[int]) -> None:
+    if base.talk().once and counts[0] < base.expect_workers:
+        raise ConfigError(
+            f"--counts {counts[0]}: so many connections are held then, and each of --expect-workers "
+            f"{base.expect_workers} needs one"
+        )
 
 
 def _prepared(options: dict[str, Any], counts: list[int]) -> dict[str, Any]:
