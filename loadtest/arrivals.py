@@ -116,11 +116,14 @@ class Planned(NamedTuple):
             moment = min(moment, self.end)
         return self.profile.cumulative(_own_s(self.table, self.table.plan_from, moment))
 
-    def moments_s(self, arrivals: Iterable[float]) -> Iterator[float]:
-        """When each arrival of the profile is due, in seconds since the start."""
+    def moments_ns(self, arrivals: Iterable[float], started_ns: int) -> Iterator[int]:
+        """When each arrival of the profile is due, by the clock that showed `started_ns` at the start."""
         slots = self.table.slots
         plan_from_s = slots.own(self.table.plan_from - self.table.started)
-        return (slots.elapsed(plan_from_s + at_s) for at_s in arrivals)
+        if not slots.slot_s:  # each step here is one in every request of the load
+            from_ns = started_ns + round(plan_from_s * 1e9)
+            return (from_ns + round(at_s * 1e9) for at_s in arrivals)
+        return (started_ns + round(slots.elapsed(plan_from_s + at_s) * 1e9) for at_s in arrivals)
 
 
 def planned_of(

@@ -25,8 +25,9 @@ class Conversation:
     RemoteProtocolError, PeerClosed or OSError from any method: what follows on this connection means nothing.
     """
 
-    sock: socket.socket | None = None
-    rest = b""
+    # Each instance sets both: a default in the class would cost each look at them the interpreter's fast path.
+    sock: socket.socket | None
+    rest: bytes
     refusal: bytes = b"Error,"  # how an answer begins in which the server declines; b"" if it never does
 
     def send(self, data: bytes) -> None:

@@ -66,6 +66,7 @@ class TcpUser(Conversation, User):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
+        self.sock, self.rest = None, b""
         self.deadline_ns = 0
         self.overdue = False
         self.backoff_s = BACKOFF_MIN_S

@@ -72,12 +72,11 @@ class Course:
     def _dispatcher(self, chosen: Any, books: Books, share: int | None, of: int) -> Dispatcher:
         assert self.planned is not None
         table = self.timetable
-        started_ns = _monotonic_ns(table.started)
         arrivals = plan(self.planned.profile, chosen.arrivals, Random(chosen.seed), share=share or 0, of=of)
-        due_s = self.planned.moments_s(arrivals)
+        due_ns = self.planned.moments_ns(arrivals, _monotonic_ns(table.started))
         return Dispatcher(
             books,
-            (started_ns + round(at_s * 1e9) for at_s in due_s) if share is not None else iter(()),
+            due_ns if share is not None else iter(()),
             measure_from=_monotonic_ns(table.measure_from),
             measure_to=NEVER if table.measure_to is None else _monotonic_ns(table.measure_to),
             timeout=round(chosen.request_timeout * 1e9),

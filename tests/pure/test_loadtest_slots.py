@@ -75,9 +75,8 @@ def test_a_plan_is_whole_and_lies_in_own_slots(own: Slots, kind: str, rate: floa
     lead = planned.between(table.plan_from, table.measure_from)
     expected = planned.between(table.measure_from, table.measure_to)
     assert abs(expected - rate * 20 * own.slot_s * own.own_share) < 1e-6 * rate + 1e-3
-    arrivals = list(
-        islice(planned.moments_s(plan(planned.profile, kind, Random(seed))), round(lead + expected))
-    )
+    due_ns = planned.moments_ns(plan(planned.profile, kind, Random(seed)), 0)
+    arrivals = [at_ns / 1e9 for at_ns in islice(due_ns, round(lead + expected))]
     assert all(slot_of(own.slot_s, at_s + NEAR_S) == own.number for at_s in arrivals)
     if kind == "constant":
         measured = [at_s for at_s in arrivals if at_s + 1000.0 >= table.measure_from - NEAR_S]

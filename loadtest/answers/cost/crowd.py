@@ -99,6 +99,7 @@ class _Member(Recital):
         self.known = {"user": b"%d" % next(crowd.numbers)}
         self.deadline_s = 0.0
         self.sock = self.connection = crowd.connect()
+        self.rest = b""
 
     def begin(self) -> None:
         self._allow()
