@@ -13,8 +13,10 @@ mark_this_run()
 for name in [name for name in os.environ if name.startswith("PROCSERVER_")]:
     del os.environ[name]  # the developer's own, for a server of theirs
 
-# A shell starts what goes to the background with SIGINT ignored, and every server and command here would inherit that.
+# A shell starts what goes to the background with SIGINT ignored, `nohup` with SIGHUP, and every server and command here
+# would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A slow machine is no failure; what CI finds, it finds again.
 hypothesis.settings.register_profile("procserver", deadline=None, derandomize="CI" in os.environ)
