@@ -131,7 +131,8 @@ class RunningServer:
     def finish(self) -> None:
         """Stop, unless that has been done, and check what the module's docstring promises."""
         totals = None
-        if self.process.poll() is None:
+        # One that was told to stop answers its operators before it has ended.
+        if self.process.poll() is None and not self.events("stopping"):
             wait_until(lambda: not self.zombies(), "no zombie is left unreaped")
             totals = self.wait_for_status(lambda s: open_connections(s) == 0, "all conversations end")[
                 "totals"
