@@ -12,6 +12,7 @@ from loadtest.talks import TALKS
 from loadtest.usage import DEFAULT_THRESHOLD
 
 __all__ = [
+    "all_of",
     "distribution_options",
     "elsewhere_options",
     "folder_options",
@@ -30,7 +31,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def server_options(command: Command) -> Command:
     """`--serve`, or `--host` with what is known of its processes."""
-    return _all(
+    return all_of(
         command,
         click.option(
             "--serve", metavar="ARGS", help='Start a procserver for it: --serve "--workers 8 --delay 0.01".'
@@ -49,7 +50,7 @@ def server_options(command: Command) -> Command:
 
 def tls_options(command: Command) -> Command:
     """How a server's certificate is checked."""
-    return _all(
+    return all_of(
         command,
         click.option(
             "--tls-ca", metavar="FILE", help="With tls://: whom to trust, in PEM, not the system's."
@@ -63,7 +64,7 @@ def tls_options(command: Command) -> Command:
 
 def service_options(command: Command) -> Command:
     """The server, and how to connect to it."""
-    return _all(
+    return all_of(
         command,
         server_options,
         click.option(
@@ -82,7 +83,7 @@ def service_options(command: Command) -> Command:
 
 def talk_options(command: Command) -> Command:
     """What each connection says, and the processes that say it."""
-    return _all(
+    return all_of(
         command,
         click.option(
             "--user",
@@ -97,7 +98,7 @@ def talk_options(command: Command) -> Command:
 
 def speech_options(command: Command) -> Command:
     """The words of a connection, and how long an answer to them may take."""
-    return _all(
+    return all_of(
         command,
         click.option(
             "--dialogue",
@@ -132,7 +133,7 @@ def load_options_with(
     asked_s = "20s; soak: 10 minutes" if duration is None else duration
 
     def decorate(command: Command) -> Command:
-        return _all(
+        return all_of(
             command,
             _shown(
                 "--connections",
@@ -181,7 +182,7 @@ def load_options_with(
 
 def _scenario_options(command: Command) -> Command:
     """How the load changes, and who else comes."""
-    return _all(
+    return all_of(
         command,
         _shown(
             "--scenario",
@@ -212,7 +213,7 @@ def load_options(command: Command) -> Command:
 
 def elsewhere_options(command: Command) -> Command:
     """The generator on other hosts."""
-    return _all(
+    return all_of(
         command,
         click.option(
             "--expect-workers",
@@ -230,7 +231,7 @@ def elsewhere_options(command: Command) -> Command:
 
 def distribution_options(command: Command) -> Command:
     """The generator on other hosts, and the server on one that is not this."""
-    return _all(
+    return all_of(
         command,
         elsewhere_options,
         click.option(
@@ -245,7 +246,7 @@ def result_options(default_threshold: str = DEFAULT_THRESHOLD) -> Callable[[Comm
     """What must hold, and where the results go."""
 
     def decorate(command: Command) -> Command:
-        return _all(
+        return all_of(
             command,
             click.option(
                 "--threshold",
@@ -262,7 +263,7 @@ def result_options(default_threshold: str = DEFAULT_THRESHOLD) -> Callable[[Comm
 
 def folder_options(command: Command) -> Command:
     """Where the results go, and what is printed of them."""
-    return _all(
+    return all_of(
         command,
         click.option("--results", metavar="DIR", help="A new or empty folder.  [default: results/DATE-TIME]"),
         click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON."),
@@ -279,7 +280,7 @@ def _shown(*names: str, **settings: Any) -> Callable[[Any], Any]:
     return click.option(*names, show_default=True, **settings)
 
 
-def _all(command: Command, *options: Callable[[Command], Command]) -> Command:
+def all_of(command: Command, *options: Callable[[Command], Command]) -> Command:
     """The options in the order in which `--help` shall show them."""
     for option in reversed(options):
         command = option(command)

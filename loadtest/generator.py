@@ -105,8 +105,7 @@ class Generator:
         """Let the test begin at that moment of the monotonic clock; to one that has ended it says nothing."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self.gate, msgspec.json.encode(moment_s))
-        os.close(self.gate)
-        self.gate = -1
+        self._leave_gate()
 
     def progressing(self) -> Iterator[dict[str, Any]]:
         """Each line of progress, until it has ended. GeneratorError if it outlives its bound."""
@@ -129,6 +128,9 @@ class Generator:
     def stop(self) -> None:
         """End the load early; the account is written all the same."""
         stop(self.process, TERM_TIMEOUT_S)
+        self._leave_gate()
+
+    def _leave_gate(self) -> None:
         if self.gate >= 0:
             os.close(self.gate)
             self.gate = -1

@@ -38,6 +38,15 @@ def run_command(tmp_path: Path, master: str, workers: int, *args: str) -> list[s
     ]  # fmt: skip
 
 
+def search_command(folder: Path, master: str, workers: int, *args: str) -> list[str]:
+    """A short search over workers; 4 connections."""
+    return [
+        *PYTHON, "loadtest", "capacity", "--serve", "--workers 4", "--connections", "4", "--from", "20", "--to", "40",
+        "--stage", "1s", "--warmup", "500ms", "--threshold", "errors=0",
+        "--expect-workers", str(workers), "--master-bind", master, "--results", str(folder), *args,
+    ]  # fmt: skip
+
+
 @contextmanager
 def going(command: list[str]) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
@@ -166,11 +175,7 @@ def test_what_no_workers_can_do_is_refused(args: tuple[str, ...], says: str, tmp
 def test_workers_that_stay_serve_a_whole_search(tmp_path: Path) -> None:
     """Each stage has both of them, and exact books; told to end, they end well."""
     master, folder = f"127.0.0.1:{free_port()}", tmp_path / "r"
-    search = [
-        *PYTHON, "loadtest", "capacity", "--serve", "--workers 4", "--connections", "4", "--from", "20", "--to", "40",
-        "--stage", "1s", "--warmup", "500ms", "--precision", "50%", "--threshold", "errors=0",
-        "--expect-workers", "2", "--master-bind", master, "--results", str(folder),
-    ]  # fmt: skip
+    search = search_command(folder, master, 2, "--precision", "50%")
     worker = [*PYTHON, "loadtest", "worker", master, "--stay", "1m"]
     with processes(worker, worker) as workers:
         with going(search) as process:
@@ -189,11 +194,7 @@ def test_workers_that_stay_serve_a_whole_search(tmp_path: Path) -> None:
 def test_a_search_whose_workers_do_not_come_again_answers_from_what_it_has(tmp_path: Path) -> None:
     """Cannot tell, with the reason; the stage that was made is told."""
     master, folder = f"127.0.0.1:{free_port()}", tmp_path / "r"
-    search = [
-        *PYTHON, "loadtest", "capacity", "--serve", "--workers 4", "--connections", "4", "--from", "20", "--to", "40",
-        "--stage", "1s", "--warmup", "500ms", "--threshold", "errors=0", "--workers-timeout", "1s",
-        "--expect-workers", "1", "--master-bind", master, "--results", str(folder),
-    ]  # fmt: skip
+    search = search_command(folder, master, 1, "--workers-timeout", "1s")
     with going(search) as process, processes([*PYTHON, "loadtest", "worker", master]):
         ended(process, 4)
     answer = json.loads((folder / "answer.json").read_text())

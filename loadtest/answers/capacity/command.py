@@ -1,6 +1,5 @@
 """`python -m loadtest capacity`."""
 
-import sys
 from typing import Any
 
 import click
@@ -13,11 +12,11 @@ from loadtest.answers.capacity.question import (
     PRECISION_DEFAULT,
     understood,
 )
-from loadtest.arguments import elsewhere_options, result_options, service_options, talk_options
+from loadtest.arguments import all_of, elsewhere_options, result_options, service_options, talk_options
 from loadtest.options import ARRIVALS
 from loadtest.parameters import Duration, Share
 from loadtest.usage import fail, results_folder
-from procserver.errors import ConfigError, ProcserverError
+from procserver.errors import ConfigError
 
 __all__ = ["capacity", "search_options"]
 
@@ -31,7 +30,8 @@ Examples:
 
 def search_options(command: Any) -> Any:
     """Where to search, how finely, and how long each stage is."""
-    options = [
+    return all_of(
+        command,
         click.option("--from", "low", type=float, metavar="X", help="The least load that is asked."),
         click.option("--to", "high", type=float, metavar="X", help="The greatest load that is asked."),
         click.option(
@@ -65,10 +65,7 @@ def search_options(command: Any) -> Any:
             help="Their spacing at a rate.",
         ),
         click.option("--seed", type=int, default=1, show_default=True, help="Of the arrivals."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    )
 
 
 @click.command(epilog=EXAMPLES)
@@ -103,21 +100,13 @@ def capacity(**options: Any) -> None:
         fail(str(error), 2)
     from loadtest.answers.capacity.finder import find  # only now: `--help` need not wait for it
     from loadtest.answers.capacity.text import summary
-    from loadtest.answers.leaving import leave, printed
-    from loadtest.answers.trials import Trials
-    from loadtest.pictures import bundle
+    from loadtest.answers.leaving import answer_by_trials
+    from loadtest.findings.capacity import CapacityAnswer
     from loadtest.pictures.capacity import page
     from loadtest.run import service_of
 
-    bundle.share(folder)
-    trials = Trials(sys.stderr)
-    try:
+    def ask(trials: Any) -> CapacityAnswer:
         with service_of(base, folder) as service:
-            answer = find(question, base, thresholds, service, trials, folder)
-    except (OSError, ProcserverError) as error:
-        fail(str(error), 1)
-    finally:
-        trials.close()
-    leave(folder, answer, page)
-    print(printed(answer, folder, summary, as_json=as_json))
-    sys.exit(EXIT_CODES[answer.verdict])
+            return find(question, base, thresholds, service, trials, folder)
+
+    answer_by_trials(ask, folder, page, summary, EXIT_CODES, as_json=as_json)

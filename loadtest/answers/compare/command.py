@@ -1,6 +1,6 @@
 """`python -m loadtest compare A B`: whether this commit made it slower."""
 
-import sys
+from functools import partial
 from typing import Any
 
 import click
@@ -8,14 +8,14 @@ import msgspec
 
 from loadtest.answers.compare.judge import GATES, METRICS
 from loadtest.answers.compare.settings import SLOT_DEFAULT_S, CompareSettings, SideSettings, environment
-from loadtest.arguments import load_options_with, talk_options
+from loadtest.arguments import all_of, folder_options, load_options_with, talk_options
 from loadtest.parameters import Duration, Share
 from loadtest.scenarios import SCENARIOS
 from loadtest.settings import RunSettings
 from loadtest.thresholds import Threshold
 from loadtest.units import format_duration, parse_duration_s
 from loadtest.usage import fail, results_folder, serve_args, settings_of
-from procserver.errors import ConfigError, ProcserverError
+from procserver.errors import ConfigError
 
 __all__ = ["compare"]
 
@@ -70,9 +70,7 @@ def side_options(command: Any) -> Any:
                 help=f"With --host-{name}: its process, to follow it.",
             ),
         ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return all_of(command, *options)
 
 
 @click.command(epilog=EXAMPLES)
@@ -104,8 +102,7 @@ def side_options(command: Any) -> Any:
 )
 @talk_options
 @load_options_with(connections=20, pacing=PACING_DEFAULT, warmup="1s", duration="10s")
-@click.option("--results", metavar="DIR", help="A new or empty folder.  [default: results/DATE-TIME]")
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@folder_options
 def compare(**options: Any) -> None:
     """Say whether B is slower than A.
 
@@ -123,27 +120,13 @@ def compare(**options: Any) -> None:
         folder = results_folder(results)
     except ConfigError as error:
         fail(str(error), 2)
-    # Only now: `--help` need not wait for it.
-    from loadtest.answers.compare import duel as room
+    from loadtest.answers.compare import duel as room  # only now: `--help` need not wait for it
     from loadtest.answers.compare.text import summary
-    from loadtest.answers.leaving import leave, printed
-    from loadtest.answers.trials import Trials
-    from loadtest.pictures import bundle
+    from loadtest.answers.leaving import answer_by_trials
     from loadtest.pictures.comparison import page
 
-    bundle.share(folder)
-    trials = Trials(sys.stderr)
-    try:
-        answer = room.compare(settings, load, thresholds, folder, trials)
-    except ConfigError as error:
-        fail(str(error), 2)
-    except (OSError, ProcserverError) as error:
-        fail(str(error), 1)
-    finally:
-        trials.close()
-    leave(folder, answer, page)
-    print(printed(answer, folder, summary, as_json=as_json))
-    sys.exit(EXIT_CODES[answer.verdict])
+    ask = partial(room.compare, settings, load, thresholds, folder)
+    answer_by_trials(ask, folder, page, summary, EXIT_CODES, as_json=as_json)
 
 
 def _understood(options: dict[str, Any]) -> tuple[CompareSettings, RunSettings, list[Threshold]]:

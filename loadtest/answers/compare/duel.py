@@ -46,7 +46,8 @@ def compare(
     """
     began, clock = datetime.now(UTC), time.monotonic()
     notes: list[str] = []
-    if _stored(settings):
+    paired = not _stored(settings)
+    if not paired:
         runs, sides, document = _read(settings, notes)
         load_of, host = document["settings"], document["host"]
     else:
@@ -58,7 +59,6 @@ def compare(
                 notes.append("A and B are the same: what is found is this host's noise")
             notes += _of_sides(settings)
             runs = _Session(settings, (a, b), load, thresholds, folder, trials, notes).made()
-    paired = not _stored(settings)
     metrics = compared(
         runs,
         gates=settings.gates,

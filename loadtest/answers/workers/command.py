@@ -1,6 +1,6 @@
 """`python -m loadtest workers`."""
 
-import sys
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +14,7 @@ from loadtest.service import option_value
 from loadtest.settings import RunSettings
 from loadtest.statistics.usl import SIZES_MIN
 from loadtest.usage import fail, results_folder, serve_args
-from procserver.errors import ConfigError, ProcserverError
+from procserver.errors import ConfigError
 
 __all__ = ["workers"]
 
@@ -84,24 +84,13 @@ def workers(**options: Any) -> None:
         folder = results_folder(results)
     except ConfigError as error:
         fail(str(error), 2)
-    from loadtest.answers.leaving import leave, printed  # only now: `--help` need not wait for them
-    from loadtest.answers.trials import Trials
+    from loadtest.answers.leaving import answer_by_trials  # only now: `--help` need not wait for it
     from loadtest.answers.workers.finder import compare_sizes
     from loadtest.answers.workers.text import summary
-    from loadtest.pictures import bundle
     from loadtest.pictures.workers import page
 
-    bundle.share(folder)
-    trials = Trials(sys.stderr)
-    try:
-        answer = compare_sizes(counts, repeats, asked, trials, folder)
-    except (OSError, ProcserverError) as error:
-        fail(str(error), 1)
-    finally:
-        trials.close()
-    leave(folder, answer, page)
-    print(printed(answer, folder, summary, as_json=as_json))
-    sys.exit(EXIT_CODES[answer.verdict])
+    ask = partial(compare_sizes, counts, repeats, asked, folder=folder)
+    answer_by_trials(ask, folder, page, summary, EXIT_CODES, as_json=as_json)
 
 
 def _check_shared(base: RunSettings, counts: list[int]) -> None:
