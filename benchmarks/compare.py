@@ -13,12 +13,12 @@ from pathlib import Path
 from benchmarks.greeters import SPIN_NS
 from benchmarks.results import Result
 from benchmarks.servers import ROOT, BenchmarkError
-from loadtest.answers.compare.duel import compare
-from loadtest.answers.compare.judge import GATES
+from loadtest.answers.compare.answer import CompareAnswer
+from loadtest.answers.compare.paired_runs import compare
 from loadtest.answers.compare.settings import CompareSettings, SideSettings
+from loadtest.answers.compare.verdict import GATES
 from loadtest.answers.trials import Trials
-from loadtest.findings.comparison import CompareAnswer
-from loadtest.settings import RunSettings
+from loadtest.runs.settings import RunSettings
 
 __all__ = ["main"]
 

@@ -12,9 +12,9 @@ import msgspec
 from benchmarks.greeters import MIB
 from benchmarks.results import Result
 from benchmarks.servers import BenchmarkError
-from loadtest.answers.cost.ladder import cost
+from loadtest.answers.cost.answer import CostAnswer
 from loadtest.answers.cost.settings import CostSettings
-from loadtest.findings.cost import CostAnswer
+from loadtest.answers.cost.steps import cost
 
 __all__ = ["main"]
 

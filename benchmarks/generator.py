@@ -63,7 +63,7 @@ class served:
     """A greeting server on a free port, for as long as the body runs."""
 
     def __enter__(self) -> str:
-        from loadtest import service
+        from loadtest.runs import service
 
         self.server = service.started(["--workers", str(WORKERS)], "raw", "/dev/null")
         return self.server.__enter__().host

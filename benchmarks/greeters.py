@@ -4,7 +4,7 @@ import os
 import time
 
 from procserver import Connection
-from procserver.greeting import Greeting
+from procserver.handler.greeting import Greeting
 
 __all__ = ["MIB", "SPIN_NS", "Keeping", "KeepingMiB", "Spinning"]
 

@@ -9,7 +9,7 @@ import sys
 
 from benchmarks.generator import USERS, Cost, cost_told_by, run, served
 from benchmarks.results import Result
-from loadtest.target import parse_host
+from loadtest.workload.target import parse_host
 
 __all__ = ["RATIO_MAX", "main"]
 

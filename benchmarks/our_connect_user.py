@@ -1,7 +1,7 @@
 """`ConnectUser` as it is, unpaced, with its CPU time reported."""
 
 from benchmarks import cpu_report
-from loadtest.users import ConnectUser
+from loadtest.users.greeting import ConnectUser
 
 cpu_report.install("greeting")
 

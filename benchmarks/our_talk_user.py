@@ -1,7 +1,7 @@
 """`GreetingUser` as it is, with its CPU time reported."""
 
 from benchmarks import cpu_report
-from loadtest.users import GreetingUser
+from loadtest.users.greeting import GreetingUser
 
 cpu_report.install("message")
 

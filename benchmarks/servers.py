@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from loadtest.processes import LineReader, Piped, start, stop
-from procserver import controlclient
+from loadtest.base.processes import LineReader, Piped, start, stop
+from procserver.clients import control as control_client
 
 __all__ = ["READY_FD", "ROOT", "BenchmarkError", "Server", "procserver", "serving", "until"]
 
@@ -36,7 +36,7 @@ class Server:
         self.control = control
 
     def status(self) -> dict[str, Any]:
-        return controlclient.request(self.control, {"command": "status"})
+        return control_client.request(self.control, {"command": "status"})
 
     def worker_pids(self) -> list[int]:
         return [worker["pid"] for worker in self.status()["workers"]]

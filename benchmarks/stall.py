@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from benchmarks.results import Result
 from benchmarks.servers import BenchmarkError
-from loadtest.run import run_on
-from loadtest.service import Service, started
-from loadtest.settings import RunSettings
+from loadtest.runs.run import run_on
+from loadtest.runs.service import Service, started
+from loadtest.runs.settings import RunSettings
 from procserver.resources import Tree
 
 __all__ = ["main"]

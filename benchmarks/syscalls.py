@@ -19,7 +19,7 @@ from typing import NamedTuple
 from benchmarks.guest import Guest
 from benchmarks.results import Result
 from benchmarks.servers import PATIENCE_S, STOP_TIMEOUT_S, BenchmarkError, Server, procserver, until
-from loadtest.processes import LineReader, start, stop
+from loadtest.base.processes import LineReader, start, stop
 
 __all__ = ["main"]
 

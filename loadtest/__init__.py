@@ -11,7 +11,7 @@ The rooms, from the top; imports only point down (checked):
     drive                             loads on services, one alone or two in turns, and what is seen of them
     service, generator, tracker       its processes: the server, Locust, and who watches both; on `processes`
     scrape                            a server on another host, by its metrics endpoint
-    tcp_user, dialogue_user, company_user    the locustfiles
+    tcp_user, dialogue_user, background_user    the locustfiles
     users, tcp                        the users that greet, and the base of your own
     speaking                          the user that holds a conversation out of a file
     conversation                      what both say and hear over a socket; without Locust

@@ -1,6 +1,6 @@
 """`python -m loadtest`."""
 
-from loadtest.commands import main
+from loadtest.cli.main import main
 
 if __name__ == "__main__":
     main(prog_name="python -m loadtest")

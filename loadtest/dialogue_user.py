@@ -11,7 +11,7 @@ if (_root := str(Path(__file__).resolve().parents[1])) not in sys.path:
 
 from locust import task
 
-from loadtest.speaking import Speaker
+from loadtest.users.dialogue import Speaker
 
 __all__ = ["DialogueUser"]
 

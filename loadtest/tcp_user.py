@@ -10,6 +10,6 @@ from pathlib import Path
 if (_root := str(Path(__file__).resolve().parents[1])) not in sys.path:
     sys.path.insert(0, _root)
 
-from loadtest.users import ConnectUser, GreetingUser
+from loadtest.users.greeting import ConnectUser, GreetingUser
 
 __all__ = ["ConnectUser", "GreetingUser"]

@@ -6,20 +6,21 @@ The public names are resolved at first use (PEP 562): a worker that needs
 
 TYPE_CHECKING = False  # read as true by type checkers; `typing` itself is not worth its memory
 if TYPE_CHECKING:
-    from procserver.connection import Connection
     from procserver.errors import ConfigError, ProcserverError
+    from procserver.handler.connection import Connection
     from procserver.server import Server
     from procserver.settings import Settings
+    from procserver.version import __version__
 
-__version__ = "0.1.0"
 __all__ = ["ConfigError", "Connection", "ProcserverError", "Server", "Settings", "__version__"]
 
 _HOMES = {
     "ConfigError": "procserver.errors",
-    "Connection": "procserver.connection",
+    "Connection": "procserver.handler.connection",
     "ProcserverError": "procserver.errors",
     "Server": "procserver.server",
     "Settings": "procserver.settings",
+    "__version__": "procserver.version",
 }
 
 

@@ -17,20 +17,20 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from procserver import handover
-from procserver.controlclient import default_path, make_private_folder, runtime_folder
+from procserver.clients.control import default_path, make_private_folder, runtime_folder
 from procserver.errors import ConfigError, StartError
-from procserver.listeners import Listeners
-from procserver.plan import BUILTIN_HANDLER
-from procserver.procs import occupy_standard_fds
 from procserver.settings import Settings
-from procserver.supervisor import Supervisor
+from procserver.shared.worker_config import BUILTIN_HANDLER
+from procserver.supervisor.child_processes import occupy_standard_fds
+from procserver.supervisor.listeners import Listeners
+from procserver.supervisor.loop import Supervisor
+from procserver.supervisor.upgrade import handover
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from procserver.connection import Connection
-    from procserver.handover import Estate
+    from procserver.handler.connection import Connection
+    from procserver.supervisor.upgrade.handover import Estate
 
 
 class Server:

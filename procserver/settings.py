@@ -15,8 +15,8 @@ import msgspec
 
 from procserver.addresses import FORMS, parse_address
 from procserver.errors import ConfigError
-from procserver.messages import Sizes
-from procserver.plan import BUILTIN_HANDLER, Plan
+from procserver.policy.messages import Sizes
+from procserver.shared.worker_config import BUILTIN_HANDLER, Plan
 
 SECONDS_MAX = 30 * 24 * 3600.0
 WORKERS_MAX = 20_000

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from loadtest.service import Service, started
+from loadtest.runs.service import Service, started
 from tests.support.browser import Page, browser
 from tests.support.repository import ROOT
 from tests.support.wait import wait_until

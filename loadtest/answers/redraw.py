@@ -6,13 +6,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from loadtest import stored
-from loadtest.findings import capacity as capacity_answer
-from loadtest.findings import comparison as compare_answer
-from loadtest.findings import cost as cost_answer
-from loadtest.findings import workers as workers_answer
-from loadtest.pictures import bundle, capacity, comparison, cost, workers
-from loadtest.pictures import run as report
+from loadtest.answers.capacity import answer as capacity_answer
+from loadtest.answers.capacity import page as capacity_page
+from loadtest.answers.compare import answer as compare_answer
+from loadtest.answers.compare import page as compare_page
+from loadtest.answers.cost import answer as cost_answer
+from loadtest.answers.cost import page as cost_page
+from loadtest.answers.workers import answer as workers_answer
+from loadtest.answers.workers import page as workers_page
+from loadtest.report import plotly_bundle
+from loadtest.report import run_page as report
+from loadtest.results import run_folder
 from procserver.errors import ConfigError
 
 __all__ = ["Redrawn", "redraw"]
@@ -32,19 +36,19 @@ class _Kind(NamedTuple):
 
 
 KINDS = {
-    "capacity": _Kind(capacity_answer.CapacityAnswer, capacity_answer.FORMAT, capacity.page),
-    "compare": _Kind(compare_answer.CompareAnswer, compare_answer.FORMAT, comparison.page),
-    "cost": _Kind(cost_answer.CostAnswer, cost_answer.FORMAT, cost.page),
-    "workers": _Kind(workers_answer.WorkersAnswer, workers_answer.FORMAT, workers.page),
+    "capacity": _Kind(capacity_answer.CapacityAnswer, capacity_answer.FORMAT, capacity_page.page),
+    "compare": _Kind(compare_answer.CompareAnswer, compare_answer.FORMAT, compare_page.page),
+    "cost": _Kind(cost_answer.CostAnswer, cost_answer.FORMAT, cost_page.page),
+    "workers": _Kind(workers_answer.WorkersAnswer, workers_answer.FORMAT, workers_page.page),
 }
 
 
 def redraw(folder: Path) -> Redrawn:
     """ConfigError: there is neither a run nor an answer, or another version has written it."""
-    script = bundle.script(folder)
+    script = plotly_bundle.script(folder)
     path = folder / "answer.json"
     if not path.exists():
-        run = stored.load(folder)
+        run = run_folder.load(folder)
         return Redrawn(report.page(run, script), run.document)
     try:
         data = path.read_bytes()

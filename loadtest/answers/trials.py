@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from loadtest.drive import Bout, Show
-from loadtest.interruption import heed
-from loadtest.progress import Progress
-from loadtest.run import run, run_beside, run_on
-from loadtest.service import Service
-from loadtest.settings import RunSettings
-from loadtest.status_line import StatusLine
-from loadtest.thresholds import Threshold
-from loadtest.units import format_duration
+from loadtest.base.interrupts import heed
+from loadtest.base.units import format_duration
+from loadtest.results.thresholds import Threshold
+from loadtest.runs.execute import Bout, Show
+from loadtest.runs.progress import Progress
+from loadtest.runs.run import run, run_beside, run_on
+from loadtest.runs.service import Service
+from loadtest.runs.settings import RunSettings
+from loadtest.runs.status_line import StatusLine
 
 __all__ = ["Trials"]
 

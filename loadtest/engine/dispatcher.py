@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 import gevent
 
-from loadtest.books import LAG, Books, Page
 from loadtest.engine.timerfd import Timer
+from loadtest.stats.recorder import LAG, Books, Page
 
 __all__ = ["NEVER", "Dispatcher"]
 

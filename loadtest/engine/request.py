@@ -4,10 +4,10 @@ import time
 from types import TracebackType
 from typing import Protocol
 
-from loadtest.books import Page
-from loadtest.engine.bookkeeping import BOOKS
-from loadtest.engine.course import COURSE
-from loadtest.engine.dialing import describe
+from loadtest.engine.connecting import describe
+from loadtest.engine.schedule import COURSE
+from loadtest.engine.stats_keeper import BOOKS
+from loadtest.stats.recorder import Page
 from procserver.errors import ProcserverError
 
 __all__ = ["Request", "Whole", "end_badly", "end_well", "page_of"]

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from procserver import handlers, layout, signals
 from procserver.errors import ConfigError
-from procserver.listeners import Listeners
-from procserver.observer import Observer
-from procserver.scoreboard import Scoreboard
-from procserver.worker import Worker
+from procserver.handler import loader
+from procserver.observer.loop import Observer
+from procserver.shared import layout, signals
+from procserver.shared.scoreboard import Scoreboard
+from procserver.supervisor.listeners import Listeners
+from procserver.worker.loop import Worker
 
 if TYPE_CHECKING:
     from procserver.settings import Settings
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 LOAD_S = 60.0
 LOADER = """
 import sys
-from procserver import handlers, plan
-handlers.load(plan.Plan(handler=sys.argv[1]))
+from procserver.handler import loader
+from procserver.shared.worker_config import Plan
+loader.load(Plan(handler=sys.argv[1]))
 """
 
 
@@ -40,7 +42,7 @@ def serve_in_foreground(handler: str, settings: Settings) -> int:
     worker = _Talkative(
         board,
         listeners.sockets,
-        handlers.load(plan),
+        loader.load(plan),
         plan,
         bell=os.eventfd(0),
         records_fd=writer,

@@ -9,8 +9,7 @@ from typing import BinaryIO
 
 import click
 
-from procserver.errors import ConfigError, ProcserverError
-from procserver.fetch import (
+from procserver.clients.fetch import (
     MAX_BYTES,
     TIMEOUT_S,
     TOTAL_TIMEOUT_S,
@@ -19,7 +18,8 @@ from procserver.fetch import (
     tls_context,
     whole_file,
 )
-from procserver.protocols.http import Url, parse_url
+from procserver.clients.http_request import Url, parse_url
+from procserver.errors import ConfigError, ProcserverError
 
 MIB = 1024 * 1024
 PROGRESS_FROM_BYTES = MIB

@@ -5,7 +5,7 @@ import os
 import click
 
 from procserver.addresses import Address, parse_address
-from procserver.client import TIMEOUT_S, GreetingClient, check_name
+from procserver.clients.greeting import TIMEOUT_S, GreetingClient, check_name
 from procserver.errors import ConfigError, LocalProtocolError, ProcserverError
 from procserver.protocols.framing import FRAMINGS
 

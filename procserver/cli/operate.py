@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from procserver import controlclient
+from procserver.clients import control as control_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +39,8 @@ def json_flag(function: Callable[..., int]) -> Callable[..., int]:
 @json_flag
 def status(control: str, bind: str, *, as_json: bool) -> int:
     """Show what a running server is doing."""
-    path = controlclient.find(control, bind)
-    found = controlclient.request(path, {"command": "status"})
+    path = control_client.find(control, bind)
+    found = control_client.request(path, {"command": "status"})
     found["resources"] = _resources(found)
     click.echo(json.dumps(found, indent=2) if as_json else _for_people(found))
     return 0
@@ -91,8 +91,8 @@ def upgrade(to: str, control: str, bind: str, *, as_json: bool) -> int:
 
 def _ask(command: dict[str, object], control: str, bind: str, *, as_json: bool) -> int:
     """One question whose answer may take time; the server tells every second that it is at work."""
-    path = controlclient.find(control, bind)
-    answer = controlclient.request(path, command, SILENCE_S, _show_progress)
+    path = control_client.find(control, bind)
+    answer = control_client.request(path, command, SILENCE_S, _show_progress)
     click.echo(json.dumps(answer) if as_json else answer["text"])
     return int(answer.get("exit_code", 0))
 
@@ -114,7 +114,7 @@ def _resources(found: dict[str, Any]) -> dict[str, object]:
         tree = Tree(found["supervisor"]["pid"])
         usage, detail = tree.usage(), tree.detail()
     except ProcessLookupError as error:
-        raise controlclient.ControlError(f"the server has gone meanwhile ({error})") from None
+        raise control_client.ControlError(f"the server has gone meanwhile ({error})") from None
     by_pid = {process.pid: process for process in detail.processes}
     for worker in found["workers"]:
         if (process := by_pid.get(worker["pid"])) is not None:

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import click
 
+from procserver.cli.settings_sources import PREFIX, Resolved, resolve
 from procserver.errors import ConfigError
-from procserver.plan import BUILTIN_HANDLER
 from procserver.server import Server
 from procserver.settings import TABLE, TYPES, allowed, choices_of, default_of
-from procserver.sources import PREFIX, Resolved, resolve
+from procserver.shared.worker_config import BUILTIN_HANDLER
 
 Command = TypeVar("Command", bound=click.Command)
 

@@ -66,7 +66,9 @@ def loaded_by(statement: str) -> set[str]:
 
 def test_workers_load_the_lean_set_alone() -> None:
     """Template, worker and greeting load nothing that workers do not need."""
-    loaded = loaded_by("import procserver.template, procserver.worker, procserver.greeting")
+    loaded = loaded_by(
+        "import procserver.worker.template, procserver.worker.loop, procserver.handler.greeting"
+    )
     assert not loaded & NEVER
     public = {name.partition(".")[0] for name in loaded if not name.startswith("_")}
     assert public - {"procserver"} <= LEAN
@@ -74,16 +76,16 @@ def test_workers_load_the_lean_set_alone() -> None:
 
 def test_help_waits_for_no_library_that_computes_or_draws() -> None:
     """The command line of the load test, all commands of it, without what only their answers need."""
-    program = "import sys, loadtest.commands; print(*sorted(sys.modules))"
+    program = "import sys, loadtest.cli.main; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert "loadtest.answers.cost.command" in loaded
+    assert "loadtest.cli.cost" in loaded
     assert not loaded & {"gevent", "locust", "plotly", "scipy"}
 
 
 def test_the_lean_set_is_watched() -> None:
     """A module of the forbidden kind is seen: the test above can fail."""
-    assert "logging" in loaded_by("import procserver.worker, logging")
+    assert "logging" in loaded_by("import procserver.worker.loop, logging")
 
 
 def test_public_names_resolve() -> None:

@@ -46,10 +46,10 @@ IMPURE = {"gevent", "locust", "os", "psutil", "random", "select", "socket", "sub
 FROM_PROCSERVER_INTO_LOADTEST = {
     "procserver.__version__",
     "procserver.addresses",
-    "procserver.controlclient",
-    "procserver.dial",
+    "procserver.clients.control",
+    "procserver.clients.connect",
     "procserver.errors",
-    "procserver.fetch",
+    "procserver.clients.fetch",
     "procserver.resources",
 }
 
@@ -67,18 +67,26 @@ def test_layers_are_kept() -> None:
 @pytest.mark.parametrize(
     ("room", "line", "found"),
     [
-        ("procserver/worker.py", "import procserver.pool", "procserver.worker -> procserver.pool"),
-        ("procserver/pool.py", "import procserver.server", "procserver.pool -> procserver.server"),
-        ("procserver/client.py", "import procserver.fetch", "procserver.client -> procserver.fetch"),
+        (
+            "procserver/worker.py",
+            "import procserver.policy.pool",
+            "procserver.worker.loop -> procserver.policy.pool",
+        ),
+        ("procserver/pool.py", "import procserver.server", "procserver.policy.pool -> procserver.server"),
+        (
+            "procserver/client.py",
+            "import procserver.clients.fetch",
+            "procserver.clients.greeting -> procserver.clients.fetch",
+        ),
         (
             "procserver/supervisor.py",
-            "import procserver.greeting",
-            "procserver.supervisor -> procserver.greeting",
+            "import procserver.handler.greeting",
+            "procserver.supervisor.loop -> procserver.handler.greeting",
         ),
-        ("procserver/deadlines.py", "import time", "procserver.deadlines -> time"),
-        ("procserver/connection.py", "import psutil", "procserver.connection -> psutil"),
+        ("procserver/deadlines.py", "import time", "procserver.handler.deadlines -> time"),
+        ("procserver/connection.py", "import psutil", "procserver.handler.connection -> psutil"),
         ("procserver/unheard_of.py", "", "- procserver.unheard_of"),
-        ("loadtest/verdict.py", "import loadtest.run", "loadtest.verdict -> loadtest.run"),
+        ("loadtest/verdict.py", "import loadtest.runs.run", "loadtest.results.verdict -> loadtest.runs.run"),
     ],
 )
 def test_layers_are_guarded(room: str, line: str, found: str, tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from procserver import accepting
-from procserver.accepting import AGAIN, LATER, Acceptor
-from procserver.layout import H_DRAIN
-from procserver.listeners import IP_MINTTL, Listeners
-from procserver.scoreboard import Scoreboard
+from procserver.shared.layout import H_DRAIN
+from procserver.shared.scoreboard import Scoreboard
+from procserver.supervisor.listeners import IP_MINTTL, Listeners
+from procserver.worker import acceptor as acceptor_module
+from procserver.worker.acceptor import AGAIN, LATER, Acceptor
 from tests.support.wait import wait_until
 
 
@@ -73,26 +73,26 @@ def test_without_descriptors_or_memory_it_pauses_says_so_and_goes_on(
     header: memoryview, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(accepting, "sleep", pauses.append)
+    monkeypatch.setattr(acceptor_module, "sleep", pauses.append)
     complaints = Complaints()
     accept = acceptor(header, Queue(OSError(number, ""), 7), complain=complaints).accept
     assert accept() is None
     assert accept() == (7, ("127.0.0.1", 7), 0)
     assert complaints == [f"accept_failed {errno.errorcode[number]}"]
-    assert pauses == [accepting.PAUSE_S]
+    assert pauses == [acceptor_module.PAUSE_S]
 
 
 def test_who_has_no_descriptor_for_too_long_is_of_no_use(
     header: memoryview, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its handler may have leaked them all: a successor has its own. A connection in between begins the count anew."""
-    monkeypatch.setattr(accepting, "sleep", bool)
-    out = [OSError(errno.EMFILE, "")] * accepting.PAUSES_MAX
+    monkeypatch.setattr(acceptor_module, "sleep", bool)
+    out = [OSError(errno.EMFILE, "")] * acceptor_module.PAUSES_MAX
     accept = acceptor(header, Queue(*out, 7, *out, OSError(errno.EMFILE, "no more"))).accept
-    for _ in range(accepting.PAUSES_MAX):
+    for _ in range(acceptor_module.PAUSES_MAX):
         assert accept() is None
     assert accept() == (7, ("127.0.0.1", 7), 0)
-    for _ in range(accepting.PAUSES_MAX):
+    for _ in range(acceptor_module.PAUSES_MAX):
         assert accept() is None
     with pytest.raises(OSError, match="no more"):
         accept()

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 from procserver.addresses import Address
 from procserver.cli.greet import greet
-from procserver.client import GreetingClient, check_name
-from procserver.dial import dial
+from procserver.clients.connect import dial
+from procserver.clients.greeting import GreetingClient, check_name
 from procserver.errors import (
     ConfigError,
     DeadlineExceeded,

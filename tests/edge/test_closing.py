@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from procserver.closing import DISCARD_BYTES_MAX
-from procserver.layout import CLOSING, STAGE, STAGE_MASK
+from procserver.handler.lingering_close import DISCARD_BYTES_MAX
+from procserver.shared.layout import CLOSING, STAGE, STAGE_MASK
 from tests.support.conversation import conversation
 from tests.support.wait import wait_until
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from procserver.errors import IncompleteMessage, LocalProtocolError, MessageTooLong, PeerClosed
-from procserver.layout import BYTES_IN, BYTES_OUT, MESSAGES
 from procserver.protocols.framing import LineFramer
+from procserver.shared.layout import BYTES_IN, BYTES_OUT, MESSAGES
 from tests.support.conversation import conversation
 
 KINDS = pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])

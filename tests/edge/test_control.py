@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from procserver import controlclient
-from procserver.control import CLIENTS_MAX, PATIENCE_S, REQUEST_BYTES_MAX, Client, Control
-from procserver.controlclient import ControlError
+from procserver.clients import control
+from procserver.clients.control import ControlError
 from procserver.errors import ConfigError, StartError
+from procserver.supervisor.control_server import CLIENTS_MAX, PATIENCE_S, REQUEST_BYTES_MAX, Client, Control
 from tests.support.wait import wait_until
 
 BIG = "x" * (4 << 20)
@@ -77,7 +77,7 @@ def asked_of(desk: Desk, command: dict[str, object]) -> dict[str, Any] | Excepti
 
     def ask() -> None:
         try:
-            result.append(controlclient.request(desk.path, command))
+            result.append(control.request(desk.path, command))
         except ControlError as error:
             result.append(error)
 
@@ -219,32 +219,32 @@ def test_a_dead_server_s_socket_is_replaced_a_living_one_s_is_not(tmp_path: Path
 
 def test_what_the_client_says_when_nobody_answers(tmp_path: Path) -> None:
     with pytest.raises(ControlError, match="no server answers"):
-        controlclient.request(tmp_path / "nobody.sock", {"command": "status"})
+        control.request(tmp_path / "nobody.sock", {"command": "status"})
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(tmp_path / "silent.sock"))
         silent.listen()
         with pytest.raises(ControlError, match=r"no answer within 0\.1 s"):
-            controlclient.request(tmp_path / "silent.sock", {"command": "status"}, timeout_s=0.1)
+            control.request(tmp_path / "silent.sock", {"command": "status"}, timeout_s=0.1)
 
 
 def test_the_default_folder_is_ours_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
-    folder = controlclient.runtime_folder()
-    controlclient.make_private_folder(folder)
+    folder = control.runtime_folder()
+    control.make_private_folder(folder)
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.chmod(0o777)
     with pytest.raises(ConfigError, match="not a folder that only we can write to"):
-        controlclient.make_private_folder(folder)
+        control.make_private_folder(folder)
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(ConfigError, match="not a folder that only we"):
-        controlclient.make_private_folder(tmp_path / "link")
+        control.make_private_folder(tmp_path / "link")
 
 
 def test_a_bind_that_is_too_long_for_a_socket_s_name_still_has_a_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/procserver")
-    path = controlclient.default_path("unix:/" + "long" * 25)
-    assert len(os.fsencode(path)) <= controlclient.SUN_PATH_MAX
-    assert path != controlclient.default_path("unix:/" + "long" * 24)
+    path = control.default_path("unix:/" + "long" * 25)
+    assert len(os.fsencode(path)) <= control.SUN_PATH_MAX
+    assert path != control.default_path("unix:/" + "long" * 24)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from procserver import signals
 from procserver.errors import ConnectionTimeout, DeadlineExceeded, IdleTimeout, MessageTimeout, WriteTimeout
-from procserver.layout import (
+from procserver.shared import signals
+from procserver.shared.layout import (
     BETWEEN_MESSAGES,
     H_STOPPING,
     IN_HANDLER,
@@ -23,8 +23,8 @@ from procserver.layout import (
     STAGE_MASK,
     STOP_SEEN,
 )
-from procserver.scoreboard import Scoreboard
-from procserver.signals import notices
+from procserver.shared.scoreboard import Scoreboard
+from procserver.shared.signals import notices
 from tests.support.conversation import Conversation, conversation
 from tests.support.wait import wait_until
 

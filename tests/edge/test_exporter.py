@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import pytest
 
-from procserver.exporter import CLIENTS_MAX, REQUEST_BYTES_MAX, Exporter, readiness
-from procserver.readings import NoAnswer, Readings
+from procserver.observer.collector import NoAnswer, Readings
+from procserver.observer.exporter import CLIENTS_MAX, REQUEST_BYTES_MAX, Exporter, readiness
 from tests.support.scraping import ask
 from tests.support.wait import PATIENCE_S, wait_until
 

@@ -17,6 +17,8 @@ import trustme
 from click.testing import CliRunner, Result
 
 from procserver.cli.fetch import fetch
+from procserver.clients.fetch import Response, open_url, tls_context, whole_file
+from procserver.clients.http_request import parse_url
 from procserver.errors import (
     ConfigError,
     DeadlineExceeded,
@@ -26,8 +28,6 @@ from procserver.errors import (
     ProcserverError,
     RemoteProtocolError,
 )
-from procserver.fetch import Response, open_url, tls_context, whole_file
-from procserver.protocols.http import parse_url
 from tests.support.scripted_server import (
     ScriptedServer,
     port_nobody_answers_on,

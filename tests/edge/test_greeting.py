@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from procserver.errors import MessageTooLong
-from procserver.greeting import Greeting
-from procserver.layout import MESSAGES
+from procserver.handler.greeting import Greeting
+from procserver.shared.layout import MESSAGES
 from tests.support.conversation import Conversation, conversation
 
 LIMIT = 8

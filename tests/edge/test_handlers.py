@@ -7,10 +7,10 @@ import pytest
 
 from procserver import Server
 from procserver.errors import ConfigError
-from procserver.greeting import Greeting
-from procserver.handlers import load
-from procserver.plan import BUILTIN_HANDLER, Plan
+from procserver.handler.greeting import Greeting
+from procserver.handler.loader import load
 from procserver.server import name_of
+from procserver.shared.worker_config import BUILTIN_HANDLER, Plan
 
 SOURCE = """
 def function(conn): return "function"

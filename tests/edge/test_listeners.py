@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from procserver.errors import ConfigError, StartError
-from procserver.listeners import Listeners
+from procserver.supervisor.listeners import Listeners
 from tests.support.wait import wait_until
 
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procserver import layout, records
-from procserver.connection import Connection
-from procserver.observer import Calm, Observer
-from procserver.plan import Plan
-from procserver.records import RECORD_BYTES_MAX, address_text, connection_id
-from procserver.scoreboard import Scoreboard
-from procserver.wire import Terms
+from procserver.handler.connection import Connection
+from procserver.handler.timed_socket import Terms
+from procserver.observer.loop import Calm, Observer
+from procserver.shared import layout, records
+from procserver.shared.records import RECORD_BYTES_MAX, address_text, connection_id
+from procserver.shared.scoreboard import Scoreboard
+from procserver.shared.worker_config import Plan
 
 FORGERIES = ("\n2026-01-01 ERROR fake line", "\x1b[2J\x1b]0;title\x07", "\r\x00\x7f\u202e\ufeff", "\udcff")
 

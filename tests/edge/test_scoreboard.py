@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from procserver import layout
-from procserver.accounts import Accounts
-from procserver.layout import OUTCOME_NAMES, OUTCOMES, SLOT_WORDS
-from procserver.scoreboard import Scoreboard, open_connections
+from procserver.shared import layout
+from procserver.shared.layout import OUTCOME_NAMES, OUTCOMES, SLOT_WORDS
+from procserver.shared.scoreboard import Scoreboard, open_connections
+from procserver.supervisor.accounting import Accounts
 
 
 @pytest.fixture

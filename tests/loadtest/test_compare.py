@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from loadtest import results
+from loadtest.answers.compare.builds import builds, standing
 from loadtest.answers.compare.settings import CompareSettings, SideSettings
-from loadtest.answers.compare.sides import builds, standing
-from loadtest.service import ServiceError, started
-from loadtest.target import parse_host
-from procserver.client import GreetingClient
+from loadtest.results import document
+from loadtest.runs.service import ServiceError, started
+from loadtest.workload.target import parse_host
+from procserver.clients.greeting import GreetingClient
 from procserver.errors import ConfigError
 from tests.support.commits import git, repository
 from tests.support.loadtest_runs import loadtest
@@ -69,7 +69,7 @@ def test_a_commit_that_made_it_slower_is_found(tmp_path: Path) -> None:
 def run_json(cpu_us: float, second: int, **settings: Any) -> dict[str, Any]:
     times = {"p50": 80 * cpu_us, "p99": None}
     return {
-        "format": results.FORMAT,
+        "format": document.FORMAT,
         "verdict": "pass",
         "reasons": [],
         "started": f"2026-01-01T00:00:{second:02}.000+00:00",

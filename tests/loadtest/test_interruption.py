@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.interruption import heed, interruptible, interruptions
+from loadtest.base.interrupts import heed, interruptible, interruptions
 from tests.support.commits import git, repository
 from tests.support.leftovers import processes_of_this_run
 from tests.support.loadtest_runs import RUN_TIMEOUT_S, free_port

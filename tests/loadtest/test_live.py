@@ -4,8 +4,8 @@ import os
 import subprocess
 import time
 
-from loadtest.books import Ledger
-from loadtest.live import Followed, Live
+from loadtest.stats.recorder import Ledger
+from loadtest.web.live import Followed, Live
 from tests.support.wait import wait_until
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from loadtest.units import format_count
+from loadtest.base.units import format_count
 from tests.support.loadtest_runs import fake_server, locust
 from tests.support.repository import ROOT
 from tests.support.scripted_server import ScriptedServer

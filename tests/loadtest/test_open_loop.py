@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from loadtest.arrivals import Timetable, plan, profile_of
-from loadtest.scenarios import SCENARIOS
-from loadtest.service import Service, started
+from loadtest.runs.service import Service, started
+from loadtest.workload.arrivals import Timetable, plan, profile_of
+from loadtest.workload.scenarios import SCENARIOS
 from tests.support.loadtest_runs import RUN_TIMEOUT_S, document, judged, loadtest
 from tests.support.repository import ROOT
 from tests.support.wait import wait_until

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.pictures import bundle
+from loadtest.report import plotly_bundle
 from tests.support.answers import ANSWERS
 from tests.support.browser import Page, browser, needs_browser
 from tests.support.loadtest_runs import loadtest
@@ -50,11 +50,11 @@ def test_the_report_of_a_run(page: Page, tmp_path: Path) -> None:
 def test_the_page_of_an_answer(page: Page, name: str, tmp_path: Path) -> None:
     """The same; it shares its folder's one bundle, and what a server said is text."""
     make, draw = ANSWERS[name]
-    bundle.share(tmp_path)
-    (tmp_path / "report.html").write_text(draw(make(), bundle.script(tmp_path)), encoding="utf-8")  # type: ignore[operator]
+    plotly_bundle.share(tmp_path)
+    (tmp_path / "report.html").write_text(draw(make(), plotly_bundle.script(tmp_path)), encoding="utf-8")  # type: ignore[operator]
     address = (tmp_path / "report.html").as_uri()
     look_at(page, address)
-    assert set(page.asked) == {address, (tmp_path / bundle.FILE).as_uri()}
+    assert set(page.asked) == {address, (tmp_path / plotly_bundle.FILE).as_uri()}
     assert "<script>alert(1)" in page.run("document.body.innerText")
 
 

@@ -4,8 +4,8 @@ import json
 import urllib.parse
 from pathlib import Path
 
-from loadtest.service import Service, started
-from loadtest.units import format_count
+from loadtest.base.units import format_count
+from loadtest.runs.service import Service, started
 from tests.support.browser import browser, needs_browser
 from tests.support.leftovers import processes_of_this_run
 from tests.support.wait import wait_until
@@ -23,7 +23,7 @@ def trackers() -> list[int]:
     found = []
     for pid in processes_of_this_run():
         try:
-            if b"loadtest.tracker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"loadtest.sampler.sampler" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 found.append(pid)
         except OSError:
             continue  # gone while we looked

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from loadtest.drive import Bout
-from loadtest.run import run_beside
-from loadtest.service import Program, started
-from loadtest.settings import RunSettings
+from loadtest.runs.execute import Bout
+from loadtest.runs.run import run_beside
+from loadtest.runs.service import Program, started
+from loadtest.runs.settings import RunSettings
 from tests.support.loadtest_runs import judged
 
 HANDLER = """\

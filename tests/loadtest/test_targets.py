@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.service import ServiceError, attached
+from loadtest.runs.service import ServiceError, attached
 from tests.support.loadtest_runs import document, fake_server, loadtest, locust
 from tests.support.scripted_server import ScriptedServer
 

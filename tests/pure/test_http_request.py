@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from procserver.clients.http_request import Url, parse_url, request_headers
 from procserver.errors import ConfigError
-from procserver.protocols.http import Url, parse_url, request_headers
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.allowance import allowance_of, memory_available_bytes
+from loadtest.sampler.resource_limits import allowance_of, memory_available_bytes
 
 PID = os.getpid()
 

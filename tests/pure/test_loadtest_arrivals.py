@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.arrivals import Profile, Timetable, Turns, plan, profile_of
-from loadtest.scenarios import SCENARIOS
+from loadtest.workload.arrivals import Profile, Timetable, Turns, plan, profile_of
+from loadtest.workload.scenarios import SCENARIOS
 
 kinds = st.sampled_from(["constant", "poisson"])
 seeds = st.integers(0, 2**63 - 1)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.books import (
+from loadtest.stats.recorder import (
     ERRORS_MAX,
     TIMELINE_WINDOWS_MAX,
     Books,

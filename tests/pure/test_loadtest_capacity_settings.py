@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from loadtest.answers.capacity.question import Understood, understood
-from loadtest.commands import main
+from loadtest.cli.main import main
 
 
 @pytest.mark.parametrize(

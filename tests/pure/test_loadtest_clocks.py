@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.engine.clocks import Exchange, offset_of
+from loadtest.engine.clock_offset import Exchange, offset_of
 
 DELAYS = st.lists(
     st.tuples(st.floats(1e-6, 0.5), st.floats(1e-6, 0.5)), min_size=1, max_size=8

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.answers.compare.judge import GATES, compared, judge, unlike, values_of
+from loadtest.answers.compare.answer import Compared, Measured
 from loadtest.answers.compare.results import row
 from loadtest.answers.compare.settings import CompareSettings, SideSettings, environment
-from loadtest.findings.comparison import Compared, Measured
+from loadtest.answers.compare.verdict import GATES, compared, judge, unlike, values_of
 from procserver.errors import ConfigError
 
 TIMES = 60

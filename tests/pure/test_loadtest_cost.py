@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.answers.cost.answer import CostAnswer, Spares, Step
 from loadtest.answers.cost.fit import fit_all, judge
+from loadtest.answers.cost.page import page
 from loadtest.answers.cost.settings import CostSettings
 from loadtest.answers.cost.text import headline
-from loadtest.findings.cost import CostAnswer, Spares, Step
-from loadtest.pictures.cost import page
 from procserver.errors import ConfigError
 from tests.support.answers import cost_answer
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.dialogues import file as dialogue_file
-from loadtest.dialogues.dialogue import Counted, Dialogue
-from loadtest.dialogues.file import FILE_BYTES_MAX, parse_dialogue, read_text
-from loadtest.dialogues.templates import Values, parse_template
+from loadtest.workload.dialogue import file as dialogue_file
+from loadtest.workload.dialogue.dialogue import Counted, Dialogue
+from loadtest.workload.dialogue.file import FILE_BYTES_MAX, parse_dialogue, read_text
+from loadtest.workload.dialogue.templates import Values, parse_template
 from procserver.errors import ConfigError
 from tests.support.pages import blocks
 from tests.support.repository import ROOT

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.dialogues.framing import Framing
+from loadtest.workload.dialogue.framing import Framing
 from procserver.errors import LocalProtocolError, RemoteProtocolError
 
 DELIMITERS = [b"\n", b"\r\n", b"\0", b"ab", b"aab"]

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest.answers.capacity.hopeless import Watch
+from loadtest.answers.capacity.early_stop import Watch
 from loadtest.answers.capacity.stages import ACHIEVED_MIN, CLEARLY_SHORT, is_clear, stage_of
-from loadtest.books import Entry, Ledger, Page, Window
-from loadtest.settings import RunSettings
+from loadtest.results.thresholds import parse_threshold
+from loadtest.runs.settings import RunSettings
 from loadtest.statistics.search import Outcome, Probe, Purpose, Search
-from loadtest.thresholds import parse_threshold
+from loadtest.stats.recorder import Entry, Ledger, Page, Window
 from tests.support.capacity_documents import document
 
 WARMUP_S, STAGE_S = 2, 10

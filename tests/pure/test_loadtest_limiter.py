@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.answers.capacity.limiter import host_taken, limiter_of
-from loadtest.findings.capacity import LIMITERS
+from loadtest.answers.capacity.answer import LIMITERS
+from loadtest.answers.capacity.bottleneck import host_taken, limiter_of
 from tests.support.capacity_documents import document
 
 FULL_CPU = {"cores": 3.8}

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.books import Entry, Histogram, Ledger, Window
-from loadtest.live import books_row, find_server, server_row
-from loadtest.pictures import bundle, charts, plot
-from loadtest.pictures.live import section
-from loadtest.pictures.page import Panel, fill, table
-from loadtest.pictures.stalls import stalls
-from loadtest.timeline import Point
+from loadtest.report import plot, plotly_bundle, run_charts
+from loadtest.report.page import Panel, fill, table
+from loadtest.report.stalls import stalls
+from loadtest.results.timeline import Point
+from loadtest.stats.recorder import Entry, Histogram, Ledger, Window
+from loadtest.web.live import books_row, find_server, server_row
+from loadtest.web.section import section
 from procserver.errors import ConfigError
 from tests.support.answers import ANSWERS, HOSTILE
 
@@ -82,7 +82,7 @@ def test_an_axis_of_times_shows_all_with_a_few_ticks_that_can_be_read(values: li
 def test_a_whole_distribution_is_drawn_by_rarity() -> None:
     """One in ten, in a hundred ...: where nine of ten came within 1 ms, the curve is there at 10."""
     histogram = Histogram.of({1000: 900, 50_000: 99, 2_000_000: 1})
-    curve = charts.distribution([("message", histogram)])["data"][0]
+    curve = run_charts.distribution([("message", histogram)])["data"][0]
     found = dict(zip(curve["x"], curve["y"], strict=True))
     assert found[10] == 1000
     assert curve["y"][-1] == 2_000_000
@@ -102,10 +102,10 @@ def test_an_answers_runs_link_to_its_bundle_and_a_run_alone_has_its_own(tmp_path
     """One copy per folder of results."""
     run = tmp_path / "answer" / "size-4" / "stage-1"
     run.mkdir(parents=True)
-    assert len(bundle.script(run)) > 1_000_000
-    bundle.share(tmp_path / "answer")
-    assert bundle.script(run) == "<script src='../../plotly.min.js'></script>"
-    assert bundle.script(tmp_path / "answer") == "<script src='plotly.min.js'></script>"
+    assert len(plotly_bundle.script(run)) > 1_000_000
+    plotly_bundle.share(tmp_path / "answer")
+    assert plotly_bundle.script(run) == "<script src='../../plotly.min.js'></script>"
+    assert plotly_bundle.script(tmp_path / "answer") == "<script src='plotly.min.js'></script>"
 
 
 @pytest.mark.parametrize("name", ANSWERS)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from loadtest.answers.capacity.answer import Limiter
+from loadtest.answers.workers.answer import PoolSize, WorkersAnswer
 from loadtest.answers.workers.pool_sizes import cut_short, sized
 from loadtest.answers.workers.text import summary
-from loadtest.findings.capacity import Limiter
-from loadtest.findings.workers import PoolSize, WorkersAnswer
 
 HOST = {"cpus": 8, "cpus_allowed": 6, "cpu_quota": 2.5}
 COUNTS = (1, 2, 4, 8, 16, 32)

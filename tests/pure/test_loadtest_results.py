@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest import results, tallies, timeline
-from loadtest.books import Account, Entry, Histogram, Ledger, Window
-from loadtest.progress import summary
-from loadtest.stored import StoredRun
-from loadtest.talks import TALKS
-from loadtest.units import format_bytes, format_duration, format_us, parse_duration_s
+from loadtest.base.units import format_bytes, format_duration, format_us, parse_duration_s
+from loadtest.results import document as run_document
+from loadtest.results import reconciliation, timeline
+from loadtest.results.run_folder import StoredRun
+from loadtest.runs.progress import summary
+from loadtest.stats.recorder import Account, Entry, Histogram, Ledger, Window
+from loadtest.workload.workload import TALKS
 
 STARTED = 1000.25
 
@@ -55,7 +56,7 @@ def test_the_servers_count_lies_between_confirmed_and_sent(
 ) -> None:
     """Equal where all was confirmed; else ok <= server <= ok + unconfirmed; anything else is a difference."""
     books = account(window(1001, "message", ok, unconfirmed))
-    found = tallies.reconcile(books, status(0, before), status(0, before + server), TALKS["greeting"])
+    found = reconciliation.reconcile(books, status(0, before), status(0, before + server), TALKS["greeting"])
     assert found is not None
     assert found["ok"] == (ok <= server <= ok + unconfirmed)
     assert found["exact"] == (ok == server)
@@ -65,7 +66,7 @@ def test_the_servers_count_lies_between_confirmed_and_sent(
 
 def test_without_the_servers_account_nothing_is_claimed() -> None:
     """None, and not `ok`."""
-    assert tallies.reconcile(account(), None, None, TALKS["greeting"]) is None
+    assert reconciliation.reconcile(account(), None, None, TALKS["greeting"]) is None
 
 
 def test_a_stall_is_a_row_of_zeros() -> None:
@@ -109,13 +110,13 @@ def test_accepted_connections_are_as_the_server_told_last() -> None:
 
 def test_a_percentile_needs_a_sample_beyond_it() -> None:
     """From 50 samples no 99th percentile is printed, from 500 no 99.9th."""
-    few = results.summary_us(Histogram.of({100: 50}))
-    more = results.summary_us(Histogram.of({100: 500}))
+    few = run_document.summary_us(Histogram.of({100: 50}))
+    more = run_document.summary_us(Histogram.of({100: 500}))
     assert few is not None
     assert more is not None
     assert (few["p50"], few["p99"], few["p99_9"]) == (100, None, None)
     assert (more["p99"], more["p99_9"]) == (100, None)
-    assert results.summary_us(Histogram()) is None
+    assert run_document.summary_us(Histogram()) is None
 
 
 def test_histograms_can_be_read_by_other_tools() -> None:
@@ -124,7 +125,7 @@ def test_histograms_can_be_read_by_other_tools() -> None:
 
     values = {40: 10, 900: 5, 123_456: 2}
     books = account(Window(1001, "measure", {"message": Entry(Histogram.of(values))}))
-    found = results.histograms(books, {})["histograms"]["message"]
+    found = run_document.histograms(books, {})["histograms"]["message"]
     decoded = HdrHistogram.decode(found["hdr_v2"])
     assert decoded.get_total_count() == 17
     assert decoded.get_value_at_percentile(100) == pytest.approx(123_456, rel=0.001)
@@ -139,7 +140,7 @@ def test_what_a_server_does_to_start_is_not_the_loads() -> None:
     for t, cpu_s in ((50.0, 0.2), (51.2, 0.5), (51.4, 0.51), (55.0, 0.71)):
         server = {"cpu_s": cpu_s, "processes": 3, "cpu_s_by_pid": {}}
         samples.append({"t": t, "server": server, "host": host})
-    found = results.server_side(
+    found = run_document.server_side(
         samples, timeline.points(samples, STARTED), books, None, None, TALKS["greeting"]
     )
     assert found is not None
@@ -201,7 +202,7 @@ def test_a_run_that_was_interrupted_before_any_request_has_a_summary(tmp_path: P
 
 def test_the_page_needs_nothing_from_anywhere_and_escapes_what_a_server_says() -> None:
     """One file: no address is loaded, and an error's text is text."""
-    from loadtest.pictures import run as report
+    from loadtest.report import run_page as report
 
     hostile = "<script>alert(1)</script>"
     books = account(*(window(second, "message", 500) for second in range(1001, 1005)))
@@ -211,7 +212,7 @@ def test_the_page_needs_nothing_from_anywhere_and_escapes_what_a_server_says() -
         "thresholds": [{"expression": "errors=0", "metric": "errors", "value": 0.5, "ok": False}],
         "started": "2026-01-01T00:00:00.000+00:00",
         "duration_s": 4.0,
-        "clock": results.clock(books),
+        "clock": run_document.clock(books),
         "settings": {
             "user": "greeting",
             "connections": 1,
@@ -233,7 +234,7 @@ def test_the_page_needs_nothing_from_anywhere_and_escapes_what_a_server_says() -
         },
         "commit": None,
         "main_request": "message",
-        "requests": results.requests(books, TALKS["greeting"]),
+        "requests": run_document.requests(books, TALKS["greeting"]),
         "connections": {"asked": 1, "made": 1},
         "server": None,
         "generator": {"processes": 1, "cores_max": None, "lag_us": None},

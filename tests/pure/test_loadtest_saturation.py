@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.saturation import saturation
+from loadtest.results.saturation import saturation
 
 EPOCH = 1_000_000.0
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.scrape import Endpoint, ScrapeError, metrics_url, scrape, scraped
+from loadtest.sampler.scrape import Endpoint, ScrapeError, metrics_url, scrape, scraped
 from procserver.errors import ConfigError
-from procserver.exposition import exposition
-from procserver.layout import OUTCOME_NAMES
-from procserver.readings import Reading
+from procserver.observer.collector import Reading
+from procserver.observer.exposition import exposition
 from procserver.resources import HostUsage, TreeDetail, TreeUsage
+from procserver.shared.layout import OUTCOME_NAMES
 
 COUNTS = st.integers(0, 2**50)  # beyond, a scraper's floats are not exact
 CPU_S = st.floats(0, 1e9)

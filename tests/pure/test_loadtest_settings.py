@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from loadtest.answers.capacity.question import understood
-from loadtest.settings import RunSettings
-from loadtest.target import parse_endpoint
+from loadtest.runs.settings import RunSettings
+from loadtest.workload.target import parse_endpoint
 from procserver.errors import ConfigError
 
 

@@ -6,9 +6,9 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.arrivals import Timetable, plan, planned_of
-from loadtest.scenarios import SCENARIOS
-from loadtest.slots import SLOT_MAX_S, SLOT_MIN_S, Slots
+from loadtest.workload.arrivals import Timetable, plan, planned_of
+from loadtest.workload.scenarios import SCENARIOS
+from loadtest.workload.time_slots import SLOT_MAX_S, SLOT_MIN_S, Slots
 
 slots = st.builds(Slots, st.floats(SLOT_MIN_S, SLOT_MAX_S), st.sampled_from([0, 1]))
 times = st.floats(0, 3600)

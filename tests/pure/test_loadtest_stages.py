@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from loadtest.answers.capacity.answer import CapacityAnswer, Stage
 from loadtest.answers.capacity.conclusion import conclude
 from loadtest.answers.capacity.stages import is_clear, stage_of
 from loadtest.answers.capacity.text import summary
-from loadtest.findings.capacity import CapacityAnswer, Stage
+from loadtest.results.verdict import generator_limits
 from loadtest.statistics.search import Outcome, Probe, Purpose, Search
-from loadtest.verdict import generator_limits
 from tests.support.capacity_documents import document
 
 BROKEN = {"expression": "message.p99<1ms", "metric": "message.p99", "value": 2500.0, "ok": False}

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from loadtest import results, stored, timeline
-from loadtest.books import Account, Entry, Histogram, Ledger, Window
-from loadtest.talks import TALKS
+from loadtest.results import document as run_document
+from loadtest.results import run_folder, timeline
+from loadtest.stats.recorder import Account, Entry, Histogram, Ledger, Window
+from loadtest.workload.workload import TALKS
 from procserver.errors import ConfigError
 
 VALUES = {40: 10, 900: 5, 123_456: 2}
@@ -22,10 +23,10 @@ def folder_of_a_run(folder: Path) -> tuple[Account, list[dict[str, Any]]]:
         ledger.post(Window(second, "measure", {"message": Entry(Histogram.of(VALUES), {"reset": 1})}))
     account = Account(ledger, 1000.25, None, 1001.0, 1005.0, 1005.5, 1, 1, [], [])
     table = timeline.rows(account, [timeline.Point(1.0, cpu_cores=0.25, workers_busy=3)])
-    requests = results.requests(account, TALKS["greeting"])
-    document = {"format": results.FORMAT, "clock": results.clock(account), "requests": requests}
-    results.write_table(str(folder / "timeline.csv"), table)
-    (folder / "histograms.json").write_bytes(msgspec.json.encode(results.histograms(account, requests)))
+    requests = run_document.requests(account, TALKS["greeting"])
+    document = {"format": run_document.FORMAT, "clock": run_document.clock(account), "requests": requests}
+    run_document.write_table(str(folder / "timeline.csv"), table)
+    (folder / "histograms.json").write_bytes(msgspec.json.encode(run_document.histograms(account, requests)))
     (folder / "run.json").write_bytes(msgspec.json.encode(document))
     return account, table
 
@@ -33,7 +34,7 @@ def folder_of_a_run(folder: Path) -> tuple[Account, list[dict[str, Any]]]:
 def test_what_was_written_is_what_is_read(tmp_path: Path) -> None:
     """Every row with its numbers, every histogram with its sums; an empty cell is no value."""
     account, table = folder_of_a_run(tmp_path)
-    run = stored.load(tmp_path)
+    run = run_folder.load(tmp_path)
     names = timeline.columns(table)
     assert run.table == [{name: row.get(name) for name in names} for row in table]
     assert run.histograms == {"message": account.ledger.total("message").ok}
@@ -60,5 +61,5 @@ def test_what_cannot_be_read_is_refused(name: str, text: str | None, said: str, 
     if text is not None:
         (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError, match=said) as refused:
-        stored.load(tmp_path)
+        run_folder.load(tmp_path)
     assert str(tmp_path) in str(refused.value)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from loadtest import tallies
-from loadtest.books import Account, Entry, Histogram, Ledger, Window
-from loadtest.dialogues.dialogue import Dialogue
-from loadtest.dialogues.file import parse_dialogue
-from loadtest.scenarios import SCENARIOS
-from loadtest.talks import TALKS, Talk, talk_of
+from loadtest.results import reconciliation
+from loadtest.stats.recorder import Account, Entry, Histogram, Ledger, Window
+from loadtest.workload.dialogue.dialogue import Dialogue
+from loadtest.workload.dialogue.file import parse_dialogue
+from loadtest.workload.scenarios import SCENARIOS
+from loadtest.workload.workload import TALKS, Talk, talk_of
 from procserver.errors import ConfigError
 
 
@@ -26,7 +26,7 @@ def reconciled(talk: Talk, server: tuple[int, int], **entries: Entry) -> dict[st
         {"totals": {"connections": connections, "messages": messages}}
         for connections, messages in ((0, 0), server)
     )
-    found = tallies.reconcile(account, none, after, talk)
+    found = reconciliation.reconcile(account, none, after, talk)
     assert found is not None
     return found
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.talks import TALKS
-from loadtest.thresholds import parse_threshold
-from loadtest.verdict import EXIT_CODES, judge
+from loadtest.results.thresholds import parse_threshold
+from loadtest.results.verdict import EXIT_CODES, judge
+from loadtest.workload.workload import TALKS
 
 REQUESTS = TALKS["greeting"].requests
 

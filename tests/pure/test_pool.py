@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 
-from procserver import messages as m
-from procserver.health import ABORT_AFTER_S, KILL_AFTER_S, POKE_AFTER_S
-from procserver.layout import SEEN_STOP
-from procserver.messages import Sizes
-from procserver.pool import FIRST_TRIES
-from procserver.saturation import OVER_AFTER_S
-from procserver.sizing import BURST, SHRINK_AFTER_S, TICK_S
+from procserver.policy import messages as m
+from procserver.policy.health import ABORT_AFTER_S, KILL_AFTER_S, POKE_AFTER_S
+from procserver.policy.messages import Sizes
+from procserver.policy.pool import FIRST_TRIES
+from procserver.policy.saturation import OVER_AFTER_S
+from procserver.policy.sizing import BURST, SHRINK_AFTER_S, TICK_S
+from procserver.shared.layout import SEEN_STOP
 from tests.support.pool_world import World
 
 SMALL = Sizes(min_spare=2, max_spare=4, max_workers=8)

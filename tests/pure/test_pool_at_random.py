@@ -6,9 +6,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from procserver import messages as m
-from procserver.messages import Sizes
-from procserver.sizing import TICK_S
+from procserver.policy import messages as m
+from procserver.policy.messages import Sizes
+from procserver.policy.sizing import TICK_S
 from tests.support.pool_world import Worker, World
 
 WEAR: dict[str, Any] = {

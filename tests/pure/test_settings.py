@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from procserver.cli.settings_sources import from_text, read_file, resolve, seconds
 from procserver.errors import ConfigError
 from procserver.settings import TABLE, TYPES, Settings, allowed, choices_of, default_of
-from procserver.sources import from_text, read_file, resolve, seconds
 
 NUMBERS = [name for name in TABLE if TYPES[name] in (int, float, int | None)]
 TEXTS = [name for name in TABLE if TYPES[name] is str]

@@ -4,13 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procserver.backoff import Backoff
-from procserver.crew import Crew, Life
-from procserver.deadlines import NEVER, ns, remaining_ms
-from procserver.layout import BUSY, FREE, IDLE, IN_HANDLER, LEAVING, OUTCOME_NAMES
-from procserver.messages import Sight, Sizes, Stop, StopRequested
-from procserver.pool import Pool
-from procserver.status import Totals, WorkerView, pool_facts, service_state, totals_facts, worker_facts
+from procserver.handler.deadlines import NEVER, ns, remaining_ms
+from procserver.policy.backoff import Backoff
+from procserver.policy.messages import Sight, Sizes, Stop, StopRequested
+from procserver.policy.pool import Pool
+from procserver.policy.worker_table import Crew, Life
+from procserver.shared.layout import BUSY, FREE, IDLE, IN_HANDLER, LEAVING, OUTCOME_NAMES
+from procserver.supervisor.status import (
+    Totals,
+    WorkerView,
+    pool_facts,
+    service_state,
+    totals_facts,
+    worker_facts,
+)
 from tests.support.pool_world import World
 
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procserver import messages as m
-from procserver.crew import Crew, Life
-from procserver.layout import BUSY, IDLE, SEEN_RETIRE, SEEN_STOP
-from procserver.stopping import CUT_AGAIN_S, QUICK_S, REFUSE_S, RETIRE_AGAIN_S, STORM_S, Stopping
+from procserver.policy import messages as m
+from procserver.policy.shutdown import CUT_AGAIN_S, QUICK_S, REFUSE_S, RETIRE_AGAIN_S, STORM_S, Stopping
+from procserver.policy.worker_table import Crew, Life
+from procserver.shared.layout import BUSY, IDLE, SEEN_RETIRE, SEEN_STOP
 
 GRACEFUL, QUICK, NOW = m.Stop.GRACEFUL, m.Stop.QUICK, m.Stop.NOW
 T0 = 100.0

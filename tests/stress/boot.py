@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.results import Result
-from procserver.controlclient import ControlError
+from procserver.clients.control import ControlError
 from tests.stress.crowd import Crowd
 from tests.stress.effort import Effort
 from tests.stress.fragile import BROKEN

@@ -2,7 +2,7 @@
 
 import os
 
-from procserver.greeting import Greeting
+from procserver.handler.greeting import Greeting
 
 BROKEN = "TESTS_BROKEN"  # names the file
 

@@ -4,7 +4,7 @@ import random
 import signal
 
 from benchmarks.results import Result
-from procserver import controlclient
+from procserver.clients import control
 from tests.stress.crowd import Crowd
 from tests.stress.effort import Effort
 from tests.stress.ledger import enter, reconcile, report
@@ -123,4 +123,4 @@ def _resize(
 
 def ask(service: Service, command: str, **details: object) -> None:
     """Answered when it is done; ControlError when it is not."""
-    controlclient.request(service.control, {"command": command, **details}, PATIENCE_S)
+    control.request(service.control, {"command": command, **details}, PATIENCE_S)

@@ -11,7 +11,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from procserver.controlclient import ControlError
+from procserver.clients.control import ControlError
 from tests.support.server import RunningServer, open_connections
 from tests.support.wait import PATIENCE_S, wait_until
 

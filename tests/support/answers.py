@@ -4,11 +4,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from loadtest.findings.capacity import CapacityAnswer, Limiter, Stage
-from loadtest.findings.comparison import CompareAnswer, Compared, Measured, Side
-from loadtest.findings.cost import QUANTITIES, CostAnswer, Parts, Spares, Step
-from loadtest.findings.workers import PoolSize, WorkersAnswer
-from loadtest.pictures import capacity, comparison, cost, workers
+from loadtest.answers.capacity import page as capacity_page
+from loadtest.answers.capacity.answer import CapacityAnswer, Limiter, Stage
+from loadtest.answers.compare import page as compare_page
+from loadtest.answers.compare.answer import CompareAnswer, Compared, Measured, Side
+from loadtest.answers.cost import page as cost_page
+from loadtest.answers.cost.answer import QUANTITIES, CostAnswer, Parts, Spares, Step
+from loadtest.answers.workers import page as workers_page
+from loadtest.answers.workers.answer import PoolSize, WorkersAnswer
 from loadtest.statistics import bootstrap, slope, usl
 
 HOST: dict[str, Any] = {"cpus": 2, "machine": "x86_64", "cpus_allowed": 2, "cpu_quota": None}
@@ -201,8 +204,8 @@ def compare_answer() -> CompareAnswer:
 
 
 ANSWERS = {
-    "capacity": (capacity_answer, capacity.page),
-    "workers": (workers_answer, workers.page),
-    "cost": (cost_answer, cost.page),
-    "comparison": (compare_answer, comparison.page),
+    "capacity": (capacity_answer, capacity_page.page),
+    "workers": (workers_answer, workers_page.page),
+    "cost": (cost_answer, cost_page.page),
+    "comparison": (compare_answer, compare_page.page),
 }

@@ -6,7 +6,7 @@ import struct
 from typing import Self
 
 from procserver.addresses import Address, parse_address
-from procserver.dial import dial
+from procserver.clients.connect import dial
 from tests.support.tally import Tally
 from tests.support.wait import PATIENCE_S
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from procserver.connection import Connection
-from procserver.layout import CONNECTIONS
-from procserver.plan import Plan
-from procserver.scoreboard import Scoreboard
-from procserver.signals import timeval
-from procserver.wire import Terms
+from procserver.handler.connection import Connection
+from procserver.handler.timed_socket import Terms
+from procserver.shared.layout import CONNECTIONS
+from procserver.shared.scoreboard import Scoreboard
+from procserver.shared.signals import timeval
+from procserver.shared.worker_config import Plan
 from tests.support.scripted_server import send_dripping
 from tests.support.wait import PATIENCE_S
 

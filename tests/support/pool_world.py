@@ -7,13 +7,13 @@ objects to stands in `carry_out`, order by order.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from procserver import messages as m
-from procserver.generations import DRAINING_MAX
-from procserver.health import LEAVE_LEAST_S
-from procserver.layout import BUSY, IDLE, LEAVING, SEEN_STOP, STARTING
-from procserver.messages import Sizes
-from procserver.pool import Pool
-from procserver.sizing import BURST, PACE_S, SHRINK_AFTER_S
+from procserver.policy import messages as m
+from procserver.policy.generations import DRAINING_MAX
+from procserver.policy.health import LEAVE_LEAST_S
+from procserver.policy.messages import Sizes
+from procserver.policy.pool import Pool
+from procserver.policy.sizing import BURST, PACE_S, SHRINK_AFTER_S
+from procserver.shared.layout import BUSY, IDLE, LEAVING, SEEN_STOP, STARTING
 
 Life = Literal["asked", "starting", "idle", "busy"]
 STATES: dict[Life, int] = {"asked": 0, "starting": STARTING, "idle": IDLE, "busy": BUSY}

@@ -19,8 +19,8 @@ from typing import Any, Self
 
 import psutil
 
-from procserver import controlclient
 from procserver.addresses import parse_address
+from procserver.clients import control
 from tests.support.clients import Guest
 from tests.support.repository import ROOT
 from tests.support.tally import Tally
@@ -222,7 +222,7 @@ class RunningServer:
     # Questions
 
     def status(self) -> dict[str, Any]:
-        return controlclient.request(self.control, {"command": "status"}, PATIENCE_S)
+        return control.request(self.control, {"command": "status"}, PATIENCE_S)
 
     def wait_for_status(self, condition: Any, what: str) -> dict[str, Any]:
         """The first status for which the condition holds."""

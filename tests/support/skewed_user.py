@@ -6,6 +6,6 @@ import time
 _true_time = time.time
 time.time = lambda: _true_time() + float(os.environ["SKEW_S"])  # before anything of ours looks at it
 
-from loadtest.users import GreetingUser  # noqa: E402
+from loadtest.users.greeting import GreetingUser  # noqa: E402
 
 __all__ = ["GreetingUser"]

@@ -7,8 +7,8 @@ import signal
 import psutil
 import pytest
 
-from procserver import controlclient
-from procserver.controlclient import ControlError
+from procserver.clients import control
+from procserver.clients.control import ControlError
 from tests.support.injection import (
     FORKS,
     MISSING,
@@ -136,7 +136,7 @@ def test_a_supervisor_without_descriptors_serves_on() -> None:
         with without_descriptors(server.pid):
             guests = [server.guest() for _ in range(6)]
             with pytest.raises(ControlError):
-                controlclient.request(server.control, {"command": "status"}, 0.3)
+                control.request(server.control, {"command": "status"}, 0.3)
             before = process.cpu_times()
             for guest in guests:
                 guest.greet(b"served on")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from procserver import controlclient
+from procserver.clients import control as control_client
 from tests.support.clients import Guest
 from tests.support.server import command
 from tests.support.wait import PATIENCE_S, wait_until
@@ -49,7 +49,7 @@ def test_as_pid_1_it_reaps_strangers_and_stops_when_told(tmp_path: Path) -> None
             (server,) = children(namespace.pid)
 
             def status() -> dict[str, Any]:
-                return controlclient.request(control, {"command": "status"})
+                return control_client.request(control, {"command": "status"})
 
             wait_until(lambda: status()["pool"]["idle"] == 2, "both workers are there")
             assert status()["supervisor"]["pid"] == 1

@@ -6,7 +6,7 @@ import signal
 import socket
 from typing import Any
 
-from procserver.pool import INFANT_S
+from procserver.policy.pool import INFANT_S
 from tests.support.server import RunningServer
 from tests.support.wait import PATIENCE_S
 

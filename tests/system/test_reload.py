@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from procserver import controlclient
+from procserver.clients import control
 from tests.stress.crowd import Crowd
 from tests.support.changing import PARROT, ChangingServer
 from tests.support.server import RunningServer
@@ -176,7 +176,7 @@ def test_who_waits_for_a_reload_hears_how_things_stand(tmp_path: Path) -> None:
     with ChangingServer(settings="workers = 2") as server:
         server.wait_for_status(lambda s: s["pool"]["idle"] == 2, "both are ready")
         server.write_code(SLOW.format(fifo=str(fifo)) + PARROT.format(name="two"))
-        answer = controlclient.request(server.control, {"command": "reload"}, PATIENCE_S, hear)
+        answer = control.request(server.control, {"command": "reload"}, PATIENCE_S, hear)
         assert answer == {"ok": True, "text": "generation 2 serves"}
         assert (news[0]["state"], news[0]["workers"], news[0]["idle"]) == ("serving", 2, 2)
         server.be("three")

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from procserver import controlclient
+from procserver.clients import control
 from tests.support.changing import ChangingServer
 from tests.support.server import RunningServer, run_to_end
 
@@ -150,7 +150,7 @@ def test_what_was_replaced_leaves_nothing_behind() -> None:
 
         def recycle(times: int) -> tuple[int, int, int]:
             for _ in range(times):
-                controlclient.request(server.control, {"command": "recycle"})
+                control.request(server.control, {"command": "recycle"})
             found = server.wait_for_status(
                 lambda s: s["pool"]["workers"] == 8 and not s["pool"]["draining"], "it is calm"
             )

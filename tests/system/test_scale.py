@@ -2,14 +2,14 @@
 
 import pytest
 
-from procserver import controlclient
-from procserver.controlclient import ControlError
+from procserver.clients import control
+from procserver.clients.control import ControlError
 from tests.support.changing import ChangingServer
 from tests.support.server import RunningServer, run_to_end
 
 
 def scale(server: RunningServer, workers: object) -> None:
-    controlclient.request(server.control, {"command": "scale", "workers": workers})
+    control.request(server.control, {"command": "scale", "workers": workers})
 
 
 def test_a_static_pool_grows_and_shrinks() -> None:

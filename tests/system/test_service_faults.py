@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from procserver import controlclient
 from procserver.addresses import parse_address
+from procserver.clients import control
 from tests.support.clients import Guest
 from tests.support.injection import MISSING, failing
 from tests.support.server import RunningServer, command
@@ -228,7 +228,7 @@ def test_a_wall_clock_that_jumps_moves_no_deadline(tmp_path: Path) -> None:
         slow.say(b"half a ", messages=0)
         slow.hear_a_cut()
         server.tally.expect("message_timeout")
-        controlclient.request(server.control, {"command": "recycle"})
+        control.request(server.control, {"command": "recycle"})
         calm.greet(b"after")
         calm.leave()
         records = wait_until(lambda: found if len(found := server.records()) == 2 else [], "both are booked")

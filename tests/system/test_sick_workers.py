@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from procserver.health import SLEPT_S
+from procserver.policy.health import SLEPT_S
 from tests.support.changing import ChangingServer
 from tests.support.clients import Guest
 from tests.support.pace import span

@@ -122,7 +122,7 @@ def test_a_privileged_port_without_the_right(tmp_path: Path) -> None:
     if limit == 0:
         pytest.skip("this machine lets everybody have every port")
     script = (
-        "import os; from procserver.errors import StartError; from procserver.listeners import Listeners\n"
+        "import os; from procserver.errors import StartError; from procserver.supervisor.listeners import Listeners\n"
         "'localhost'.encode('idna')  # loaded while we may still read the library\n"
         f"os.setgroups([]); os.setgid({nobody.pw_gid}); os.setuid({nobody.pw_uid})\n"
         "try: Listeners.open(['127.0.0.1:1'], 8, {})\n"

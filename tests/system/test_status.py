@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from procserver import __version__, controlclient
-from procserver.controlclient import ControlError
+from procserver import __version__
+from procserver.clients import control
+from procserver.clients.control import ControlError
 from tests.support.server import RunningServer, run_to_end
 from tests.support.wait import wait_until
 
@@ -141,7 +142,7 @@ def test_status_for_people() -> None:
 def test_an_unknown_command_is_refused_by_name() -> None:
     with RunningServer() as server:
         with pytest.raises(ControlError, match="unknown command 'dance'; known: status"):
-            controlclient.request(server.control, {"command": "dance"})
+            control.request(server.control, {"command": "dance"})
 
 
 def test_processes_have_names_and_the_supervisor_is_everybody_s_parent() -> None:

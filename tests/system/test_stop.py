@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from procserver import controlclient
-from procserver.controlclient import ControlError
+from procserver.clients import control as control_client
+from procserver.clients.control import ControlError
 from tests.stress.client import Fate
 from tests.stress.crowd import Crowd
 from tests.support.changing import ChangingServer
@@ -252,7 +252,7 @@ def test_in_drain_delay_all_goes_on_but_nothing_is_begun() -> None:
         server.wait_for_status(lambda s: s["supervisor"]["state"] == "draining", "it says so")
         for command in ("reload", "recycle", "scale", "upgrade"):
             with pytest.raises(ControlError, match="stop"):
-                controlclient.request(server.control, {"command": command, "workers": 3})
+                control_client.request(server.control, {"command": command, "workers": 3})
         leaver = server.workers()[0]["pid"]
         server.tell_to_leave(leaver)
         server.wait_for_status(

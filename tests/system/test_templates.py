@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from procserver import controlclient
+from procserver.clients import control
 from tests.support.changing import ChangingServer
 from tests.support.injection import FORKS, MISSING, children_struck
 from tests.support.server import RunningServer
@@ -140,7 +140,7 @@ def test_a_middle_process_that_is_killed_leaves_no_worker_unknown(template_too: 
         server.tolerate("template_died")  # it is struck too, should it fork twice meanwhile
         server.wait_for_status(lambda s: s["pool"]["idle"] == 2, "both are ready")
         with children_struck(template_of(server), FORKS, 2):
-            controlclient.request(server.control, {"command": "scale", "workers": 8})
+            control.request(server.control, {"command": "scale", "workers": 8})
             (failed, *_) = server.wait_for_event("fork_failed")
             if template_too:
                 server.wait_for_event("template_died")

@@ -12,9 +12,9 @@ from typing import cast
 import psutil
 import pytest
 
-from procserver import handover
 from procserver.errors import ConfigError
 from procserver.settings import Settings
+from procserver.supervisor.upgrade import handover
 from tests.stress.crowd import Crowd
 from tests.support.changing import PARROT, ChangingServer
 from tests.support.injection import without_descriptors
@@ -137,7 +137,7 @@ def test_a_program_that_is_not_there_is_refused(server: ChangingServer) -> None:
         ("sys.argv += ['--backlog', 'much']", "'much'"),
         ("sys.argv += ['--backlog', '77']", "backlog: cannot change without a restart"),
         (
-            "import procserver.succession as s\n    s.Succession.take_up = lambda *_: 1 / 0",
+            "import procserver.supervisor.upgrade.transfer as s\n    s.Succession.take_up = lambda *_: 1 / 0",
             "ZeroDivisionError: division by zero",
         ),
     ],

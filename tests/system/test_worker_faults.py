@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from procserver.pool import INFANT_S
+from procserver.policy.pool import INFANT_S
 from tests.support.clients import Guest
 from tests.support.repository import ROOT
 from tests.support.server import RunningServer, run_to_end

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from loadtest.findings.capacity import Limiter, Stage
+from loadtest.answers.capacity.answer import Limiter, Stage
+from loadtest.base.units import format_count, format_duration, format_us
 from loadtest.statistics.search import Outcome, Search
-from loadtest.units import format_count, format_duration, format_us
 
 __all__ = ["EXIT_CODES", "Conclusion", "conclude", "load"]
 

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import msgspec
 
+from loadtest.answers.capacity.answer import CapacityAnswer, Stage
 from loadtest.answers.capacity.conclusion import conclude, load
-from loadtest.answers.capacity.hopeless import Watch
+from loadtest.answers.capacity.early_stop import Watch
 from loadtest.answers.capacity.question import Question
 from loadtest.answers.capacity.stages import is_clear, stage_of
 from loadtest.answers.trials import Trials
-from loadtest.findings.capacity import CapacityAnswer, Stage
-from loadtest.interruption import interruptible
-from loadtest.run import commit, host_facts
-from loadtest.service import Service
-from loadtest.settings import RunSettings
+from loadtest.base.interrupts import interruptible
+from loadtest.base.units import format_count, format_us
+from loadtest.results.thresholds import Threshold
+from loadtest.runs.run import commit, host_facts
+from loadtest.runs.service import Service
+from loadtest.runs.settings import RunSettings
 from loadtest.statistics.search import Outcome, Probe, Purpose, Search
-from loadtest.thresholds import Threshold
-from loadtest.units import format_count, format_us
 from procserver.errors import ProcserverError
 
 __all__ = ["CONFIRM_STAGES", "find", "told"]

@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from loadtest.options import RATE_MAX
-from loadtest.service import option_value
-from loadtest.settings import CONNECTIONS_MAX, DURATION_MAX_S, DURATION_MIN_S, RunSettings, within
+from loadtest.base.units import parse_duration_s
+from loadtest.cli.resolve import settings_of
+from loadtest.engine.locust_options import RATE_MAX
+from loadtest.results.thresholds import Threshold, parse_threshold
+from loadtest.results.verdict import samples_needed
+from loadtest.runs.service import option_value
+from loadtest.runs.settings import CONNECTIONS_MAX, DURATION_MAX_S, DURATION_MIN_S, RunSettings, within
 from loadtest.statistics.search import FACTOR
-from loadtest.thresholds import Threshold, parse_threshold
-from loadtest.units import parse_duration_s
-from loadtest.usage import settings_of
-from loadtest.verdict import samples_needed
 from procserver.errors import ConfigError
 
 __all__ = [

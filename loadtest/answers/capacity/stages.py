@@ -9,11 +9,11 @@ One that was ended early, for it could not hold any more (see `hopeless`), is ju
 from collections.abc import Mapping
 from typing import Any
 
-from loadtest.answers.capacity.limiter import host_taken, limiter_of, workers_sleep
-from loadtest.findings.capacity import Limiter, Stage
+from loadtest.answers.capacity.answer import Limiter, Stage
+from loadtest.answers.capacity.bottleneck import host_taken, limiter_of, workers_sleep
+from loadtest.base.units import format_count, format_us
+from loadtest.results.verdict import generator_limits, missed, unbelievable
 from loadtest.statistics.search import Outcome, Probe
-from loadtest.units import format_count, format_us
-from loadtest.verdict import generator_limits, missed, unbelievable
 
 __all__ = ["ACHIEVED_MIN", "CLEARLY_SHORT", "EDGE_ARRIVALS", "HEARD_MIN", "is_clear", "stage_of"]
 

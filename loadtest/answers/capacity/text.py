@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from loadtest.answers.capacity.answer import LIMITERS, CapacityAnswer, Stage
 from loadtest.answers.capacity.conclusion import load
-from loadtest.findings.capacity import LIMITERS, CapacityAnswer, Stage
-from loadtest.units import format_count, format_duration, format_us
+from loadtest.base.units import format_count, format_duration, format_us
 
 __all__ = ["headline", "summary"]
 

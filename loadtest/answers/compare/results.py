@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from loadtest import results
-from loadtest.answers.compare.judge import unlike, values_of
-from loadtest.findings.comparison import Measured
+from loadtest.answers.compare.answer import Measured
+from loadtest.answers.compare.verdict import unlike, values_of
+from loadtest.results import document as run_document
 from procserver.errors import ConfigError
 
 __all__ = ["is_results", "measured", "runs_in"]
@@ -61,8 +61,8 @@ def _document(path: Path) -> Document:
     try:
         document = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
         found = document.get("format")
-        if found != results.FORMAT:
-            raise ConfigError(f"{path}: its format is {found}; this version reads {results.FORMAT}")
+        if found != run_document.FORMAT:
+            raise ConfigError(f"{path}: its format is {found}; this version reads {run_document.FORMAT}")
         return document
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None

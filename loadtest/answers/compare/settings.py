@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from loadtest.answers.compare.judge import METRICS
-from loadtest.service import option_value
-from loadtest.slots import SLOT_MAX_S, SLOT_MIN_S
+from loadtest.answers.compare.verdict import METRICS
+from loadtest.base.units import format_duration
+from loadtest.runs.service import option_value
 from loadtest.statistics.bootstrap import RUNS_MIN
-from loadtest.target import parse_host
-from loadtest.units import format_duration
+from loadtest.workload.target import parse_host
+from loadtest.workload.time_slots import SLOT_MAX_S, SLOT_MIN_S
 from procserver.errors import ConfigError
 
 __all__ = ["SLOT_DEFAULT_S", "CompareSettings", "SideSettings", "environment"]

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from loadtest.findings.comparison import CompareAnswer, Compared, Side
-from loadtest.units import format_bytes, format_count, format_duration, format_us
+from loadtest.answers.compare.answer import CompareAnswer, Compared, Side
+from loadtest.base.units import format_bytes, format_count, format_duration, format_us
 
 __all__ = ["summary"]
 

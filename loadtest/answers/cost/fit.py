@@ -4,7 +4,7 @@ import itertools
 import statistics
 from collections.abc import Callable, Sequence
 
-from loadtest.findings.cost import QUANTITIES, Parts, Step
+from loadtest.answers.cost.answer import QUANTITIES, Parts, Step
 from loadtest.statistics.slope import POINTS_MIN, Line, fit
 
 __all__ = ["fit_all", "judge"]

@@ -3,8 +3,8 @@
 import time
 from typing import Any, NamedTuple
 
-from loadtest.findings.cost import Spares
-from loadtest.service import Service
+from loadtest.answers.cost.answer import Spares
+from loadtest.runs.service import Service
 from procserver.resources import ProcessDetail, Tree, page_tables_bytes, pss_data_bytes, tcp_memory_bytes
 
 __all__ = ["Reader", "Reading"]

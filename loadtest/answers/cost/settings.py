@@ -4,12 +4,12 @@ import itertools
 
 import msgspec
 
-from loadtest.dialogues.dialogue import Dialogue, greeting
-from loadtest.dialogues.file import parse_dialogue, read_text
-from loadtest.options import FRAMINGS, NAME_LENGTH_MAX
-from loadtest.settings import CONNECTIONS_MAX, check_service, one_of, within
+from loadtest.engine.locust_options import FRAMINGS, NAME_LENGTH_MAX
+from loadtest.runs.settings import CONNECTIONS_MAX, check_service, one_of, within
 from loadtest.statistics.slope import POINTS_MIN
-from loadtest.target import Tls, check_tls, parse_host
+from loadtest.workload.dialogue.dialogue import Dialogue, greeting
+from loadtest.workload.dialogue.file import parse_dialogue, read_text
+from loadtest.workload.target import Tls, check_tls, parse_host
 from procserver.errors import ConfigError
 
 __all__ = ["CostSettings"]

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from loadtest.findings.cost import QUANTITIES, CostAnswer, Parts
+from loadtest.answers.cost.answer import QUANTITIES, CostAnswer, Parts
+from loadtest.base.units import format_bytes, format_count, format_us
 from loadtest.statistics.slope import Line
-from loadtest.units import format_bytes, format_count, format_us
 
 __all__ = ["headline", "shown", "summary"]
 

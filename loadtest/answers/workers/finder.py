@@ -7,18 +7,18 @@ from pathlib import Path
 
 import msgspec
 
+from loadtest.answers.capacity.answer import CapacityAnswer
 from loadtest.answers.capacity.finder import CONFIRM_STAGES, find
+from loadtest.answers.capacity.page import page
 from loadtest.answers.capacity.question import Question, Understood
-from loadtest.answers.leaving import leave
+from loadtest.answers.output import leave
 from loadtest.answers.trials import Trials
+from loadtest.answers.workers.answer import PoolSize, WorkersAnswer
 from loadtest.answers.workers.pool_sizes import cut_short, pool_size, sized
-from loadtest.findings.capacity import CapacityAnswer
-from loadtest.findings.workers import PoolSize, WorkersAnswer
-from loadtest.pictures.capacity import page
-from loadtest.run import commit, host_facts, service_of
-from loadtest.settings import RunSettings
+from loadtest.base.units import format_count
+from loadtest.runs.run import commit, host_facts, service_of
+from loadtest.runs.settings import RunSettings
 from loadtest.statistics.search import Search
-from loadtest.units import format_count
 
 __all__ = ["compare_sizes"]
 

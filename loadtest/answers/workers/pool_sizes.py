@@ -4,10 +4,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from loadtest.findings.capacity import LIMITERS, CapacityAnswer
-from loadtest.findings.workers import PoolSize
+from loadtest.answers.capacity.answer import LIMITERS, CapacityAnswer
+from loadtest.answers.workers.answer import PoolSize
+from loadtest.base.units import format_count
 from loadtest.statistics import usl
-from loadtest.units import format_count
 
 __all__ = ["KNEE_SHARE", "Sized", "cut_short", "pool_size", "sized"]
 

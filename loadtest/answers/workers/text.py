@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from loadtest.findings.capacity import LIMITERS
-from loadtest.findings.workers import PoolSize, WorkersAnswer
+from loadtest.answers.capacity.answer import LIMITERS
+from loadtest.answers.workers.answer import PoolSize, WorkersAnswer
+from loadtest.base.units import format_count, format_us
 from loadtest.statistics.usl import Estimate, Fit
-from loadtest.units import format_count, format_us
 
 __all__ = ["summary"]
 

@@ -1,0 +1,32 @@
+"""What the command line understands besides numbers and words."""
+
+import re
+from typing import Any
+
+import click
+
+from loadtest.base.units import parse_duration_s
+
+__all__ = ["Duration", "Share"]
+
+
+class Duration(click.ParamType[float]):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_duration_s(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Share(click.ParamType[float]):
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = str(value).removesuffix("%")
+        if not re.fullmatch(r"\d+(\.\d+)?", number):
+            self.fail(f"{value!r} is no share; write 20% or 0.2", param, ctx)
+        return float(number) / (100 if str(value).endswith("%") else 1)

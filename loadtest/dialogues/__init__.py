@@ -1,1 +1,0 @@
-"""Conversations that a file describes: read, checked, put into frames."""

@@ -1,0 +1,40 @@
+"""How late the generator itself is, in a closed loop: an absolute schedule of ticks, straight from the event loop.
+
+Each tick that was missed counts as late as it was. In an open loop arrivals tell the same (see `dispatcher`).
+"""
+
+import time
+
+import gevent
+
+from loadtest.engine.timerfd import Timer
+from loadtest.stats.recorder import LAG, Books
+
+__all__ = ["LagWatch"]
+
+INTERVAL_NS = 10_000_000
+
+
+class LagWatch:
+    """Ticks from its making until `close`."""
+
+    def __init__(self, books: Books) -> None:
+        self.books = books
+        self.timer = Timer()
+        self.due = time.monotonic_ns() + INTERVAL_NS
+        self.timer.arm(self.due)
+        self.watcher = gevent.get_hub().loop.io(self.timer.fd, 1)
+        self.watcher.start(self._tick)
+
+    def close(self) -> None:
+        self.watcher.stop()
+        self.watcher.close()
+        self.timer.close()
+
+    def _tick(self) -> None:
+        now = time.monotonic_ns()
+        page = self.books.page(LAG)
+        while self.due <= now:
+            page.done((now - self.due) // 1000)
+            self.due += INTERVAL_NS
+        self.timer.arm(self.due)

@@ -1,0 +1,151 @@
+"""Locust's tables, fed from our books and shown to the microsecond.
+
+Locust rounds to whole milliseconds when it counts, when it writes CSV and when it prints: the answers of a local
+TCP service would all read 0. Each function here replaces one of Locust's 2.47 by name; `install` is called once,
+before a test, in every process.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import locust.html
+import locust.runners
+import locust.stats
+from locust.stats import RequestStats, StatsCSV, StatsCSVFileWriter, StatsEntry, StatsError
+
+from loadtest.stats.recorder import Entry, bucket_us, percentile_us
+
+__all__ = ["feed", "install"]
+
+REQUEST_TYPE = "TCP"
+REPORT_INTERVAL_S = 1.0  # Locust's 3 s is as long as a short test
+WIDTH = locust.stats.STATS_TYPE_WIDTH
+
+
+def install() -> None:
+    for owner, name, ours in (
+        (locust.stats, "bucket_response_time", _bucket_ms),
+        (locust.stats, "calculate_response_time_percentile", _percentile_ms),
+        (locust.stats, "HISTORY_STATS_INTERVAL_SEC", 1),
+        (locust.stats, "PERCENTILES_TO_CHART", [0.5, 0.9, 0.99]),
+        (locust.stats, "PERCENTILES_TO_STATISTICS", [0.9, 0.99, 0.999]),
+        (locust.html, "PERCENTILES_FOR_HTML_REPORT", [0.5, 0.9, 0.95, 0.99, 0.999, 1.0]),
+        (locust.runners, "WORKER_REPORT_INTERVAL", REPORT_INTERVAL_S),
+        (StatsEntry, "to_string", _table_row),
+        (StatsEntry, "percentile", _percentile_row),
+        (StatsEntry, "to_dict", _to_dict),
+        (StatsCSV, "_percentile_fields", _csv_percentiles),
+        (StatsCSVFileWriter, "close_files", _write_final_csv),
+    ):
+        assert hasattr(owner, name), f"this Locust has no {name}: its tables would show whole milliseconds"
+        setattr(owner, name, ours)
+
+
+def feed(stats: RequestStats, entries: Mapping[str, Entry], second: int) -> None:
+    """Add a window to Locust's tables, by the merge that Locust itself uses between processes.
+
+    Failures have no response time there, as they have none here: a percentile is of answers only.
+    """
+    for name, entry in entries.items():
+        ok, failed = entry.ok.count, entry.failed
+        if not ok + failed:
+            continue
+        row = StatsEntry(stats, name, REQUEST_TYPE)
+        row.start_time = float(second)
+        row.last_request_timestamp = float(second + 1)
+        row.num_requests = ok + failed
+        row.num_none_requests = row.num_failures = failed
+        row.total_response_time = entry.times.sum_us / 1000  # type: ignore[assignment]
+        row.min_response_time = None if entry.times.min_us is None else entry.times.min_us / 1000  # type: ignore[assignment]
+        row.max_response_time = (entry.times.max_us or 0) / 1000  # type: ignore[assignment]
+        row.response_times = {us / 1000: count for us, count in entry.times.counts.items()}  # type: ignore[misc]
+        row.num_reqs_per_sec = {second: ok + failed}
+        row.num_fail_per_sec = {second: failed} if failed else {}
+        stats.entries[(name, REQUEST_TYPE)].extend(row)
+        stats.total.extend(row)
+        for error, count in entry.errors.items():
+            _count_error(stats, name, error, count, float(second))
+
+
+def _count_error(stats: RequestStats, name: str, error: str, count: int, at: float) -> None:
+    key = StatsError.create_key(REQUEST_TYPE, name, error)
+    row = stats.errors.setdefault(key, StatsError(REQUEST_TYPE, name, error, first_seen=at))
+    row.occurrences += count
+    row.last_seen = at
+
+
+def _bucket_ms(response_time: float) -> float:
+    return bucket_us(round(response_time * 1000)) / 1000
+
+
+def _percentile_ms(response_times: dict[float, int], num_requests: int, percent: float) -> float:  # noqa: ARG001
+    return percentile_us(response_times, percent) or 0  # type: ignore[arg-type]  # it compares and counts, in any unit
+
+
+def _ms(value: float | None) -> str:
+    """Six characters or fewer up to 99 999 ms: 0.087, 12.34, 1234."""
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if value < 10 else f"{value:.2f}" if value < 1000 else f"{value:.0f}"
+
+
+def _table_row(entry: StatsEntry, current: bool = True) -> str:
+    rate = entry.current_rps if current else entry.total_rps
+    failures = entry.current_fail_per_sec if current else entry.total_fail_per_sec
+    name_width = locust.stats.STATS_NAME_WIDTH - WIDTH + 4
+    failed = f"{entry.num_failures}({entry.fail_ratio:.2%})"
+    times = (
+        entry.avg_response_time,
+        entry.min_response_time,
+        entry.max_response_time,
+        entry.median_response_time,
+    )
+    avg, least, most, median = (_ms(value) for value in times)
+    return (
+        f"{entry.method or '':<{WIDTH}} {entry.name:<{name_width}} {entry.num_requests:7d} {failed:>12} |"
+        f"{avg:>7} {least:>7} {most:>7}{median:>7} | {rate:7.2f} {failures:11.2f}"
+    )
+
+
+def _percentile_row(entry: StatsEntry) -> str:
+    shares = locust.stats.PERCENTILES_TO_REPORT
+    times = " ".join(f"{_ms(entry.get_response_time_percentile(share)):>6}" for share in shares)
+    kind = f"{entry.method or '':<{WIDTH}} {entry.name:<{locust.stats.STATS_NAME_WIDTH}}"
+    return f"{kind} {times.rjust(9 + 7 * (len(shares) - 1))} {entry.num_requests:>6}"
+
+
+_to_dict_in_whole_ms = StatsEntry.to_dict
+
+
+def _to_dict(entry: StatsEntry, escape_string_values: bool = False) -> dict[str, Any]:
+    row: dict[str, Any] = _to_dict_in_whole_ms(entry, escape_string_values)
+    row["min_response_time"] = entry.min_response_time or 0
+    row["max_response_time"] = entry.max_response_time
+    row["avg_response_time"] = round(entry.avg_response_time, 3)
+    return row
+
+
+def _csv_percentiles(writer: StatsCSV, stats_entry: StatsEntry, use_current: bool = False) -> list[Any]:
+    if not stats_entry.num_requests:
+        return writer.percentiles_na
+    if use_current and stats_entry.use_response_times_cache:
+        of = stats_entry.get_current_response_time_percentile
+    else:
+        of = stats_entry.get_response_time_percentile
+    return [round(of(share) or 0, 3) for share in writer.percentiles_to_report]
+
+
+_close_csv = StatsCSVFileWriter.close_files
+
+
+def _write_final_csv(writer: StatsCSVFileWriter) -> None:
+    """Locust writes these files once a second and not at the end: the last second would be missing."""
+    for handle, write, rows in (
+        (writer.requests_csv_filehandle, writer.requests_csv, writer.requests_csv_writer),
+        (writer.failures_csv_filehandle, writer.failures_csv, writer.failures_csv_writer),
+        (writer.exceptions_csv_filehandle, writer.exceptions_csv, writer.exceptions_csv_writer),
+    ):
+        handle.seek(0)
+        handle.truncate()
+        write(rows)
+    _close_csv(writer)

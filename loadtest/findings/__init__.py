@@ -1,1 +1,0 @@
-"""What the answers' commands have found, as types: what is written to `answer.json`, and drawn."""

@@ -1,0 +1,197 @@
+"""One run, end to end: the service, the generator, the tracker; then the accounts, the verdict, the folder."""
+
+import contextlib
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from loadtest.base.files import write_json, write_whole
+from loadtest.report import plotly_bundle
+from loadtest.report import run_page as report
+from loadtest.results import document as run_document
+from loadtest.results import reconciliation, run_folder, timeline, verdict
+from loadtest.results.saturation import saturation
+from loadtest.results.thresholds import Threshold
+from loadtest.runs.execute import Bout, Observed, Show, drive
+from loadtest.runs.service import Service, attached, started
+from loadtest.runs.settings import RunSettings
+from loadtest.sampler.resource_limits import allowance_of
+from loadtest.stats.recorder import LAG, Account
+from loadtest.workload.arrivals import Planned, Timetable, planned_of
+from loadtest.workload.scenarios import SCENARIOS
+from procserver.resources import host_usage
+
+__all__ = ["run", "run_beside", "run_on", "service_of"]
+
+
+def run(settings: RunSettings, thresholds: list[Threshold], folder: Path, show: Show) -> dict[str, Any]:
+    """Make the run and leave its results in `folder`, which is empty; the document that is `run.json`.
+
+    ServiceError, GeneratorError: the run could not be made; logs are in the folder. KeyboardInterrupt: it was
+    interrupted before the load began; later, the document says so.
+    """
+    with service_of(settings, folder) as service:
+        show(
+            {"stage": f"{'started' if settings.serve is not None else 'found'} the server at {service.host}"}
+        )
+        bout = Bout(service, settings, folder)
+        observed = drive([bout], show)
+    # The server has ended, if it was ours: how is part of what is written.
+    return _written([bout], observed, thresholds, show)[0]
+
+
+def run_on(
+    service: Service, settings: RunSettings, thresholds: list[Threshold], folder: Path, show: Show
+) -> dict[str, Any]:
+    """As `run`, against a service that stands already and stays: several runs against one server."""
+    return run_beside([Bout(service, settings, folder)], thresholds, show)[0]
+
+
+def run_beside(bouts: Sequence[Bout], thresholds: list[Threshold], show: Show) -> list[dict[str, Any]]:
+    """As `run_on`, several that begin in one moment."""
+    return _written(bouts, drive(bouts, show), thresholds, show)
+
+
+def service_of(settings: RunSettings, folder: Path) -> contextlib.AbstractContextManager[Service]:
+    """The service that the settings name, started for the body if they say so; its log is in `folder`."""
+    if settings.serve is not None:
+        return started(settings.serve, settings.framing, str(folder / "server.log"))
+    assert settings.host is not None
+    return attached(
+        settings.host, settings.control, settings.pid, remote=settings.remote, metrics=settings.metrics
+    )
+
+
+def _written(
+    bouts: Sequence[Bout], observed: Sequence[Observed], thresholds: list[Threshold], show: Show
+) -> list[dict[str, Any]]:
+    show({"stage": "writing the report"})
+    return [_write(bout, seen, thresholds) for bout, seen in zip(bouts, observed, strict=True)]
+
+
+def _write(bout: Bout, observed: Observed, thresholds: list[Threshold]) -> dict[str, Any]:
+    _, settings, folder = bout
+    account = observed.account
+    points = timeline.points(observed.samples, account.started)
+    table = timeline.rows(account, points, settings.talk().main, _planned(settings, account), settings.slots)
+    document = _document(bout, observed, points)
+    judged = verdict.judge(document, thresholds)
+    document = {
+        "format": run_document.FORMAT,
+        "verdict": judged.verdict,
+        "reasons": judged.reasons,
+        **document,
+        "notes": [*document["notes"], *judged.notes],
+        "thresholds": judged.thresholds,
+    }
+    run_document.write_table(str(folder / "requests.csv"), run_document.request_rows(document["requests"]))
+    run_document.write_table(str(folder / "timeline.csv"), table)
+    write_json(folder / "histograms.json", run_document.histograms(account, document["requests"]))
+    # From what is stored, as `report` does it later: what a page needs cannot be missing there.
+    page = report.page(run_folder.load(folder, document), plotly_bundle.script(folder))
+    write_whole(folder / "report.html", page.encode())
+    write_json(folder / "run.json", document)  # the last: where it is, the folder is complete
+    (folder / "account.json").unlink()  # all of it is in the files above
+    return document
+
+
+def _planned(settings: RunSettings, account: Account) -> Planned | None:
+    """The plan that the generator carried out, over all processes; None in a closed loop."""
+    if settings.rate is None or account.plan_from is None:
+        return None
+    connecting = (settings.connections, settings.connects_per_s)
+    table = Timetable(account.started, *connecting, settings.warmup_s, settings.duration_s, *settings.slots)
+    return planned_of(settings.rate, SCENARIOS[settings.scenario].shape, table, account.measure_to)
+
+
+def _document(bout: Bout, observed: Observed, points: list[timeline.Point]) -> dict[str, Any]:
+    """`run.json` but for the verdict."""
+    service, settings, _ = bout
+    account, before, after = observed.account, observed.before, observed.after
+    talk = settings.talk()
+    server = run_document.server_side(observed.samples, points, account, before, after, talk)
+    if server is not None:
+        server["exit_code"] = service.exit_code
+        server["saturation"] = msgspec.to_builtins(
+            saturation(observed.samples, account.measure_from or 0.0, account.measure_to or 0.0, observed.log)
+        )
+    if server is not None and observed.ended:
+        server["ended"] = observed.ended
+    lag = run_document.summary_us(account.ledger.total(LAG, ("measure",)).ok)
+    return {
+        "started": datetime.fromtimestamp(account.started, UTC).isoformat(timespec="milliseconds"),
+        "duration_s": round((account.measure_to or 0.0) - (account.measure_from or 0.0), 3)
+        if account.measure_from
+        else 0.0,
+        "clock": run_document.clock(account),
+        "interrupted": observed.interrupted,
+        "ended_early": observed.ended_early,
+        "settings": msgspec.to_builtins(settings)
+        | {
+            "connect_rate": settings.connects_per_s,
+            "host": service.host,
+            "server": (before or {}).get("supervisor"),
+        },
+        "host": host_facts()
+        | {"others_cores": None if settings.slot_s else run_document.others_cores(points, account)},
+        "commit": commit(),
+        "main_request": talk.main,
+        "notes": list(settings.notes()),
+        "requests": run_document.requests(account, talk, settings.slots),
+        "connections": run_document.connections(
+            account, talk, settings.connections - settings.others, settings.warmup_s
+        ),
+        "server": server,
+        "generator": {
+            "processes": account.processes,
+            "processes_lost": account.processes_lost,
+            "exceptions": account.exceptions,
+            "cores_max": run_document.generator_cores_max(
+                points, account, settings.warmup_s, settings.slots.own_share
+            ),
+            "lag_us": lag,
+            "workers": account.workers,
+        },
+        "reconciled": reconciliation.reconcile(account, before, after, talk),
+        "sampler_cost": run_document.sampler_cost(observed.samples),
+    }
+
+
+def host_facts() -> dict[str, Any]:
+    """What another run's host must be like to be compared with this one; `cpu_quota` is in cores, or None."""
+    allowed = allowance_of(os.getpid())
+    return {
+        "cpus": host_usage().cpus,
+        "cpus_allowed": allowed.cpus,
+        "cpu_quota": allowed.cpu_quota,
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "locust": version("locust"),
+    }
+
+
+def commit() -> str | None:
+    """The commit of the code under test, with `+` where the working tree differs; None outside of a repository."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        head = subprocess.run(
+            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
+        )
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")

@@ -1,0 +1,235 @@
+"""The server's side while a test of Locust's own command line runs: a tracker, and one row a second of both sides.
+
+The tracker is a process of its own (see `tracker`); here its lines are only read, a few times less often than they
+come. Rows are kept for ten minutes.
+"""
+
+import collections
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from loadtest.base.processes import Piped, start
+from loadtest.results import timeline
+from loadtest.stats.histogram import Histogram
+from loadtest.stats.recorder import LAG, Entry, Ledger
+from loadtest.workload.arrivals import Planned
+from loadtest.workload.target import parse_host
+from procserver.clients import control as control_client
+from procserver.errors import ConfigError, ProcserverError
+
+__all__ = ["ROWS_MAX", "Followed", "Live", "find_server", "server_row"]
+
+ROWS_MAX = 600
+SAMPLES_KEPT = 300  # a minute: memory is not in each of them
+FRESH_S = 5.0  # an older gauge is none
+ACCEPTED_SPAN_MIN_S = 0.35  # less than from one time that the server is asked to the next
+MEMORY_FRESH_S = 60.0  # of a large pool it is read seldom, lest the reading be a load
+GAUGES = {
+    "cpu_cores": FRESH_S,
+    "generator_cores_max": FRESH_S,
+    "pss_bytes": MEMORY_FRESH_S,
+    "processes": FRESH_S,
+    "workers_busy": FRESH_S,
+    "workers_idle": FRESH_S,
+    "queue_depth": FRESH_S,
+}
+PERCENTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+STATUS_TIMEOUT_S = 2.0
+END_TIMEOUT_S = 3.0
+HOWTO = "give --server-control PATH (the server's control socket) or --server-pid PID, here or in the form"
+
+
+class Followed(NamedTuple):
+    """Whose processes are followed; without `control` nothing is known of workers and queue.
+
+    `accepted`: connections that it has counted before the test.
+    """
+
+    pid: int
+    control: str | None
+    accepted: int | None = None
+
+
+def find_server(host: str, pid: str, control: str) -> Followed:
+    """The server that is meant: the one given, or the procserver whose own socket says that it listens at `host`.
+
+    ConfigError says what is missing, or what is wrong with what was given.
+    """
+    if pid and not (pid.isascii() and pid.isdigit() and int(pid) > 0):
+        raise ConfigError(f"--server-pid {pid!r}: a process's number is asked for")
+    if pid and not control:
+        return Followed(int(pid), None)
+    path = control or str(_default_control(host))
+    try:
+        status = control_client.request(path, {"command": "status"}, timeout_s=STATUS_TIMEOUT_S)
+    except (OSError, ProcserverError) as error:
+        if control:
+            raise ConfigError(f"--server-control {control!r}: {error}") from None
+        raise ConfigError(f"which server this is, is not known: {HOWTO}") from None
+    return Followed(int(pid or status["supervisor"]["pid"]), path, int(status["totals"]["connections"]))
+
+
+def _default_control(host: str) -> Path:
+    address = parse_host(host).address
+    if address.kind == "unix":
+        return control_client.default_path(f"unix:{address.path}")
+    name = "127.0.0.1" if address.host == "localhost" else address.host
+    return control_client.default_path(
+        f"[{name}]:{address.port}" if ":" in name else f"{name}:{address.port}"
+    )
+
+
+class Live:
+    """One test's rows. `complaint` says why there is nothing of the server, if so."""
+
+    def __init__(self, started: float, reports_after_s: float) -> None:
+        """`started`: Unix time, as the books' clock shows it. A second's reports have come so long after its end."""
+        self.started = started
+        self.reports_after_s = reports_after_s
+        self.rows: collections.deque[dict[str, Any]] = collections.deque(maxlen=ROWS_MAX)
+        self.made = 0  # rows, those that are not kept any more included
+        self.most: dict[str, float] = {}
+        self.answered: collections.Counter[str] = collections.Counter()
+        self.second = int(started)
+        self.accepted: tuple[float, int] | None = None  # connections up to the last row, and when it told
+        self.complaint = ""
+        self.process: Piped | None = None
+        self.folder: str | None = None
+        self.begun: list[dict[str, Any]] = []  # the line that joins the two clocks
+        self.samples: collections.deque[dict[str, Any]] = collections.deque(maxlen=SAMPLES_KEPT)
+        self.position = 0
+
+    @property
+    def main(self) -> str | None:
+        """The request that was answered most so far."""
+        return max(self.answered, key=self.answered.__getitem__, default=None)
+
+    def follow(self, server: Followed) -> None:
+        """Start the tracker; it ends when the server does, when `end` is called, or with this process."""
+        if server.accepted is not None:  # the tracker's first sample may come after the first connections
+            self.accepted = (time.monotonic(), server.accepted)
+        self.folder = tempfile.mkdtemp(prefix="loadtest-live-")
+        command = [sys.executable, "-m", "loadtest.sampler.sampler", "--server", str(server.pid)]
+        command += ["--generator", str(os.getpid()), "--output", os.path.join(self.folder, "samples.jsonl")]
+        if server.control is not None:
+            command += ["--control", server.control]
+        with open(os.path.join(self.folder, "log"), "wb") as log:
+            self.process = start(command, log=log, pipes=True)
+
+    def advance(self, now: float, ledger: Ledger, planned: Planned | None) -> None:
+        """Rows for every second that is over and whose reports have come. `now`: Unix time by the books' clock."""
+        self.read_samples()
+        points = timeline.points([*self.begun, *self.samples], self.started)
+        while self.second + 1 + self.reports_after_s <= now:
+            for name, entry in entries_of(ledger, self.second).items():
+                self.answered[name] += entry.ok.count
+            row = books_row(ledger, self.second, self.main, planned)
+            row |= server_row(points, self.second + 1 - self.started)
+            row["accepted"] = self.accepted_per_s(self.second + 1)
+            row["t_s"] = round(max(0.0, self.second - self.started), 3)
+            for name, value in row.items():
+                if value is not None and value >= self.most.get(name, 0.0):
+                    self.most[name] = value
+            self.rows.append(row)
+            self.made += 1
+            self.second += 1
+
+    def accepted_per_s(self, unix_s: float) -> float | None:
+        """From the last time that the server was asked before the previous row to that before this one."""
+        offset_s = self.begun[0]["epoch"] - self.begun[0]["t"] if self.begun else 0.0
+        before, now = self.accepted, timeline.accepted_by(self.samples, unix_s - offset_s)
+        if now is None or (before is not None and now[0] - before[0] < ACCEPTED_SPAN_MIN_S):
+            return None
+        self.accepted = now
+        if before is None or now[1] < before[1]:  # fewer: its count began anew
+            return None
+        return (now[1] - before[1]) / (now[0] - before[0])
+
+    def read_samples(self) -> None:
+        if self.process is None or self.folder is None:
+            return
+        ended = self.process.poll() is not None  # before its last line is read, not after
+        path = os.path.join(self.folder, "samples.jsonl")
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+            file.seek(self.position)
+            lines = file.read().split(b"\n")[:-1]  # the rest is not whole yet
+            self.position += sum(len(line) + 1 for line in lines)
+            for line in map(msgspec.json.decode, lines):
+                (self.begun if "epoch" in line else self.samples).append(line)
+        if ended and not self.complaint:
+            self.complaint = f"the server's processes are not followed any more: {self.last_words()}"
+
+    def last_words(self) -> str:
+        assert self.folder is not None
+        if self.samples and "reason" in self.samples[-1]:
+            return str(self.samples[-1]["reason"])
+        lines = Path(self.folder, "log").read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "the tracker has ended"
+
+    def end(self) -> None:
+        """No tracker and no folder is left."""
+        if self.process is not None:
+            for pipe in (self.process.stdin, self.process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(END_TIMEOUT_S)
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder = None
+
+
+def books_row(
+    ledger: Ledger, second: int, main: str | None, planned: Planned | None = None
+) -> dict[str, Any]:
+    """What ended in that second, with the percentiles of the request `main`. A stall is a row of zeros."""
+    entries = entries_of(ledger, second)
+
+    def per_s(what: str) -> float:
+        return sum(float(getattr(entry, what)) for entry in entries.values()) / ledger.window_s
+
+    answered = sum(entry.ok.count for entry in entries.values()) / ledger.window_s
+    made = sum(entry.ok.count for name, entry in entries.items() if is_handshake(name)) / ledger.window_s
+    row: dict[str, Any] = {"answered": answered, "failed": per_s("failed"), "made": made}
+    if planned is not None:
+        row |= {
+            "planned": planned.between(second, second + 1),
+            "late": per_s("late"),
+            "dropped": per_s("dropped"),
+        }
+    times = entries[main].times if main in entries else Histogram()
+    return row | {f"{key}_us": times.percentile(share) for key, share in PERCENTILES.items()}
+
+
+def is_handshake(name: str) -> bool:
+    """Whether a request is the making of a connection, by the kernels alone; an adversary's is HIS.handshake."""
+    return name.rpartition(".")[2] == "handshake"
+
+
+def entries_of(ledger: Ledger, second: int) -> dict[str, Entry]:
+    """The requests of the window that holds the second; the generator's own lag is none."""
+    window = ledger.timeline.get(second // ledger.window_s * ledger.window_s, {})
+    return {name: entry for name, entry in window.items() if name != LAG}
+
+
+def server_row(points: list[timeline.Point], until_s: float) -> dict[str, Any]:
+    """The latest of each gauge up to that time."""
+    return {field: _latest(points, field, until_s - fresh_s, until_s) for field, fresh_s in GAUGES.items()}
+
+
+def _latest(points: list[timeline.Point], field: str, since_s: float, until_s: float) -> float | None:
+    values = (getattr(point, field) for point in reversed(points) if since_s <= point.t_s <= until_s)
+    return next((value for value in values if value is not None), None)

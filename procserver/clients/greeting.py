@@ -1,0 +1,167 @@
+"""The greeting's client: blocking, each answer checked byte for byte, each wait bounded.
+
+    with GreetingClient(parse_address("127.0.0.1:9999")) as client:
+        client.greet(b"Michael")   # b"Hello,Michael"
+        client.leave()
+
+The expected answer is always known, so exactly its bytes are read: however the
+stream is cut into segments, and whatever comes too much, is found out.
+"""
+
+import socket
+import time
+from typing import Self
+
+from procserver.addresses import Address
+from procserver.clients.connect import dial
+from procserver.errors import (
+    ConfigError,
+    DeadlineExceeded,
+    IncompleteMessage,
+    LocalProtocolError,
+    PeerClosed,
+    ProcserverError,
+    Refused,
+    RemoteProtocolError,
+)
+from procserver.protocols.framing import FRAMINGS, RAW_CHUNK_BYTES
+from procserver.protocols.greeting import BANNER, answer_to, is_farewell
+
+__all__ = ["TIMEOUT_S", "GreetingClient", "check_name"]
+
+TIMEOUT_S = 5.0
+REFUSAL = b"Error,"  # how a server begins that tells why it will not talk
+REFUSAL_BYTES_MAX = 1024
+
+
+class GreetingClient:
+    """One conversation. Entering the context connects and reads the banner; leaving it closes.
+
+    Raises by blame: `PeerClosed` when nobody answers or the server went away, `Refused`
+    in the server's words, `RemoteProtocolError` with what was expected and what came
+    (`IncompleteMessage` when then the stream ended), `DeadlineExceeded` when a step took
+    longer than `timeout_s` seconds. After any of them, only `close` is left.
+    """
+
+    def __init__(self, address: Address, framing: str = "raw", timeout_s: float = TIMEOUT_S) -> None:
+        if framing not in FRAMINGS:
+            raise ConfigError(f"framing {framing!r}: allowed are {', '.join(FRAMINGS)}")
+        self.address = address
+        self.framing = framing
+        self.timeout_s = timeout_s
+        self.banner = b""
+        self._socket: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def connect(self) -> bytes:
+        """Connect and return the banner; `ConfigError` for an address that no client can connect to."""
+        self._socket = dial(self.address, self.timeout_s)
+        try:
+            self.banner = self._expect(BANNER[self.framing], "the banner")
+        except ProcserverError:
+            self.close()
+            raise
+        return self.banner
+
+    def greet(self, name: bytes) -> bytes:
+        """Send one name and return the answer; `LocalProtocolError` if the framing cannot carry it."""
+        check_name(name, self.framing)
+        self._send(name)
+        return self._expect(answer_to(name, self.framing), f"the answer to {_shown(name)}")
+
+    def leave(self) -> None:
+        """Say the farewell and wait for the server to close."""
+        self._send(b"exit")
+        self._expect(b"", "the end of the conversation")
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _send(self, message: bytes) -> None:
+        connection = self._connected()
+        connection.settimeout(self.timeout_s)
+        try:
+            connection.sendall(message + b"\n" if self.framing == "line" else message)
+        except TimeoutError:
+            raise DeadlineExceeded(f"{_shown(message)} was not taken within {self.timeout_s:g} s") from None
+        except OSError as error:
+            raise PeerClosed(f"{_shown(message)} could not be sent: {error.strerror}") from error
+
+    def _expect(self, expected: bytes, what: str) -> bytes:
+        """Read exactly `expected` (empty: the end of the stream), all of it within one timeout."""
+        deadline = time.monotonic() + self.timeout_s
+        came = b""
+        while True:
+            chunk = self._receive(max(1, len(expected) - len(came)), deadline, what, came)
+            came += chunk
+            if came == expected and (expected or not chunk):
+                return came
+            if not chunk:
+                raise IncompleteMessage(
+                    f"expected {what} {_shown(expected)}, came {_shown(came)} and the end of the stream", came
+                )
+            if not expected.startswith(came):
+                raise self._blame(expected, what, came, deadline)
+
+    def _blame(self, expected: bytes, what: str, came: bytes, deadline: float) -> ProcserverError:
+        """Name the error in unexpected bytes; a refusal is read to its end and quoted."""
+        while (
+            REFUSAL.startswith(came[: len(REFUSAL)]) and b"\n" not in came and len(came) < REFUSAL_BYTES_MAX
+        ):
+            chunk = self._receive(REFUSAL_BYTES_MAX - len(came), deadline, what, came)
+            if not chunk:
+                break
+            came += chunk
+        if came.startswith(REFUSAL):
+            reason = came[len(REFUSAL) :].partition(b"\n")[0].decode("utf-8", "backslashreplace")
+            return Refused(f"the server refuses: {reason if reason.isprintable() else repr(reason)}")
+        wanted = f"{what} {_shown(expected)}" if expected else what
+        return RemoteProtocolError(f"expected {wanted}, came {_shown(came)}")
+
+    def _receive(self, size: int, deadline: float, what: str, came: bytes) -> bytes:
+        connection = self._connected()
+        try:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError
+            connection.settimeout(left_s)
+            return connection.recv(size)
+        except TimeoutError:
+            seen = f"came {_shown(came)} and then nothing" if came else "nothing came"
+            raise DeadlineExceeded(f"expected {what} within {self.timeout_s:g} s, {seen}") from None
+        except OSError as error:
+            raise PeerClosed(f"expected {what}, but the connection broke: {error.strerror}") from error
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            raise LocalProtocolError("the client is not connected")
+        return self._socket
+
+
+def check_name(name: bytes, framing: str) -> None:
+    """Raise `LocalProtocolError` for a name that the framing cannot carry as one message."""
+    if is_farewell(name, framing):
+        reason = "it means the end of the conversation"
+    elif framing == "line" and b"\n" in name:
+        reason = "in line framing LF ends a message"
+    elif framing == "line" and name.endswith(b"\r"):
+        reason = "in line framing a CR before the end is removed"
+    elif framing == "raw" and not name:
+        reason = "in raw framing an empty message sends nothing"
+    elif framing == "raw" and len(name) > RAW_CHUNK_BYTES:
+        reason = f"in raw framing a message has {RAW_CHUNK_BYTES} bytes at most, this one {len(name)}"
+    else:
+        return
+    raise LocalProtocolError(f"name {_shown(name)} cannot be sent: {reason}")
+
+
+def _shown(data: bytes) -> str:
+    return repr(data[:60])[1:] + ("..." if len(data) > 60 else "")

@@ -1,0 +1,45 @@
+"""Saturation: everybody is busy and somebody waits. Told once per episode, its time added up. Pure.
+
+A full pool flaps by nature: a conversation ends, the next begins, and in
+between a worker is idle. So an episode is over only when it has been for a
+while; the time in between belongs to it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from procserver.policy import messages as m
+
+if TYPE_CHECKING:
+    from procserver.policy.worker_table import Crew
+
+OVER_AFTER_S = 2.0
+
+
+class Saturation:
+    """`busy_max` is the most workers that were seen busy; `since` when the present episode began."""
+
+    def __init__(self) -> None:
+        self.busy_max = 0
+        self.since: float | None = None
+        self.seen_at = 0.0
+        self.past_s = 0.0
+
+    def note(self, crew: Crew, cap: int, queue_depth: int, now: float) -> list[m.Command]:
+        busy = crew.count(lambda entry: entry.busy)
+        self.busy_max = max(self.busy_max, busy)
+        if busy >= cap and queue_depth > 0:
+            self.seen_at = now
+            if self.since is None:
+                self.since = now
+                return [m.Report("warning", "saturated", {"workers": busy, "queue_depth": queue_depth})]
+        elif self.since is not None and now - self.seen_at >= OVER_AFTER_S:
+            lasted, self.since = self.seen_at - self.since, None
+            self.past_s += lasted
+            return [m.Report("info", "saturation_over", {"seconds": round(lasted, 3)})]
+        return []
+
+    def total_s(self) -> float:
+        """Seconds of all episodes so far, as far as they were seen."""
+        return self.past_s + (self.seen_at - self.since if self.since is not None else 0.0)

@@ -1,0 +1,94 @@
+"""The scoreboard: one slot of shared memory per worker, one writer per field.
+
+Theory of operation
+-------------------
+A sealed memfd, mapped by the supervisor, the template and every worker. It is
+an array of native, aligned 8-byte words: a load or store of one is never
+torn, so nothing here needs a lock. A fact is therefore one word; a deadline
+and the stage that it belongs to share one. Two processes must never both
+write a field (two writers doing `+= 1` lose a third of their counts).
+
+Counters are never set back: a successor in the slot counts on, so a total is
+the sum over the slots and nothing dips or doubles when a worker dies. What a
+dead worker left open is `connections - sum(outcomes)`: the supervisor, which
+owns the last two outcomes, settles it.
+
+This module is loaded by every worker and imports next to nothing.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+from procserver.shared.layout import (
+    CONNECTIONS,
+    H_MAGIC,
+    H_SLOTS,
+    H_VERSION,
+    MAGIC,
+    OUTCOME_NAMES,
+    OUTCOMES,
+    PEER,
+    PEER_BYTES,
+    PEER_PORT,
+    SLOT_BYTES,
+    SLOT_WORDS,
+    VERSION,
+)
+
+
+class Scoreboard:
+    """The mapping. `words` is the header; `slot(n)` is a worker's 64 words, `text(n)` its peer field."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        size = os.fstat(fd).st_size
+        self.slots = size // SLOT_BYTES - 1
+        self._bytes = memoryview(mmap.mmap(fd, size))
+        self.all_words = self._bytes.cast("Q")
+        self.words = self.all_words[:SLOT_WORDS]
+
+    @classmethod
+    def create(cls, slots: int) -> Scoreboard:
+        """A new one with zeroed slots; its size is sealed, so that no holder can make the others fault."""
+        import fcntl
+
+        fd = os.memfd_create("procserver-scoreboard", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(fd, (slots + 1) * SLOT_BYTES)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+        board = cls(fd)
+        board.words[H_SLOTS] = slots
+        board.words[H_VERSION] = VERSION
+        board.words[H_MAGIC] = MAGIC
+        return board
+
+    @classmethod
+    def scratch(cls) -> Scoreboard:
+        """One slot of its own, for rehearsals."""
+        return cls.create(1)
+
+    def slot(self, number: int) -> memoryview:
+        start = (number + 1) * SLOT_WORDS
+        return self.all_words[start : start + SLOT_WORDS]
+
+    def text(self, number: int) -> memoryview:
+        start = (number + 1) * SLOT_BYTES + PEER * 8
+        return self._bytes[start : start + PEER_BYTES]
+
+    def column(self, field: int) -> list[int]:
+        """One field of all slots, in one strided read."""
+        return self.all_words[SLOT_WORDS + field :: SLOT_WORDS].tolist()
+
+    def peer(self, number: int) -> str:
+        """Who the worker talks to, as `host:port`; text from shared memory, hence never trusted to be clean."""
+        host = bytes(self.text(number)).partition(b"\0")[0].decode("ascii", "backslashreplace")
+        port = self.slot(number)[PEER_PORT]
+        if ":" in host:
+            host = f"[{host}]"
+        return f"{host}:{port}" if port else host
+
+
+def open_connections(slot: memoryview) -> int:
+    """Connections begun in this slot that have no outcome yet: 0 or 1, by construction."""
+    return slot[CONNECTIONS] - sum(slot[OUTCOMES : OUTCOMES + len(OUTCOME_NAMES)])

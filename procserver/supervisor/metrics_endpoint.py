@@ -1,0 +1,87 @@
+"""The metrics endpoint as the supervisor has it: sockets that it never accepts from, and a line to the observer.
+
+The observer serves it (see `exporter`). It inherits the sockets, so a new observer finds them open, whoever waits
+there included, and port 0 stays what the kernel has chosen. What there is to show it asks by the line: a datagram
+for the question, one for the answer. The supervisor waits for neither; a line that is full costs the answer.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING
+
+from procserver.addresses import parse_address
+from procserver.shared.records import address_text
+from procserver.supervisor.listeners import listen_tcp
+
+if TYPE_CHECKING:
+    import select
+    from collections.abc import Callable
+
+    from procserver.supervisor.upgrade.handover import Fds
+
+BACKLOG = 16
+QUESTION_BYTES_MAX = 64
+READ = 1  # EPOLLIN
+
+
+class Scrapes:
+    """StartError if nothing can listen at `address`; none is opened where a former program has left `fds`."""
+
+    def __init__(self, address: str, poller: select.epoll, fds: Fds | None) -> None:
+        self.poller = poller
+        self.line: socket.socket | None = None
+        if fds is None:
+            self.sockets = listen_tcp(parse_address(address), BACKLOG)
+            for sock in self.sockets:
+                sock.setblocking(False)
+            return
+        self.sockets = [socket.socket(fileno=fd) for fd in fds.metrics]
+        if fds.line >= 0:
+            self._hold(socket.socket(fileno=fds.line))
+
+    @property
+    def names(self) -> list[str]:
+        return [address_text(sock.getsockname()) for sock in self.sockets]
+
+    def owns(self, fd: int) -> bool:
+        return self.line is not None and self.line.fileno() == fd
+
+    def renew(self) -> socket.socket:
+        """A line for a new observer: its end, for the caller to close. OSError: no descriptors are left."""
+        self._hang_up()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._hold(ours)
+        return theirs
+
+    def answer(self, facts: Callable[[], dict[str, object]]) -> None:
+        """The line is readable: a question, or the observer is gone."""
+        assert self.line is not None
+        try:
+            question = self.line.recv(QUESTION_BYTES_MAX)
+            if not question:
+                self._hang_up()
+                return
+            answer = {"question": question.decode("ascii", "replace"), "facts": facts()}
+            self.line.send(json.dumps(answer).encode())
+        except BlockingIOError:
+            pass  # those before it have not been read: who asked has given up
+        except OSError:
+            self._hang_up()
+
+    def close(self) -> None:
+        self._hang_up()
+        for sock in self.sockets:
+            sock.close()
+
+    def _hold(self, line: socket.socket) -> None:
+        line.setblocking(False)
+        self.poller.register(line, READ)
+        self.line = line
+
+    def _hang_up(self) -> None:
+        if self.line is not None:
+            self.poller.unregister(self.line)
+            self.line.close()
+            self.line = None

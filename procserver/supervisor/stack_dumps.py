@@ -1,0 +1,100 @@
+"""Asking a stuck worker for its Python stack, before it is ended.
+
+`faulthandler` writes it from a C signal handler to one pipe that all workers
+share, so one worker is asked at a time. What comes is text from a process
+that runs user code: bounded, and only ever shown.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from procserver.shared.signals import SHOW_STACK
+
+if TYPE_CHECKING:
+    from procserver.supervisor.child_processes import Child, Procs
+    from procserver.supervisor.log_pipe import Journal
+
+STACK_BYTES_MAX = 1 << 16
+LINES_MAX = 30
+ANSWER_S = 0.2
+# Why none comes, by the state that the kernel shows when we ask.
+SILENCE = {
+    "": "none came: it had ended before it could be asked",
+    "Z": "none came: it had ended before it could be asked",
+    "T": "none came: it is stopped",
+    "t": "none came: it is stopped",
+    "D": "none came: it waits in the kernel",
+}
+
+
+class Case(NamedTuple):
+    child: Child
+    reason: str
+    peer: str
+    age_s: float
+
+
+class Inquest:
+    def __init__(self, procs: Procs, journal: Journal, pipe: tuple[int, int] | None = None) -> None:
+        self.procs = procs
+        self.journal = journal
+        self.reader, self.writer = pipe or os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.cases: list[Case] = []
+        self.text = b""
+        self.state = ""
+        self.ends: float | None = None
+
+    def open(self, case: Case, now: float) -> None:
+        self.cases.append(case)
+        if self.ends is None:
+            self._ask(now)
+
+    def hear(self) -> None:
+        try:
+            while data := os.read(self.reader, STACK_BYTES_MAX):
+                self.text = (self.text + data)[:STACK_BYTES_MAX]
+        except BlockingIOError:
+            pass
+
+    def tick(self, now: float) -> None:
+        """Close the case that is open when its time is up, and open the next; the dead are not waited for."""
+        while self.ends is not None and now >= self.ends:
+            self._close(self.cases.pop(0))
+            if self.cases:
+                self._ask(now)
+
+    def _close(self, case: Case) -> None:
+        lines = self.text.decode("utf-8", "backslashreplace").splitlines()[1 : LINES_MAX + 1]
+        stack = [line.strip() for line in lines] or [SILENCE.get(self.state, "none came in time")]
+        self.journal.report(
+            "error",
+            "worker_stuck",
+            worker=case.child.number,
+            pid=case.child.pid,
+            reason=case.reason,
+            peer=case.peer,
+            age_s=round(case.age_s, 3),
+            stack=stack,
+        )
+        self.ends = None
+
+    def _ask(self, now: float) -> None:
+        self.hear()
+        self.text = b""
+        child = self.cases[0].child
+        self.state = state_of(child.pid) if self.procs.send(child, SHOW_STACK) else ""
+        # Of many that are stuck together the last are ended before their turn: for them nobody waits.
+        self.ends = now + ANSWER_S if self.state else now
+
+
+def state_of(pid: int) -> str:
+    """The letter of proc(5); empty if it is gone, ? if we cannot look."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    except OSError:
+        return "?"
