@@ -29,7 +29,7 @@ MISSING = "strace is not installed (Debian: apt-get install strace)"
 CALL = re.compile(r"^(\w+)\(")
 
 
-class Case(NamedTuple):
+class DumpRequest(NamedTuple):
     """`messages` in each connection, and who ends it: the client (`eof`), or we (`exit`)."""
 
     framing: str
@@ -45,7 +45,7 @@ class Case(NamedTuple):
         return (6 if self.end == "exit" else 4) + 2 * self.messages
 
 
-Load = Callable[[Server, Case, int], list[Guest]]
+Load = Callable[[Server, DumpRequest, int], list[Guest]]
 
 
 def main(short: bool) -> Result:
@@ -57,9 +57,9 @@ def main(short: bool) -> Result:
         result.skipped = MISSING
         return result
     counts = (1, 3) if short else (0, 1, 4)
-    cases = [Case(f, end, n) for f in ("line", "raw") for end in ("eof", "exit") for n in counts]
+    requests = [DumpRequest(f, end, n) for f in ("line", "raw") for end in ("eof", "exit") for n in counts]
     for framing in ("line", "raw"):
-        mine = [case for case in cases if case.framing == framing]
+        mine = [case for case in requests if case.framing == framing]
         with procserver("--framing", framing, "--workers", "1") as server:
             for case in mine:
                 _measure(result, server, "queued", converse_queued, case, allowance=0)
@@ -67,7 +67,14 @@ def main(short: bool) -> Result:
             for case in mine:
                 _measure(result, server, "quiet", converse_quietly, case, allowance=WAIT_CALLS_MAX)
     with procserver("--workers", "1", "--access-log", os.devnull) as server:
-        _measure(result, server, "queued, access log", converse_queued, Case("raw", "eof", 1), allowance=None)
+        _measure(
+            result,
+            server,
+            "queued, access log",
+            converse_queued,
+            DumpRequest("raw", "eof", 1),
+            allowance=None,
+        )
     return result
 
 
@@ -76,7 +83,7 @@ def _measure(
     server: Server,
     load: str,
     converse: Load,
-    case: Case,
+    case: DumpRequest,
     *,
     allowance: float | None,
 ) -> None:
@@ -98,7 +105,7 @@ def _measure(
         result.judge(what, total, case.promised() + allowance, f"beyond the least: {extra}")
 
 
-def converse_queued(server: Server, case: Case, count: int) -> list[Guest]:
+def converse_queued(server: Server, case: DumpRequest, count: int) -> list[Guest]:
     """While a first guest keeps the only worker, all others queue up; then each is served at once after the last."""
     first = Guest(server.port, case.framing)
     first.welcome()
@@ -109,7 +116,7 @@ def converse_queued(server: Server, case: Case, count: int) -> list[Guest]:
     return [first, *guests]
 
 
-def converse_quietly(server: Server, case: Case, count: int) -> list[Guest]:
+def converse_quietly(server: Server, case: DumpRequest, count: int) -> list[Guest]:
     pids, guests = server.worker_pids(), []
     for _ in range(count):
         _await_sleep(pids)
@@ -118,7 +125,7 @@ def converse_quietly(server: Server, case: Case, count: int) -> list[Guest]:
     return guests
 
 
-def _converse(guest: Guest, case: Case) -> None:
+def _converse(guest: Guest, case: DumpRequest) -> None:
     guest.welcome()
     for _ in range(case.messages):
         guest.greet(b"Michael")
@@ -132,7 +139,7 @@ def _close_when_asleep(guests: list[Guest], pids: list[int]) -> None:
         guest.close()
 
 
-def traced(server: Server, converse: Load, case: Case, count: int) -> Counter[str]:
+def traced(server: Server, converse: Load, case: DumpRequest, count: int) -> Counter[str]:
     """All system calls of all workers from the attaching of strace to its end, by name."""
     pids = server.worker_pids()
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:

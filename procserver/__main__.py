@@ -7,13 +7,13 @@ import sys
 
 import click
 
-from procserver import __version__
 from procserver.cli.fetch import fetch
 from procserver.cli.greet import greet
 from procserver.cli.operate import recycle, reload, scale, status, stop, upgrade
 from procserver.cli.serve import check, serve
 from procserver.errors import ConfigError, ProcserverError
 from procserver.supervisor.upgrade import handover
+from procserver.version import __version__
 
 EXIT_RUNTIME, EXIT_USAGE, EXIT_SIGINT = 1, 2, 130
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from procserver.handler.connection import Connection
-    from procserver.supervisor.upgrade.handover import Estate
+    from procserver.supervisor.upgrade.handover import HandoverState
 
 
 class Server:
@@ -91,7 +91,7 @@ class Server:
         supervisor.begin()
         return supervisor
 
-    def _open(self, estate: Estate | None) -> tuple[int, Listeners]:
+    def _open(self, estate: HandoverState | None) -> tuple[int, Listeners]:
         settings = self.settings
         if estate is not None:
             return estate.fds.pidfile, Listeners.inherit(estate.fds.listeners, estate.ours)

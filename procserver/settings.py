@@ -3,7 +3,7 @@
 A row of the table is a field of `Settings`: the type is for the reader and the
 type checker, the `Setting` beside it has bounds, unit, and what a change needs.
 Only the supervisor and the command line load this module; what workers need
-of it travels in a `Plan`.
+of it travels in a `WorkerConfig`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import msgspec
 
 from procserver.addresses import FORMS, parse_address
 from procserver.errors import ConfigError
-from procserver.policy.messages import Sizes
-from procserver.shared.worker_config import BUILTIN_HANDLER, Plan
+from procserver.policy.events import PoolSettings
+from procserver.shared.worker_config import BUILTIN_HANDLER, WorkerConfig
 
 SECONDS_MAX = 30 * 24 * 3600.0
 WORKERS_MAX = 20_000
@@ -137,9 +137,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The most workers that may serve at a time."""
         return self.workers if self.workers is not None else self.max_workers
 
-    def sizes(self) -> Sizes:
+    def sizes(self) -> PoolSettings:
         """What the pool's policy needs to know of this."""
-        return Sizes(
+        return PoolSettings(
             workers=self.workers,
             min_spare=self.min_spare,
             max_spare=self.max_spare,
@@ -158,14 +158,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Equal for equal settings: whether two servers, or two moments of one, are set up alike."""
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:12]
 
-    def plan(self, handler: str = BUILTIN_HANDLER, generation: int = 1) -> Plan:
+    def worker_config(self, handler: str = BUILTIN_HANDLER, generation: int = 1) -> WorkerConfig:
         """What the processes of a generation need to know of this."""
-        return Plan(
+        return WorkerConfig(
             handler=handler,
             generation=generation,
             access_records=bool(self.access_log),
             opened_records=self.access_log == "-" and self.log_format == "text",
-            **{name: getattr(self, name) for name in Plan.__slots__ if name in TABLE},
+            **{name: getattr(self, name) for name in WorkerConfig.__slots__ if name in TABLE},
         )
 
 

@@ -12,10 +12,12 @@ import msgspec
 
 from procserver.errors import ConfigError
 from procserver.handler import loader
+from procserver.handler.stop_notice import notice
 from procserver.observer.loop import Observer
-from procserver.shared import layout, signals
+from procserver.shared import layout
 from procserver.shared.scoreboard import Scoreboard
 from procserver.supervisor.listeners import Listeners
+from procserver.worker import signal_handlers
 from procserver.worker.loop import Worker
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ LOAD_S = 60.0
 LOADER = """
 import sys
 from procserver.handler import loader
-from procserver.shared.worker_config import Plan
-loader.load(Plan(handler=sys.argv[1]))
+from procserver.shared.worker_config import WorkerConfig
+loader.load(WorkerConfig(handler=sys.argv[1]))
 """
 
 
@@ -35,15 +37,15 @@ def serve_in_foreground(handler: str, settings: Settings) -> int:
     settings = msgspec.structs.replace(settings, access_log=settings.access_log or "-")
     listeners = Listeners.open(settings.bind, settings.backlog, os.environ)
     listeners.configure(settings.idle_timeout)
-    plan = settings.plan(handler)
+    config = settings.worker_config(handler)
     board = Scoreboard.scratch()
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     worker = _Talkative(
         board,
         listeners.sockets,
-        loader.load(plan),
-        plan,
+        loader.load(config),
+        config,
         bell=os.eventfd(0),
         records_fd=writer,
     )
@@ -52,8 +54,8 @@ def serve_in_foreground(handler: str, settings: Settings) -> int:
         reader,
     )
     board.words[layout.H_STOPPING] = 1  # the one stop there is means the whole service
-    signals.notices.header = board.words
-    signals.prepare_foreground()
+    notice.header = board.words
+    signal_handlers.install_in_foreground()
     click.echo(f"listening on {', '.join(listeners.names)} (debug: one connection at a time)", err=True)
     try:
         return worker.run(0, board.slot(0))

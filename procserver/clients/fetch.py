@@ -19,7 +19,6 @@ from urllib.parse import urljoin
 
 import h11
 
-from procserver import __version__
 from procserver.addresses import Address
 from procserver.clients.connect import dial
 from procserver.clients.http_request import Url, request_headers
@@ -31,6 +30,7 @@ from procserver.errors import (
     PeerClosed,
     RemoteProtocolError,
 )
+from procserver.version import __version__
 
 __all__ = ["MAX_BYTES", "TIMEOUT_S", "TOTAL_TIMEOUT_S", "Response", "open_url", "tls_context", "whole_file"]
 

@@ -13,11 +13,11 @@ from time import monotonic_ns, sleep
 
 from procserver.errors import IncompleteMessage, LocalProtocolError, MessageTooLong
 from procserver.handler.deadlines import ns
-from procserver.handler.timed_socket import Wire
+from procserver.handler.stop_notice import notice
+from procserver.handler.timed_socket import TimedSocket
 from procserver.protocols.framing import FRAMINGS, RAW_CHUNK_BYTES, LineFramer
 from procserver.shared.layout import DEADLINE_MASK, IN_HANDLER, MESSAGES, STAGE
 from procserver.shared.records import address_text
-from procserver.shared.signals import notices
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 16384
 
 
-class Connection(Wire):
+class Connection(TimedSocket):
     """One conversation. Made by the worker, used by the handler, finished by the worker.
 
     Facts: `id` (unique in the service's life), `peer` (`host:port`), `started`
@@ -140,7 +140,7 @@ class Connection(Wire):
     @property
     def draining(self) -> bool:
         """Whether the worker has been told to leave: a handler that pushes should come to an end."""
-        return notices.stop
+        return notice.stop
 
     @property
     def tls(self) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from procserver.handler.connection import Connection
-    from procserver.shared.worker_config import Plan
+    from procserver.shared.worker_config import WorkerConfig
 
 
 class Greeting:
@@ -26,8 +26,8 @@ class Greeting:
         self.delay = delay
 
     @classmethod
-    def from_plan(cls, plan: Plan) -> Self:
-        return cls(plan.framing, plan.delay)
+    def from_config(cls, config: WorkerConfig) -> Self:
+        return cls(config.framing, config.delay)
 
     def handle(self, conn: Connection) -> None:
         conn.send(BANNER[self.framing])

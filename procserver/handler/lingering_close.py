@@ -17,6 +17,7 @@ import socket
 from time import monotonic_ns
 
 from procserver.handler.deadlines import remaining_ms
+from procserver.handler.stop_notice import notice
 from procserver.shared.layout import (
     BYTES_IN,
     BYTES_IN_BEFORE,
@@ -26,7 +27,6 @@ from procserver.shared.layout import (
     DEADLINE_MASK,
     STAGE,
 )
-from procserver.shared.signals import notices
 
 DISCARD_BYTES_MAX = 1 << 20
 RECHECK_MS = 50
@@ -36,13 +36,13 @@ _INFO_BYTES = 136  # up to and including tcpi_bytes_received
 
 def politely(handle: socket.SocketType, slot: memoryview, limit_ns: int, *, at_eof: bool) -> None:
     """End the conversation on `handle`; the caller closes the descriptor. Never raises."""
-    if at_eof and not notices.forked:
+    if at_eof and not notice.forked:
         return  # the peer has ended and nothing can be unread: close sends what is left, then FIN
     slot[STAGE] = (monotonic_ns() + limit_ns) & DEADLINE_MASK | CLOSING
     try:
         # Asked before the peer knows of the end: a FIN that answers ours may cross the question, and is then taken
         # for an unread byte, for TCP_INFO tells the state of a moment before the counters'.
-        if not notices.forked and _settled(handle, slot):
+        if not notice.forked and _settled(handle, slot):
             return
         handle.shutdown(socket.SHUT_WR)
         if not _settled(handle, slot):

@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from procserver.handler.connection import Connection
-    from procserver.shared.worker_config import Plan
+    from procserver.shared.worker_config import WorkerConfig
 
 
-def load(plan: Plan) -> object:
+def load(config: WorkerConfig) -> object:
     """Import the handler that the plan names; ConfigError when the name leads nowhere, else what the import raises."""
-    module_name, _, qualname = plan.handler.partition(":")
+    module_name, _, qualname = config.handler.partition(":")
     if not module_name or not qualname:
         raise ConfigError(
-            f"handler={plan.handler!r}: expected MODULE:CALLABLE, for example examples.echo:handle"
+            f"handler={config.handler!r}: expected MODULE:CALLABLE, for example examples.echo:handle"
         )
     found: object = _import(module_name)
     for part in qualname.split("."):
         try:
             found = getattr(found, part)
         except AttributeError:
-            raise ConfigError(f"handler={plan.handler!r}: {module_name} has no {qualname!r}") from None
-    return _adapt(found, plan)
+            raise ConfigError(f"handler={config.handler!r}: {module_name} has no {qualname!r}") from None
+    return _adapt(found, config)
 
 
 def _import(name: str) -> ModuleType:
@@ -63,14 +63,14 @@ class FunctionHandler:
         self.handle = function
 
 
-def _adapt(found: object, plan: Plan) -> object:
+def _adapt(found: object, config: WorkerConfig) -> object:
     if isinstance(found, type):
         if not callable(getattr(found, "handle", None)):
-            raise ConfigError(f"handler={plan.handler!r}: the class has no method handle(conn)")
-        from_plan = getattr(found, "from_plan", None)
-        return from_plan(plan) if from_plan is not None else found()
+            raise ConfigError(f"handler={config.handler!r}: the class has no method handle(conn)")
+        from_config = getattr(found, "from_config", None)
+        return from_config(config) if from_config is not None else found()
     if callable(getattr(found, "handle", None)):
         return found
     if not callable(found):
-        raise ConfigError(f"handler={plan.handler!r}: {type(found).__name__} is not callable")
+        raise ConfigError(f"handler={config.handler!r}: {type(found).__name__} is not callable")
     return FunctionHandler(found)

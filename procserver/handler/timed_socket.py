@@ -26,6 +26,7 @@ from procserver.errors import (
 )
 from procserver.handler import lingering_close
 from procserver.handler.deadlines import NEVER, ns, remaining_ms
+from procserver.handler.stop_notice import LAST_WORD_MS, notice
 from procserver.shared.layout import (
     BETWEEN_MESSAGES,
     BYTES_IN,
@@ -36,16 +37,16 @@ from procserver.shared.layout import (
     IN_WRITE,
     STAGE,
 )
-from procserver.shared.signals import LAST_WORD_MS, notices, timeval
+from procserver.shared.socket_options import timeval
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from procserver.shared.worker_config import Plan
+    from procserver.shared.worker_config import WorkerConfig
 
 DRAIN_LOOK_MS = 500
 
 
-class Terms:
+class Deadlines:
     """What holds for every connection of a worker: bounds in nanoseconds and bytes, and the doorbell."""
 
     __slots__ = (
@@ -59,18 +60,18 @@ class Terms:
         "write_ns",
     )
 
-    def __init__(self, plan: Plan, bell: int) -> None:
-        self.idle_ns = ns(plan.idle_timeout)
-        self.idle_timeval = timeval(plan.idle_timeout)
-        self.message_ns = ns(plan.message_timeout)
-        self.write_ns = ns(plan.write_timeout)
-        self.handler_ns = ns(plan.handler_timeout)
-        self.life_ns = ns(plan.connection_timeout)
-        self.max_message = plan.max_message
+    def __init__(self, config: WorkerConfig, bell: int) -> None:
+        self.idle_ns = ns(config.idle_timeout)
+        self.idle_timeval = timeval(config.idle_timeout)
+        self.message_ns = ns(config.message_timeout)
+        self.write_ns = ns(config.write_timeout)
+        self.handler_ns = ns(config.handler_timeout)
+        self.life_ns = ns(config.connection_timeout)
+        self.max_message = config.max_message
         self.bell = bell
 
 
-class Wire:
+class TimedSocket:
     """One connection's socket, its slot, and the bytes that were read ahead."""
 
     __slots__ = (
@@ -94,7 +95,7 @@ class Wire:
         self,
         handle: socket.SocketType,
         slot: memoryview,
-        terms: Terms,
+        deadlines: Deadlines,
         *,
         peer: str = "",
         name: str = "",
@@ -104,11 +105,11 @@ class Wire:
         self._handle = handle
         self._fd = handle.fileno()
         self._slot = slot
-        self._terms = terms
+        self._terms = deadlines
         self._ring = ring
         self._rest = b""
         self._last_look = False
-        self._life_ends_ns = NEVER if terms.life_ns == NEVER else monotonic_ns() + terms.life_ns
+        self._life_ends_ns = NEVER if deadlines.life_ns == NEVER else monotonic_ns() + deadlines.life_ns
         self._socket: socket.socket | None = None
         self.at_eof = False
         self.drained = False
@@ -154,24 +155,24 @@ class Wire:
         """One segment; `begun_ns` is when the first byte of an unfinished message came, 0 between messages."""
         if self._ring:
             self._ring_the_bell()
-        slot, terms = self._slot, self._terms
-        slot[STAGE] = (monotonic_ns() + terms.idle_ns) & DEADLINE_MASK | BETWEEN_MESSAGES
+        slot, deadlines = self._slot, self._terms
+        slot[STAGE] = (monotonic_ns() + deadlines.idle_ns) & DEADLINE_MASK | BETWEEN_MESSAGES
         try:
             if begun_ns or self._life_ends_ns != NEVER:
                 self._await_segment(begun_ns)
-            elif notices.draining:
+            elif notice.draining:
                 # Looked at after the stage was stored: a TERM from here on finds the
                 # stage and shortens the receive timeout, one from before is seen here.
                 return self._receive_last(size)
             data = self._handle.recv(size)
         except BlockingIOError:
-            if notices.draining and not begun_ns:
+            if notice.draining and not begun_ns:
                 self.drained = True
                 return b""
             raise IdleTimeout("no message within idle_timeout") from None
         except OSError as error:
             raise _gone(error) from error
-        slot[STAGE] = (monotonic_ns() + terms.handler_ns) & DEADLINE_MASK | IN_HANDLER
+        slot[STAGE] = (monotonic_ns() + deadlines.handler_ns) & DEADLINE_MASK | IN_HANDLER
         if data:
             slot[BYTES_IN] += len(data)
         else:
@@ -194,17 +195,21 @@ class Wire:
 
     def _await_segment(self, begun_ns: int) -> None:
         """Wait by `poll` for what remains of the nearest deadline."""
-        terms, now_ns = self._terms, monotonic_ns()
+        deadlines, now_ns = self._terms, monotonic_ns()
         error: DeadlineExceeded
         if begun_ns:
-            ends_ns, stage, error = begun_ns + terms.message_ns, IN_MESSAGE, MessageTimeout("message_timeout")
+            ends_ns, stage, error = (
+                begun_ns + deadlines.message_ns,
+                IN_MESSAGE,
+                MessageTimeout("message_timeout"),
+            )
         else:
-            ends_ns, stage, error = now_ns + terms.idle_ns, BETWEEN_MESSAGES, IdleTimeout("idle_timeout")
+            ends_ns, stage, error = now_ns + deadlines.idle_ns, BETWEEN_MESSAGES, IdleTimeout("idle_timeout")
         if self._life_ends_ns < ends_ns:
             ends_ns, error = self._life_ends_ns, ConnectionTimeout("connection_timeout")
         self._slot[STAGE] = ends_ns & DEADLINE_MASK | stage
         if not _poll(self._fd, select.POLLIN, ends_ns, may_drain=not begun_ns):
-            if notices.draining and not begun_ns:
+            if notice.draining and not begun_ns:
                 raise BlockingIOError
             raise error
 
@@ -245,7 +250,7 @@ def _poll(fd: int, event: int, ends_ns: int, *, may_drain: bool = False) -> bool
     poller.register(fd, event)
     while (now_ns := monotonic_ns()) < ends_ns:
         # `poll` restarts itself after a signal: where a stop may end the wait, it is looked for at least this often.
-        if may_drain and notices.draining:
+        if may_drain and notice.draining:
             return False
         wait_ms = remaining_ms(ends_ns, now_ns)
         if poller.poll(min(wait_ms, DRAIN_LOOK_MS) if may_drain else wait_ms):

@@ -29,7 +29,7 @@ class NoAnswer(ProcserverError):
     """The supervisor does not answer, or is gone."""
 
 
-class Reading(NamedTuple):
+class Snapshot(NamedTuple):
     """`facts` as in `reporting.summary`; `measured_at` is the Unix time at which the detail was read.
 
     `own_cpu_s` is what the endpoint's thread has used, all readings included.
@@ -43,8 +43,8 @@ class Reading(NamedTuple):
     own_cpu_s: float
 
 
-class Readings:
-    """`line`: the observer's end of the one that `scrapes` holds."""
+class Collector:
+    """`line`: the observer's end of the one that `metrics_endpoint` holds."""
 
     def __init__(self, line: socket.socket, answer_timeout_s: float = ANSWER_TIMEOUT_S) -> None:
         self.line = line
@@ -64,7 +64,7 @@ class Readings:
             self._is_due("facts", FACTS_FRESH_S)
         return self.facts_known
 
-    def reading(self) -> Reading:
+    def reading(self) -> Snapshot:
         """All there is to show. NoAnswer."""
         facts = self.facts()
         try:
@@ -72,7 +72,7 @@ class Readings:
         except ProcessLookupError as error:
             self.tree = None
             raise NoAnswer(f"the supervisor is gone ({error})") from None
-        return Reading(facts, usage, detail, self.measured_at, host_usage(), time.thread_time())
+        return Snapshot(facts, usage, detail, self.measured_at, host_usage(), time.thread_time())
 
     def _measure(self, pid: int) -> tuple[TreeUsage, TreeDetail]:
         if self.tree is None:

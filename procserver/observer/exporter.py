@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import h11
 
-from procserver.observer.collector import NoAnswer, Readings
+from procserver.observer.collector import Collector, NoAnswer
 from procserver.observer.exposition import exposition
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def serve(listeners: list[int], line: int, complain: Callable[..., None]) -> Non
     ended.register(ours, 0)
     while not ended.poll(0):
         try:
-            Exporter(sockets, ours, Readings(ours), complain).run()
+            Exporter(sockets, ours, Collector(ours), complain).run()
         except Exception as error:  # noqa: BLE001   # logs are to go on, whatever it is
             complain("metrics_failed", error=f"{type(error).__name__}: {error}")
             ended.poll(int(PAUSE_S * 1000))
@@ -68,14 +68,14 @@ class Exporter:
         self,
         sockets: list[socket.socket],
         line: socket.socket,
-        readings: Readings,
+        collector: Collector,
         complain: Callable[..., None],
         patience_s: float = PATIENCE_S,
     ) -> None:
         self.patience_s = patience_s
         self.listeners = {sock.fileno(): sock for sock in sockets}
         self.line = line
-        self.readings = readings
+        self.collector = collector
         self.complain = complain
         self.visitors: dict[int, Visitor] = {}
         self.poller = select.poll()
@@ -175,12 +175,12 @@ class Exporter:
             return _text(405, "GET and HEAD are allowed")
         try:
             if path == "/healthz":
-                self.readings.facts()
+                self.collector.facts()
                 return _text(200, "alive")
             if path == "/readyz":
-                return readiness(self.readings.facts())
+                return readiness(self.collector.facts())
             accept = b",".join(value for name, value in request.headers if name == b"accept")
-            return Page(200, *exposition(self.readings.reading(), accept.decode("ascii", "replace")))
+            return Page(200, *exposition(self.collector.reading(), accept.decode("ascii", "replace")))
         except NoAnswer as error:
             return _text(503, str(error))
 

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from procserver.observer.collector import Reading
+    from procserver.observer.collector import Snapshot
 
 STATES = ("starting", "serving", "degraded", "draining")
 POOL = {
@@ -40,7 +40,7 @@ TOTALS = {
 }
 
 
-def exposition(reading: Reading, accept: str) -> tuple[str, bytes]:
+def exposition(reading: Snapshot, accept: str) -> tuple[str, bytes]:
     """Content type and text, in the format that a scraper's `Accept` asks for."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Once(families(reading)))
@@ -51,7 +51,7 @@ def exposition(reading: Reading, accept: str) -> tuple[str, bytes]:
     return content_type, encode(registry)
 
 
-def families(reading: Reading) -> Iterator[Metric]:
+def families(reading: Snapshot) -> Iterator[Metric]:
     """Every metric, with its value. Counters are sums that only grow, whoever dies, is reloaded or upgraded."""
     facts = reading.facts
     yield from _of_service(facts["supervisor"], facts["last_reload"])
@@ -91,7 +91,7 @@ def _of_connections(totals: dict[str, Any]) -> Iterator[Metric]:
     yield family
 
 
-def _of_processes(reading: Reading) -> Iterator[Metric]:
+def _of_processes(reading: Snapshot) -> Iterator[Metric]:
     usage, detail, host = reading.usage, reading.detail, reading.host
     yield _counter("cpu_seconds", "CPU of all processes of the service, the dead included.", usage.cpu_s)
     yield _counter(

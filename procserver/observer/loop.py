@@ -17,7 +17,7 @@ from datetime import datetime
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
-from procserver.supervisor.child_processes import rename
+from procserver.shared.process_name import set_process_name
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -34,7 +34,7 @@ def main(text: str) -> NoReturn:
     # The service's signals are the supervisor's business; we leave when the records end.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
-    rename("procserver-o")
+    set_process_name(b"procserver-o")
     observer = Observer(spec["log_format"], spec["log_level"], spec["access_log"])
     signal.signal(signal.SIGUSR1, lambda *_: observer.reopen())
     if spec.get("metrics"):
@@ -69,7 +69,7 @@ class Observer:
         self.trouble = ""
         self.told_at = 0.0
         self.last_ids: dict[int, str] = {}  # by slot, hence bounded
-        self.calm = Calm()
+        self.calm = RateLimit()
         self.rest = b""
         self.reopen_due = True
 
@@ -173,7 +173,7 @@ class Observer:
                 return
 
 
-class Calm:
+class RateLimit:
     """At most PER_SECOND lines a second for an event, of some one; then one that says how many were held back.
 
     A storm (no descriptors, no memory, a crash loop) must not fill the disk, nor hide what else happens.

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from procserver.policy import messages as m
+from procserver.policy.commands import Abort, Command, DumpStack, Kill, KillTemplate, Poke
 from procserver.policy.sizing import retire
-from procserver.policy.worker_table import Life
+from procserver.policy.worker_table import WorkerPhase
 
 if TYPE_CHECKING:
-    from procserver.policy.worker_table import Crew, Entry
+    from procserver.policy.worker_table import WorkerEntry, WorkerTable
 
 ABORT_AFTER_S = 0.3
 KILL_AFTER_S = 0.6
@@ -40,30 +40,30 @@ class Health:
             self.lenient_until = now + SLEPT_S
         self.counted_at = now
 
-    def judge(self, crew: Crew, boot_s: float, now: float) -> list[m.Command]:
+    def judge(self, table: WorkerTable, boot_s: float, now: float) -> list[Command]:
         if now < self.lenient_until:
             return []
-        commands: list[m.Command] = []
-        for entry in crew:
+        commands: list[Command] = []
+        for entry in table:
             if entry.killed:
-                commands += self._execute(entry, now)
-            elif entry.busy and entry.sight.overdue:
-                commands += self._sentence(entry, "handler_timeout", now)
+                commands += self._next_escalation(entry, now)
+            elif entry.busy and entry.snapshot.overdue:
+                commands += self._escalate(entry, "handler_timeout", now)
             elif entry.coming and now - entry.since > boot_s:
-                if entry.life is Life.ASKED:
+                if entry.phase is WorkerPhase.ASKED:
                     # The template has not answered: with it, what it was asked for is given up.
                     entry.killed = "boot_timeout"
                     return [
                         *commands,
-                        m.KillTemplate(entry.generation, "it did not fork within boot_timeout"),
+                        KillTemplate(entry.generation, "it did not fork within boot_timeout"),
                     ]
-                commands += self._sentence(entry, "boot_timeout", now)
-            elif entry.must_go_at is not None and now >= entry.must_go_at and entry.busy:
+                commands += self._escalate(entry, "boot_timeout", now)
+            elif entry.kill_deadline is not None and now >= entry.kill_deadline and entry.busy:
                 entry.killed, entry.killed_at = "reload_timeout", now
-                commands.append(m.Kill(entry.slot, entry.killed))
+                commands.append(Kill(entry.slot, entry.killed))
         return commands
 
-    def hasten(self, crew: Crew, graceful_s: float, now: float) -> list[m.Command]:
+    def expedite(self, table: WorkerTable, graceful_s: float, now: float) -> list[Command]:
         """Who was told to leave and has no conversation needs no longer than one might have taken to end.
 
         It is stopped, or hangs in its handler's `teardown`; and its place is needed for a successor.
@@ -72,49 +72,49 @@ class Health:
             return []
         return [
             command
-            for entry in crew
-            if entry.life is Life.LEAVING and not entry.busy and not entry.killed
+            for entry in table
+            if entry.phase is WorkerPhase.LEAVING and not entry.busy and not entry.killed
             if now - max(entry.since, entry.shown_since) > max(graceful_s, LEAVE_LEAST_S)
-            for command in self._sentence(entry, "graceful_timeout", now)
+            for command in self._escalate(entry, "graceful_timeout", now)
         ]
 
-    def _sentence(self, entry: Entry, reason: str, now: float) -> list[m.Command]:
+    def _escalate(self, entry: WorkerEntry, reason: str, now: float) -> list[Command]:
         entry.killed, entry.killed_at = reason, now
-        return [m.Interrogate(entry.slot, reason), retire(entry, now)]
+        return [DumpStack(entry.slot, reason), retire(entry, now)]
 
-    def _execute(self, entry: Entry, now: float) -> list[m.Command]:
+    def _next_escalation(self, entry: WorkerEntry, now: float) -> list[Command]:
         """What comes next for one that has been sentenced; who comes free in time is let go."""
-        pardon = {
-            "handler_timeout": not entry.sight.overdue,
+        recovered = {
+            "handler_timeout": not entry.snapshot.overdue,
             "boot_timeout": entry.was_ready,
             "graceful_timeout": entry.busy,  # it has heard, and its last look at the queue found somebody
         }
-        if entry.killed not in pardon or entry.life is Life.ASKED:
+        if entry.killed not in recovered or entry.phase is WorkerPhase.ASKED:
             return []
-        if pardon[entry.killed]:
+        if recovered[entry.killed]:
             entry.killed = ""
             return []
         if now - entry.killed_at >= KILL_AFTER_S:
-            return [m.Kill(entry.slot, entry.killed)]
-        return [m.Abort(entry.slot)] if now - entry.killed_at >= ABORT_AFTER_S else []
+            return [Kill(entry.slot, entry.killed)]
+        return [Abort(entry.slot)] if now - entry.killed_at >= ABORT_AFTER_S else []
 
-    def retire_again(self, crew: Crew, now: float) -> list[m.Command]:
+    def retire_again(self, table: WorkerTable, now: float) -> list[Command]:
         """A signal can be lost between a look at the flag and the wait: it is sent until the slot shows it."""
         return [
             retire(entry, now)
-            for entry in crew
-            if entry.life is Life.LEAVING
-            and not entry.sight.stop_seen
+            for entry in table
+            if entry.phase is WorkerPhase.LEAVING
+            and not entry.snapshot.stop_seen
             and now - entry.told_at >= RETIRE_AGAIN_S
         ]
 
-    def poke(self, crew: Crew, queue_depth: int, now: float) -> list[m.Command]:
+    def poke(self, table: WorkerTable, queue_depth: int, now: float) -> list[Command]:
         """A connection waits although somebody is idle: its wake-up went to one who has died, or is stopped.
 
         After a death at once, else when it has lasted. The idle are poked in
         turn, for the first may be the one that does not hear.
         """
-        idle = crew.idle()
+        idle = table.idle()
         if not queue_depth or not idle:
             self.unanswered_since, self.death_unseen = None, self.death_unseen and bool(queue_depth)
             return []
@@ -124,14 +124,14 @@ class Health:
             return []
         self.death_unseen, self.unanswered_since = False, now
         self.poked += 1
-        return [m.Poke(idle[self.poked % len(idle)].slot)]
+        return [Poke(idle[self.poked % len(idle)].slot)]
 
-    def wake_at(self, crew: Crew, now: float) -> float:
+    def wake_at(self, table: WorkerTable, now: float) -> float:
         """When to look again, should nothing happen before."""
-        if any(entry.killed and entry.life is not Life.ASKED for entry in crew):
+        if any(entry.killed and entry.phase is not WorkerPhase.ASKED for entry in table):
             return now + ABORT_AFTER_S / 2
         if self.unanswered_since is not None:
             return now + POKE_AFTER_S
-        if any(entry.life is Life.LEAVING and not entry.sight.stop_seen for entry in crew):
+        if any(entry.phase is WorkerPhase.LEAVING and not entry.snapshot.stop_seen for entry in table):
             return now + RETIRE_AGAIN_S
         return now + 3600.0

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from procserver.policy import messages as m
+from procserver.policy.commands import Command, Report
 
 if TYPE_CHECKING:
-    from procserver.policy.worker_table import Crew
+    from procserver.policy.worker_table import WorkerTable
 
 OVER_AFTER_S = 2.0
 
@@ -26,18 +26,18 @@ class Saturation:
         self.seen_at = 0.0
         self.past_s = 0.0
 
-    def note(self, crew: Crew, cap: int, queue_depth: int, now: float) -> list[m.Command]:
-        busy = crew.count(lambda entry: entry.busy)
+    def note(self, table: WorkerTable, cap: int, queue_depth: int, now: float) -> list[Command]:
+        busy = table.count(lambda entry: entry.busy)
         self.busy_max = max(self.busy_max, busy)
         if busy >= cap and queue_depth > 0:
             self.seen_at = now
             if self.since is None:
                 self.since = now
-                return [m.Report("warning", "saturated", {"workers": busy, "queue_depth": queue_depth})]
+                return [Report("warning", "saturated", {"workers": busy, "queue_depth": queue_depth})]
         elif self.since is not None and now - self.seen_at >= OVER_AFTER_S:
             lasted, self.since = self.seen_at - self.since, None
             self.past_s += lasted
-            return [m.Report("info", "saturation_over", {"seconds": round(lasted, 3)})]
+            return [Report("info", "saturation_over", {"seconds": round(lasted, 3)})]
         return []
 
     def total_s(self) -> float:

@@ -19,13 +19,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from procserver.policy import messages as m
-from procserver.policy.worker_table import Life
+from procserver.policy.commands import Arm, Command, Fork, Report, Retire
+from procserver.policy.events import MemoryMeasured, PoolSettings
+from procserver.policy.worker_table import WorkerPhase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from procserver.policy.worker_table import Crew, Entry
+    from procserver.policy.worker_table import WorkerEntry, WorkerTable
 
 BURST = 64  # asked for at a time: what one middle process forks
 TICK_S = 1.0
@@ -36,7 +37,7 @@ PACE_S = 0.25
 class Sizing:
     """`floor` is how many idle workers a replacement must not go below, over `min_spare`."""
 
-    def __init__(self, sizes: m.Sizes, chance: Callable[[], float]) -> None:
+    def __init__(self, sizes: PoolSettings, chance: Callable[[], float]) -> None:
         self.sizes = sizes
         self.chance = chance
         self.floor = 0
@@ -45,88 +46,90 @@ class Sizing:
         self.excess_since: float | None = None
         self.shrunk_at = 0.0
 
-    def grow(self, crew: Crew, generation: int, queue_depth: int, now: float) -> list[m.Command]:
+    def grow(self, table: WorkerTable, generation: int, queue_depth: int, now: float) -> list[Command]:
         """Fork what is missing, in batches: cheap in time, and in memory that the batch shares."""
         sizes = self.sizes
-        coming = crew.count(lambda entry: entry.coming and entry.generation == generation)
+        coming = table.count(lambda entry: entry.coming and entry.generation == generation)
         if sizes.workers is not None:
-            missing = sizes.workers - coming - crew.count(lambda entry: entry.fresh)
+            missing = sizes.workers - coming - table.count(lambda entry: entry.current)
         else:
-            spare = coming + crew.count(lambda entry: entry.fresh and entry.idle)
+            spare = coming + table.count(lambda entry: entry.current and entry.idle)
             missing = max(sizes.min_spare, self.floor) + queue_depth - spare
-        missing = min(missing, self._most(crew) - len(crew))
+        missing = min(missing, self._most(table) - len(table))
         room = 2 * BURST - coming
         if missing <= 0 or room < min(missing, BURST // 2):
             return []
-        slots = crew.ask(min(missing, room, BURST), generation, now, self.quota)
-        return [m.Fork(generation, slots)] if slots else []
+        slots = table.ask(min(missing, room, BURST), generation, now, self.quota)
+        return [Fork(generation, slots)] if slots else []
 
     def quota(self) -> int:
         """Drawn at each fork, so that workers of one age do not all leave at once."""
         sizes = self.sizes
         return sizes.quota and sizes.quota + int(self.chance() * (sizes.quota_jitter + 1))
 
-    def hold(self, crew: Crew) -> None:
+    def hold(self, table: WorkerTable) -> None:
         """Many are about to be replaced: as many as are idle now stay so, but none that would leave anyhow."""
-        self.floor = min(max(self.floor, len(crew.idle())), self.sizes.max_spare)
+        self.floor = min(max(self.floor, len(table.idle())), self.sizes.max_spare)
 
-    def find_worn(self, crew: Crew, now: float) -> None:
+    def find_outdated(self, table: WorkerTable, now: float) -> None:
         age_s = self.sizes.age_s
-        for entry in crew:
-            if entry.life is not Life.READY or entry.worn:
+        for entry in table:
+            if entry.phase is not WorkerPhase.READY or entry.outdated:
                 continue
             if entry.quota and entry.served >= entry.quota:
-                entry.worn = "connections"
+                entry.outdated = "connections"
             elif age_s and now - entry.born >= age_s:
-                entry.worn = "age"
+                entry.outdated = "age"
 
-    def weighed(self, crew: Crew, event: m.Weighed) -> list[m.Command]:
-        entry, limit = crew.get(event.slot), self.sizes.memory_bytes
-        if entry is None or not limit or event.pss_bytes <= limit or not entry.fresh:
+    def weighed(self, table: WorkerTable, event: MemoryMeasured) -> list[Command]:
+        entry, limit = table.get(event.slot), self.sizes.memory_bytes
+        if entry is None or not limit or event.pss_bytes <= limit or not entry.current:
             return []
-        entry.worn = "memory"
-        return [m.Report("info", "worker_too_big", {"worker": event.slot, "pss_bytes": event.pss_bytes})]
+        entry.outdated = "memory"
+        return [Report("info", "worker_too_big", {"worker": event.slot, "pss_bytes": event.pss_bytes})]
 
-    def replace(self, crew: Crew, now: float) -> list[m.Command]:
+    def replace(self, table: WorkerTable, now: float) -> list[Command]:
         """Tell worn workers to leave: the idle when successors are ready, the oldest last to be woken; then the busy.
 
         Of the busy a tenth at a time, lest they all end their conversations
         in one moment. Who takes longer than PACE_S holds up nobody: it counts
         in a static pool as if it were to stay.
         """
-        worn = [entry for entry in crew if entry.worn and entry.life is Life.READY]
+        outdated = [entry for entry in table if entry.outdated and entry.phase is WorkerPhase.READY]
         self.paced = False
-        if not worn:
+        if not outdated:
             self.floor = 0
             return []
-        idle = [entry for entry in reversed(crew.idle()) if entry.worn]
-        busy = [entry for entry in worn if not entry.idle]
-        leaving = [entry for entry in crew if entry.life is Life.LEAVING]
+        idle = [entry for entry in reversed(table.idle()) if entry.outdated]
+        busy = [entry for entry in outdated if not entry.idle]
+        leaving = [entry for entry in table if entry.phase is WorkerPhase.LEAVING]
         lasting = [entry for entry in leaving if now - entry.since >= PACE_S]
         if self.sizes.workers is None:
-            idle = idle[: max(0, len(crew.idle()) - self._due(crew))]
+            idle = idle[: max(0, len(table.idle()) - self._due(table))]
         else:
-            here = crew.count(lambda entry: entry.life is Life.READY) + sum(entry.busy for entry in lasting)
+            here = table.count(lambda entry: entry.phase is WorkerPhase.READY) + sum(
+                entry.busy for entry in lasting
+            )
             surplus = max(0, here - self.sizes.workers)
             idle, busy = idle[:surplus], busy[: max(0, surplus - len(idle))]
-        self.paced = bool(worn)
-        busy = busy[: max(0, max(1, len(crew) // 10) - len(leaving) + len(lasting))]
+        self.paced = bool(outdated)
+        busy = busy[: max(0, max(1, len(table) // 10) - len(leaving) + len(lasting))]
         return [retire(entry, now) for entry in idle + busy]
 
     def wake_at(self, now: float) -> float:
         """When to look again, should nothing happen before."""
         return now + (PACE_S if self.paced else TICK_S)
 
-    def shrink(self, crew: Crew, now: float) -> list[m.Command]:
+    def shrink(self, table: WorkerTable, now: float) -> list[Command]:
         """While workers are being replaced, the surplus is theirs: no successor is sent away for it."""
-        if any(entry.worn and entry.life is Life.READY for entry in crew):
+        if any(entry.outdated and entry.phase is WorkerPhase.READY for entry in table):
             return []
-        idle = [entry for entry in crew.idle() if entry.fresh]
+        idle = [entry for entry in table.idle() if entry.current]
         if self.sizes.workers is not None:
-            excess = crew.count(lambda entry: entry.fresh) - self.sizes.workers
+            excess = table.count(lambda entry: entry.current) - self.sizes.workers
         else:
             # Over the cap, as `scale` leaves it, somebody has to go even if at this moment nobody is idle.
-            staying = crew.count(lambda entry: entry.life is not Life.LEAVING)
+            staying = table.count(lambda entry: entry.phase is not WorkerPhase.LEAVING)
             excess = max(len(idle) - self.sizes.max_spare, staying - self.sizes.cap)
         if excess <= 0:
             self.excess_since = None
@@ -141,28 +144,28 @@ class Sizing:
             self.shrunk_at = now
         return [retire(entry, now) for entry in leavers]
 
-    def _most(self, crew: Crew) -> int:
+    def _most(self, table: WorkerTable) -> int:
         """How many may live: a few more while some of them are being replaced."""
-        replacing = any(entry.worn or entry.life is Life.LEAVING for entry in crew)
+        replacing = any(entry.outdated or entry.phase is WorkerPhase.LEAVING for entry in table)
         return self.sizes.cap + (self.sizes.surge if replacing else 0)
 
-    def _due(self, crew: Crew) -> int:
+    def _due(self, table: WorkerTable) -> int:
         """How many must stay idle when a worn one leaves: no more than fit beside the conversations."""
-        room = self.sizes.cap - crew.count(lambda entry: entry.busy)
+        room = self.sizes.cap - table.count(lambda entry: entry.busy)
         return min(max(self.sizes.min_spare, self.floor), max(0, room))
 
-    def arm(self, crew: Crew) -> list[m.Command]:
+    def arm(self, table: WorkerTable) -> list[Command]:
         """Nobody needs to ring where nothing can grow."""
-        full = self.sizes.workers is not None or len(crew) >= self.sizes.max_workers
-        wanted = frozenset() if full else frozenset(e.slot for e in crew.idle()[-self.sizes.min_spare :])
+        full = self.sizes.workers is not None or len(table) >= self.sizes.max_workers
+        wanted = frozenset() if full else frozenset(e.slot for e in table.idle()[-self.sizes.min_spare :])
         if wanted == self.armed:
             return []
         self.armed = wanted
-        return [m.Arm(wanted)]
+        return [Arm(wanted)]
 
 
-def retire(entry: Entry, now: float) -> m.Command:
-    if entry.life is not Life.LEAVING:
-        entry.life, entry.since = Life.LEAVING, now
+def retire(entry: WorkerEntry, now: float) -> Command:
+    if entry.phase is not WorkerPhase.LEAVING:
+        entry.phase, entry.since = WorkerPhase.LEAVING, now
     entry.told_at = now
-    return m.Retire(entry.slot)
+    return Retire(entry.slot)

@@ -8,7 +8,7 @@ This module is loaded by every worker: it imports nothing.
 BUILTIN_HANDLER = "procserver.handler.greeting:Greeting"
 
 
-class Plan:
+class WorkerConfig:
     """Plain values; times in seconds, 0 is off. `extra` reaches handlers that take options (the greeting)."""
 
     __slots__ = (

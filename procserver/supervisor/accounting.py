@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from procserver.policy.messages import Sight
+from procserver.policy.events import WorkerSnapshot
 from procserver.shared import layout, records
 from procserver.shared.layout import OUTCOME_NAMES, OUTCOMES, STAGE_MASK
 from procserver.shared.scoreboard import open_connections
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from procserver.shared.scoreboard import Scoreboard
-    from procserver.supervisor.child_processes import Death
-    from procserver.supervisor.log_pipe import Journal
+    from procserver.supervisor.child_processes import ExitStatus
+    from procserver.supervisor.log_pipe import LogPipe
 
 
-class Accounts:
+class Accounting:
     """`listeners` are the names that access records give for our own end."""
 
     def __init__(self, board: Scoreboard, listeners: list[str]) -> None:
@@ -46,7 +46,7 @@ class Accounts:
             self.board.slot(slot)[layout.ARMED] = 1
         self.armed = slots
 
-    def sights(self, slots: Iterable[int]) -> dict[int, Sight]:
+    def snapshots(self, slots: Iterable[int]) -> dict[int, WorkerSnapshot]:
         """What each slot shows now. Five strided reads for all of them: a read per word costs five times as much."""
         board, now_ns = self.board, monotonic_ns()
         states = board.column(layout.STATE)
@@ -55,7 +55,7 @@ class Accounts:
         seen = board.column(layout.STOP_SEEN)
         served = board.column(layout.CONNECTIONS)
         return {
-            slot: Sight(
+            slot: WorkerSnapshot(
                 states[slot], registered[slot], seen[slot], _overdue(stages[slot], now_ns), served[slot]
             )
             for slot in slots
@@ -71,7 +71,7 @@ class Accounts:
         return int(kib) << 10
 
     def settle(
-        self, slot: int, death: Death | None, killed_for: str, journal: Journal
+        self, slot: int, status: ExitStatus | None, killed_for: str, log_pipe: LogPipe
     ) -> tuple[int, int, bool]:
         """Close a dead worker's books: connections served, connections left open, whether it had been ready."""
         words = self.board.slot(slot)
@@ -81,10 +81,10 @@ class Accounts:
         name = OUTCOME_NAMES[outcome] if 0 <= outcome < len(OUTCOME_NAMES) else ""
         if cut:
             stuck = killed_for == "handler_timeout"
-            name = "handler_timeout" if stuck or death is None else f"killed:{death.signal_name}"
+            name = "handler_timeout" if stuck or status is None else f"killed:{status.signal_name}"
             words[layout.HANDLER_TIMEOUT if stuck else layout.KILLED] += cut
-        if name and journal.wants_access and death is not None:
-            journal.write(self._last_record(slot, death, name))
+        if name and log_pipe.wants_access and status is not None:
+            log_pipe.write(self._last_record(slot, status, name))
         words[layout.RECORD_DUE] = 0
         words[layout.PID] = words[layout.ARMED] = 0
         self.armed -= {slot}
@@ -124,10 +124,10 @@ class Accounts:
             )
         return views
 
-    def _last_record(self, slot: int, death: Death, outcome: str) -> bytes:
+    def _last_record(self, slot: int, status: ExitStatus, outcome: str) -> bytes:
         """The access record that a killed worker could not write: from its slot and what `wait4` told."""
         words = self.board.slot(slot)
-        now = usage_words(death.usage)
+        now = usage_words(status.usage)
         before = words[layout.USAGE_BEFORE : layout.USAGE_BEFORE + len(now)].tolist()
         which = words[layout.LISTENER]
         return records.closed(
@@ -136,7 +136,7 @@ class Accounts:
             local=self.listeners[which] if which < len(self.listeners) else "",
             outcome=outcome,
             usage=tuple(max(0, a - b) for a, b in zip(now, before, strict=True)),
-            max_rss_kb=death.usage.ru_maxrss,
+            max_rss_kb=status.usage.ru_maxrss,
             ended_ns=monotonic_ns(),
         )
 

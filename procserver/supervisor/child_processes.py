@@ -42,7 +42,7 @@ class Child(NamedTuple):
     pidfd: int
 
 
-class Death(NamedTuple):
+class ExitStatus(NamedTuple):
     """How a child ended: `code` as in `Popen.returncode`, negative for a signal."""
 
     child: Child
@@ -59,7 +59,7 @@ class Death(NamedTuple):
         return self.signal_name if self.code < 0 else f"exit status {self.code}"
 
 
-class Procs:
+class ChildProcesses:
     """All children that we know, in one epoll set with whatever else the supervisor waits for."""
 
     def __init__(self, poller: select.epoll) -> None:
@@ -105,7 +105,7 @@ class Procs:
             return False
         return True
 
-    def reap(self, child: Child) -> Death | None:
+    def reap(self, child: Child) -> ExitStatus | None:
         """Take the status of a child that has ended; None if it has not, or is not ours (yet)."""
         try:
             pid, status, usage = os.wait4(child.pid, os.WNOHANG)
@@ -118,7 +118,7 @@ class Procs:
         if pid == 0:
             return None
         self._forget(child)
-        return Death(child, os.waitstatus_to_exitcode(status), usage)
+        return ExitStatus(child, os.waitstatus_to_exitcode(status), usage)
 
     def ended(self) -> Iterator[int]:
         """The pids of all children that have ended and wait to be reaped, one at a time, strangers included."""
@@ -182,14 +182,6 @@ def become_subreaper() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
-
-
-def rename(name: str) -> None:
-    """The name in `ps -o comm` and `top`; written once, it costs no memory."""
-    try:
-        Path("/proc/self/comm").write_text(name)
-    except OSError:
-        pass  # a name is a courtesy; /proc may not be mounted
 
 
 def has_terminal() -> bool:

@@ -42,7 +42,7 @@ class Client:
         self.parked = False
 
 
-class Control:
+class ControlServer:
     """`answer(command, client)` returns the reply, or None: it comes later, by `finish`.
 
     A ValueError's text is told to the client as the reason. `complain` is told

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from procserver.addresses import parse_address
 from procserver.errors import ConfigError, StartError
 from procserver.shared.records import address_text
-from procserver.shared.signals import timeval
+from procserver.shared.socket_options import timeval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -16,22 +16,24 @@ from typing import TYPE_CHECKING
 
 from procserver.policy.backoff import Backoff
 from procserver.shared import records
-from procserver.supervisor.metrics_endpoint import Scrapes
+from procserver.supervisor.metrics_endpoint import MetricsEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from procserver.settings import Settings
-    from procserver.supervisor.child_processes import Child, Procs
+    from procserver.supervisor.child_processes import Child, ChildProcesses
     from procserver.supervisor.upgrade.handover import Fds
 
 
-class Journal:
+class LogPipe:
     """`writer` is the descriptor that every process of the service inherits."""
 
-    def __init__(self, procs: Procs, settings: Settings, fds: Fds | None = None) -> None:
-        self.procs = procs
-        self.scrapes = Scrapes(settings.metrics, procs.poller, fds) if settings.metrics else None
+    def __init__(self, processes: ChildProcesses, settings: Settings, fds: Fds | None = None) -> None:
+        self.processes = processes
+        self.metrics_endpoint = (
+            MetricsEndpoint(settings.metrics, processes.poller, fds) if settings.metrics else None
+        )
         self.spec: dict[str, object] = {
             "log_format": settings.log_format,
             "log_level": settings.log_level,
@@ -54,12 +56,12 @@ class Journal:
         spec, fds = self.spec | {"pipe": self.reader}, [self.reader]
         with contextlib.ExitStack() as lent:
             try:
-                if self.scrapes is not None:
-                    line = lent.enter_context(self.scrapes.renew())
-                    listeners = [sock.fileno() for sock in self.scrapes.sockets]
+                if self.metrics_endpoint is not None:
+                    line = lent.enter_context(self.metrics_endpoint.renew())
+                    listeners = [sock.fileno() for sock in self.metrics_endpoint.sockets]
                     spec |= {"metrics": listeners, "line": line.fileno()}
                     fds += [*listeners, line.fileno()]
-                self.observer = self.procs.start("observer", 0, spec, tuple(fds))
+                self.observer = self.processes.start("observer", 0, spec, tuple(fds))
             except OSError:
                 self.due = now + self.backoff.failed(now, 0.0)
 
@@ -78,8 +80,8 @@ class Journal:
     def announce(self, line: str, ready_fd: int) -> None:
         """Say where we listen; also to whoever waits for it on `ready_fd` (-1: nobody), which is closed then."""
         self.say(line)
-        if self.scrapes is not None:
-            self.report("info", "metrics_served", addresses=", ".join(self.scrapes.names))
+        if self.metrics_endpoint is not None:
+            self.report("info", "metrics_served", addresses=", ".join(self.metrics_endpoint.names))
         if ready_fd < 0:
             return
         try:
@@ -98,16 +100,16 @@ class Journal:
 
     def owns(self, fd: int) -> bool:
         """Whether it is our line to the observer."""
-        return self.scrapes is not None and self.scrapes.owns(fd)
+        return self.metrics_endpoint is not None and self.metrics_endpoint.owns(fd)
 
     def answer(self, facts: Callable[[], dict[str, object]]) -> None:
         """The observer asks what there is to show, or is gone."""
-        assert self.scrapes is not None
-        self.scrapes.answer(facts)
+        assert self.metrics_endpoint is not None
+        self.metrics_endpoint.answer(facts)
 
     def reopen(self) -> None:
         if self.observer is not None:
-            self.procs.send(self.observer, signal.SIGUSR1)
+            self.processes.send(self.observer, signal.SIGUSR1)
 
     def close(self, reason: str, code: int, patience_s: float) -> None:
         """The last line, then EOF; the observer gets `patience_s` to write out what it has."""
@@ -115,9 +117,9 @@ class Journal:
         facts: dict[str, object] = {"reason": reason, "exit_code": code}
         self.write(records.event(level, "bye", **facts, last=True))
         os.close(self.writer)
-        if self.scrapes is not None:
-            self.scrapes.close()
-        if self.observer is None or not self.procs.wait_for([self.observer], patience_s):
+        if self.metrics_endpoint is not None:
+            self.metrics_endpoint.close()
+        if self.observer is None or not self.processes.wait_for([self.observer], patience_s):
             as_json = json.dumps({"at": time(), "level": level, "event": "bye", **facts})
             as_text = f"procserver: {reason} (exit code {code})"
             _say_ourselves(as_json if self.spec["log_format"] == "json" else as_text)

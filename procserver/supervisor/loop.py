@@ -14,20 +14,44 @@ import socket
 from time import monotonic, monotonic_ns, sleep, time
 from typing import TYPE_CHECKING
 
-from procserver.policy import messages as m
+from procserver.policy.commands import (
+    Abort,
+    Announce,
+    Arm,
+    Command,
+    Commit,
+    DismissTemplate,
+    DumpStack,
+    Exit,
+    Fork,
+    Freeze,
+    Kill,
+    KillTemplate,
+    Poke,
+    Refuse,
+    Release,
+    Report,
+    RequestCompleted,
+    Retire,
+    StartTemplate,
+)
+from procserver.policy.events import Event, PoolSettings, ScoreboardRead, Spawned, SpawnFailed, TemplateReady
 from procserver.policy.pool import Pool
-from procserver.shared import layout, records, signals
+from procserver.shared import layout, records
+from procserver.shared import signal_numbers as signals
+from procserver.shared.process_name import set_process_name
 from procserver.shared.scoreboard import Scoreboard
 from procserver.supervisor import child_processes, status_report
-from procserver.supervisor.accounting import Accounts
-from procserver.supervisor.control_server import Control
-from procserver.supervisor.log_pipe import Journal
-from procserver.supervisor.operator_requests import Operators
-from procserver.supervisor.stack_dumps import Inquest
-from procserver.supervisor.template_channel import Link, Shared
+from procserver.supervisor.accounting import Accounting
+from procserver.supervisor.control_server import ControlServer
+from procserver.supervisor.log_pipe import LogPipe
+from procserver.supervisor.operator_requests import OperatorRequests
+from procserver.supervisor.signal_pipe import SignalPipe
+from procserver.supervisor.stack_dumps import StackDumps
+from procserver.supervisor.template_channel import Shared, TemplateChannel
 from procserver.supervisor.templates import Templates
-from procserver.supervisor.upgrade.transfer import Succession
-from procserver.supervisor.worker_processes import Workforce
+from procserver.supervisor.upgrade.transfer import Transfer
+from procserver.supervisor.worker_processes import WorkerProcesses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +60,7 @@ if TYPE_CHECKING:
     from procserver.settings import Settings
     from procserver.supervisor.child_processes import Child
     from procserver.supervisor.listeners import Listeners
-    from procserver.supervisor.upgrade.handover import Estate
+    from procserver.supervisor.upgrade.handover import HandoverState
 
 COUNTS_MAX = 3  # after an Arm we count again; what changes still faster rings
 LEAVE_S = 2.0
@@ -58,7 +82,7 @@ class Supervisor:
         control: Path | None,
         ready_fd: int = -1,
         pidfile: int = -1,
-        estate: Estate | None = None,
+        estate: HandoverState | None = None,
     ) -> None:
         fds = estate.fds if estate is not None else None
         self.settings = settings
@@ -68,48 +92,52 @@ class Supervisor:
         self.ready_fd = ready_fd
         self.started = time()
         self.started_at = monotonic()
-        self.leaving: m.Leave | None = None
+        self.leaving: Exit | None = None
         self.poller = select.epoll()
-        self.procs = child_processes.Procs(self.poller)
-        self.wakeup = signals.watch(signals.SUPERVISOR_SIGNALS)
+        self.processes = child_processes.ChildProcesses(self.poller)
+        self.signals = SignalPipe(signals.SUPERVISOR_SIGNALS)
         self.bell = fds.bell if fds else os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.lifeline = fds.lifeline if fds else os.pipe2(os.O_CLOEXEC)
-        self.journal = Journal(self.procs, settings, fds)
-        self.inquest = Inquest(self.procs, self.journal, fds.stacks if fds else None)
-        for fd in (self.wakeup.reader, self.bell, self.inquest.reader):
+        self.log_pipe = LogPipe(self.processes, settings, fds)
+        self.stack_dumps = StackDumps(self.processes, self.log_pipe, fds.stacks if fds else None)
+        for fd in (self.signals.reader, self.bell, self.stack_dumps.reader):
             self.poller.register(fd, select.EPOLLIN)
         room = 2 * max(settings.cap, LEAST_ROOM) + 8
         self.board = Scoreboard(fds.board) if fds else Scoreboard.create(room)
         self.most_workers = (self.board.slots - 8) // 2
-        self.accounts = Accounts(self.board, listeners.names)
+        self.accounting = Accounting(self.board, listeners.names)
         self.pool = Pool(settings.sizes(), self.board.slots, random.random)
-        self.workforce = Workforce(self.procs, self.accounts, self.journal, self.inquest)
-        shared = Shared(self.board.fd, self.bell, self.journal.writer, self.lifeline[0], self.inquest.writer)
-        self.templates = Templates(self.procs, self.poller, handler, shared)
+        self.worker_processes = WorkerProcesses(
+            self.processes, self.accounting, self.log_pipe, self.stack_dumps
+        )
+        shared = Shared(
+            self.board.fd, self.bell, self.log_pipe.writer, self.lifeline[0], self.stack_dumps.writer
+        )
+        self.templates = Templates(self.processes, self.poller, handler, shared)
         self.depth_max = self.stumbles = 0
-        self.operators = Operators(self, reread)
+        self.operator_requests = OperatorRequests(self, reread)
         inherited = socket.socket(fileno=fds.control) if fds and fds.control >= 0 else None
-        ask = self.operators.answer, self.operators.unheard
-        self.control = Control(control, self.poller, *ask, inherited) if control is not None else None
-        self.succession = Succession(self)
+        ask = self.operator_requests.answer, self.operator_requests.unheard
+        self.control = ControlServer(control, self.poller, *ask, inherited) if control is not None else None
+        self.transfer = Transfer(self)
         self.estate = estate
 
     def begin(self) -> None:
         """The first template, or what another program has left: whatever fails here, nothing has been changed."""
         child_processes.become_subreaper()
-        child_processes.rename("procserver")
+        set_process_name(b"procserver")
         self.listeners.configure(self.settings.idle_timeout)
         if self.estate is not None:
-            self.succession.take_up(self.estate)
+            self.transfer.take_up(self.estate)
         else:
-            self.journal.start(monotonic())
-            self._carry_out([m.StartTemplate(1)])
+            self.log_pipe.start(monotonic())
+            self._carry_out([StartTemplate(1)])
 
-    def run(self) -> m.Leave:
+    def run(self) -> Exit:
         """From the first fork to the last exit; the caller ends the process with the code that comes back."""
-        signals.let_in()
+        signals.unblock()
         if self.estate is not None:
-            self.succession.go_on(self.estate)
+            self.transfer.go_on(self.estate)
         while self.leaving is None:
             ready = self.poller.poll(self._patience_s())
             try:
@@ -117,7 +145,7 @@ class Supervisor:
                 self.stumbles = 0
             except Exception as error:
                 # A bug of ours costs a log line, not the service, unless it comes back at every turn.
-                self.journal.write(records.failure("supervisor_failed", error))
+                self.log_pipe.write(records.failure("supervisor_failed", error))
                 self.stumbles += 1
                 if self.stumbles >= STUMBLES_MAX:
                     raise
@@ -139,20 +167,20 @@ class Supervisor:
     def _patience_s(self) -> float:
         now = monotonic()
         due = [now + self.pool.wake_in(now), *self.templates.due()]
-        if self.inquest.ends is not None:
-            due.append(self.inquest.ends)
+        if self.stack_dumps.ends is not None:
+            due.append(self.stack_dumps.ends)
         return max(0.0, min(due) - now)
 
     def _tick(self, now: float) -> None:
         for ended in self.templates.check(now):
             self.tell(ended)
-        self.journal.tick(now)
-        self.inquest.tick(now)
-        self.succession.tick(now)
-        if self.settings.max_worker_memory and (weighed := self.workforce.weigh(now)) is not None:
+        self.log_pipe.tick(now)
+        self.stack_dumps.tick(now)
+        self.transfer.tick(now)
+        if self.settings.max_worker_memory and (weighed := self.worker_processes.weigh(now)) is not None:
             self.tell(weighed)
         if self.control is not None:
-            self.operators.tick(now)
+            self.operator_requests.tick(now)
             self.control.expire(now)
 
     # What woke us
@@ -160,18 +188,18 @@ class Supervisor:
     def _dispatch(self, fd: int) -> None:
         if fd == self.bell:
             os.eventfd_read(self.bell)
-        elif fd == self.wakeup.reader:
-            for number in self.wakeup.drain():
+        elif fd == self.signals.reader:
+            for number in self.signals.drain():
                 if number == signal.SIGCHLD:
                     self._bury_all()
                 else:
-                    self.operators.signalled(signal.Signals(number))
-        elif fd == self.inquest.reader:
-            self.inquest.hear()
-        elif self.journal.owns(fd):
-            self.journal.answer(lambda: status_report.summary(self))
-        elif fd in self.procs.by_pidfd:
-            self._bury(self.procs.by_pidfd[fd])
+                    self.operator_requests.signalled(signal.Signals(number))
+        elif fd == self.stack_dumps.reader:
+            self.stack_dumps.hear()
+        elif self.log_pipe.owns(fd):
+            self.log_pipe.answer(lambda: status_report.summary(self))
+        elif fd in self.processes.by_pidfd:
+            self._bury(self.processes.by_pidfd[fd])
         elif self.control is not None and self.control.owns(fd):
             self.control.handle(fd, monotonic())
 
@@ -179,24 +207,24 @@ class Supervisor:
         for event in self.templates.hear(self._on_template):
             self.tell(event)
 
-    def _on_template(self, link: Link, event: m.Event) -> None:
-        if isinstance(event, m.TemplateReady):
-            link.hand_over(self.listeners.sockets, self.listeners.ours)
-        elif isinstance(event, m.Spawned):
-            known = self.workforce.children.get(event.slot)
+    def _on_template(self, channel: TemplateChannel, event: Event) -> None:
+        if isinstance(event, TemplateReady):
+            channel.hand_over(self.listeners.sockets, self.listeners.ours)
+        elif isinstance(event, Spawned):
+            known = self.worker_processes.children.get(event.slot)
             if known is not None or not self.pool.expects(event.slot):
                 if known is None or known.pid != event.pid:  # else said twice: a middle process was killed
-                    self.journal.report("error", "unexpected_spawn", slot=event.slot, pid=event.pid)
+                    self.log_pipe.report("error", "unexpected_spawn", slot=event.slot, pid=event.pid)
                 return
-            event = self.workforce.adopt(event)
+            event = self.worker_processes.adopt(event)
         self.tell(event)
 
     def _bury_all(self) -> None:
         """SIGCHLD coalesces, and as a subreaper we also inherit strangers: what handlers left behind."""
-        for pid in self.procs.ended():
-            if pid not in self.procs.by_pid:
+        for pid in self.processes.ended():
+            if pid not in self.processes.by_pid:
                 self._hear_templates()  # it may be in a message that we have not read
-            if (child := self.procs.by_pid.get(pid)) is None:
+            if (child := self.processes.by_pid.get(pid)) is None:
                 os.waitpid(pid, os.WNOHANG)
             else:
                 self._bury(child)
@@ -204,23 +232,23 @@ class Supervisor:
     def _bury(self, child: Child) -> None:
         if child.role == "template":
             self._hear_templates()  # it may have said why
-        death = self.procs.reap(child)
-        if death is None and self.procs.by_pid.get(child.pid) is child:
+        status = self.processes.reap(child)
+        if status is None and self.processes.by_pid.get(child.pid) is child:
             # Not yet ours to reap; or alive: born in this turn, to the number of a descriptor that ended in it.
             return
         if child.role == "worker":
-            self.tell(self.workforce.bury(child, death, self.pool.killed_for(child.number)))
+            self.tell(self.worker_processes.reap(child, status, self.pool.killed_for(child.number)))
         elif child.role == "template":
-            self.templates.buried(child, death, monotonic() + LEAVE_S)
+            self.templates.buried(child, status, monotonic() + LEAVE_S)
             self._hear_templates()
         elif child.role == "preflight":
-            self.succession.buried(death)
+            self.transfer.buried(status)
         else:
-            self.journal.observer_died(monotonic(), death.reason if death else "gone")
+            self.log_pipe.observer_died(monotonic(), status.reason if status else "gone")
 
     # What follows
 
-    def tell(self, event: m.Event) -> None:
+    def tell(self, event: Event) -> None:
         self._carry_out(self.pool.handle(event, monotonic()))
 
     def _count(self) -> None:
@@ -228,64 +256,64 @@ class Supervisor:
         for _ in range(COUNTS_MAX):
             depth = self.listeners.depth().waiting
             self.depth_max = max(self.depth_max, depth)
-            sights = self.accounts.sights(self.workforce.children)
-            commands = self.pool.handle(m.Counted(sights, depth), monotonic())
+            snapshots = self.accounting.snapshots(self.worker_processes.children)
+            commands = self.pool.handle(ScoreboardRead(snapshots, depth), monotonic())
             self._carry_out(commands)
-            if not any(isinstance(command, m.Arm | m.Commit) for command in commands):
+            if not any(isinstance(command, Arm | Commit) for command in commands):
                 return
 
-    def _carry_out(self, commands: list[m.Command]) -> None:
+    def _carry_out(self, commands: list[Command]) -> None:
         for command in commands:
             match command:
-                case m.Fork(generation, slots):
+                case Fork(generation, slots):
                     self._fork(generation, slots)
-                case m.Retire(slot):
-                    self.workforce.signal(slot, signals.STOP)
-                case m.Abort(slot):
-                    self.workforce.signal(slot, signal.SIGABRT)
-                case m.Kill(slot):
-                    self.workforce.signal(slot, signal.SIGKILL)
-                case m.Poke(slot):
-                    self.workforce.signal(slot, signals.LOOK_AGAIN)
-                case m.Interrogate(slot, reason):
-                    self.workforce.interrogate(slot, reason)
-                case m.Arm(slots):
-                    self.accounts.arm(slots)
-                case m.StartTemplate(generation):
+                case Retire(slot):
+                    self.worker_processes.signal(slot, signals.STOP)
+                case Abort(slot):
+                    self.worker_processes.signal(slot, signal.SIGABRT)
+                case Kill(slot):
+                    self.worker_processes.signal(slot, signal.SIGKILL)
+                case Poke(slot):
+                    self.worker_processes.signal(slot, signals.LOOK_AGAIN)
+                case DumpStack(slot, reason):
+                    self.worker_processes.dump_stack(slot, reason)
+                case Arm(slots):
+                    self.accounting.arm(slots)
+                case StartTemplate(generation):
                     self._start_template(generation)
-                case m.KillTemplate(generation, reason):
+                case KillTemplate(generation, reason):
                     self.templates.kill(generation, reason)
-                case m.DismissTemplate(generation):
+                case DismissTemplate(generation):
                     self.templates.dismiss(generation)
-                case m.Commit(generation):
+                case Commit(generation):
                     self.settings = self.templates.settings_of[generation]
                     self.listeners.configure(self.settings.idle_timeout)
                     self.pool.commit(self.settings.sizes())
-                case m.Settled():
-                    self.operators.settled(command)
-                case m.Announce():
-                    self.journal.announce(f"listening on {', '.join(self.listeners.names)}", self.ready_fd)
+                case RequestCompleted():
+                    self.operator_requests.settled(command)
+                case Announce():
+                    self.log_pipe.announce(f"listening on {', '.join(self.listeners.names)}", self.ready_fd)
                     self.ready_fd = -1
-                case m.Freeze():
+                case Freeze():
                     # Workers that see H_DRAIN go on accepting until the queue is empty.
                     self.board.words[layout.H_STOPPING] = 1
                     frozen = self.listeners.freeze()
                     self.board.words[layout.H_DRAIN] = layout.DRAIN_SERVE if frozen else layout.NO_DRAIN
-                case m.Refuse():
+                case Refuse():
                     if self.board.words[layout.H_DRAIN]:
                         self.board.words[layout.H_DRAIN] = layout.DRAIN_REFUSE
-                case m.Release():
+                case Release():
                     self.listeners.close()
-                case m.Report(level, event, facts):
-                    self.journal.report(level, event, **facts)
-                case m.Leave():
+                case Report(level, event, facts):
+                    self.log_pipe.report(level, event, **facts)
+                case Exit():
                     self.leaving = command
 
     def _fork(self, generation: int, slots: tuple[int, ...]) -> None:
         for slot in slots:
-            self.accounts.open(slot, generation, self.pool.quota_of(slot))
+            self.accounting.open(slot, generation, self.pool.quota_of(slot))
         if not self.templates.fork(generation, slots):
-            self.tell(m.SpawnFailed(slots, "the template does not take orders"))
+            self.tell(SpawnFailed(slots, "the template does not take orders"))
 
     def _start_template(self, generation: int) -> None:
         settings, self.proposed = self.proposed or self.settings, None
@@ -293,17 +321,17 @@ class Supervisor:
         if failed is not None:
             self.tell(failed)
 
-    def _close(self, leaving: m.Leave) -> None:
-        self.succession.close()
+    def _close(self, leaving: Exit) -> None:
+        self.transfer.close()
         self.templates.close(LEAVE_S)
         if self.control is not None:
-            self.operators.farewell(leaving)
+            self.operator_requests.farewell(leaving)
             self.control.close()
-        self.journal.close(leaving.reason, leaving.code, LEAVE_S)
+        self.log_pipe.close(leaving.reason, leaving.code, LEAVE_S)
 
     # Operators
 
-    def propose(self, settings: Settings) -> m.Sizes:
+    def propose(self, settings: Settings) -> PoolSettings:
         """The settings that the next template is started with."""
         self.proposed = settings
         return settings.sizes()
@@ -318,4 +346,4 @@ class Supervisor:
         return status_report.everything(self)
 
     def begin_upgrade(self, program: str) -> None:
-        self.succession.begin(program)
+        self.transfer.begin(program)

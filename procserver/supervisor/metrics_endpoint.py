@@ -26,7 +26,7 @@ QUESTION_BYTES_MAX = 64
 READ = 1  # EPOLLIN
 
 
-class Scrapes:
+class MetricsEndpoint:
     """StartError if nothing can listen at `address`; none is opened where a former program has left `fds`."""
 
     def __init__(self, address: str, poller: select.epoll, fds: Fds | None) -> None:

@@ -11,11 +11,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from procserver.shared.signals import SHOW_STACK
+from procserver.shared.signal_numbers import SHOW_STACK
 
 if TYPE_CHECKING:
-    from procserver.supervisor.child_processes import Child, Procs
-    from procserver.supervisor.log_pipe import Journal
+    from procserver.supervisor.child_processes import Child, ChildProcesses
+    from procserver.supervisor.log_pipe import LogPipe
 
 STACK_BYTES_MAX = 1 << 16
 LINES_MAX = 30
@@ -30,25 +30,27 @@ SILENCE = {
 }
 
 
-class Case(NamedTuple):
+class DumpRequest(NamedTuple):
     child: Child
     reason: str
     peer: str
     age_s: float
 
 
-class Inquest:
-    def __init__(self, procs: Procs, journal: Journal, pipe: tuple[int, int] | None = None) -> None:
-        self.procs = procs
-        self.journal = journal
+class StackDumps:
+    def __init__(
+        self, processes: ChildProcesses, log_pipe: LogPipe, pipe: tuple[int, int] | None = None
+    ) -> None:
+        self.processes = processes
+        self.log_pipe = log_pipe
         self.reader, self.writer = pipe or os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.cases: list[Case] = []
+        self.requests: list[DumpRequest] = []
         self.text = b""
         self.state = ""
         self.ends: float | None = None
 
-    def open(self, case: Case, now: float) -> None:
-        self.cases.append(case)
+    def open(self, request: DumpRequest, now: float) -> None:
+        self.requests.append(request)
         if self.ends is None:
             self._ask(now)
 
@@ -62,21 +64,21 @@ class Inquest:
     def tick(self, now: float) -> None:
         """Close the case that is open when its time is up, and open the next; the dead are not waited for."""
         while self.ends is not None and now >= self.ends:
-            self._close(self.cases.pop(0))
-            if self.cases:
+            self._close(self.requests.pop(0))
+            if self.requests:
                 self._ask(now)
 
-    def _close(self, case: Case) -> None:
+    def _close(self, request: DumpRequest) -> None:
         lines = self.text.decode("utf-8", "backslashreplace").splitlines()[1 : LINES_MAX + 1]
         stack = [line.strip() for line in lines] or [SILENCE.get(self.state, "none came in time")]
-        self.journal.report(
+        self.log_pipe.report(
             "error",
             "worker_stuck",
-            worker=case.child.number,
-            pid=case.child.pid,
-            reason=case.reason,
-            peer=case.peer,
-            age_s=round(case.age_s, 3),
+            worker=request.child.number,
+            pid=request.child.pid,
+            reason=request.reason,
+            peer=request.peer,
+            age_s=round(request.age_s, 3),
             stack=stack,
         )
         self.ends = None
@@ -84,8 +86,8 @@ class Inquest:
     def _ask(self, now: float) -> None:
         self.hear()
         self.text = b""
-        child = self.cases[0].child
-        self.state = state_of(child.pid) if self.procs.send(child, SHOW_STACK) else ""
+        child = self.requests[0].child
+        self.state = state_of(child.pid) if self.processes.send(child, SHOW_STACK) else ""
         # Of many that are stuck together the last are ended before their turn: for them nobody waits.
         self.ends = now + ANSWER_S if self.state else now
 

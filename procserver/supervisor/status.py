@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from procserver.policy.worker_table import Life
+from procserver.policy.worker_table import WorkerPhase
 from procserver.shared.layout import OUTCOME_NAMES, STAGE_MASK, STAGE_NAMES, STATE_NAMES
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Totals(NamedTuple):
 
 
 def service_state(pool: Pool) -> str:
-    if pool.stopping is not None:
+    if pool.shutdown is not None:
         return "draining"
     if not pool.announced:
         return "starting"
@@ -47,13 +47,13 @@ def service_state(pool: Pool) -> str:
 
 
 def pool_facts(pool: Pool) -> dict[str, object]:
-    crew = pool.crew
+    table = pool.table
     return {
-        "workers": len(crew),
-        "idle": len(crew.idle()),
-        "busy": crew.count(lambda entry: entry.busy),
-        "starting": crew.count(lambda entry: entry.coming),
-        "draining": crew.count(lambda entry: entry.life is Life.LEAVING),
+        "workers": len(table),
+        "idle": len(table.idle()),
+        "busy": table.count(lambda entry: entry.busy),
+        "starting": table.count(lambda entry: entry.coming),
+        "draining": table.count(lambda entry: entry.phase is WorkerPhase.LEAVING),
         "max_workers": pool.sizes.cap,
         "busy_max": pool.saturation.busy_max,
         "saturated_s": round(pool.saturation.total_s(), 3),

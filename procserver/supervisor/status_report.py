@@ -6,8 +6,8 @@ import os
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING
 
-from procserver import __version__
 from procserver.supervisor import status
+from procserver.version import __version__
 
 if TYPE_CHECKING:
     from procserver.supervisor.loop import Supervisor
@@ -22,13 +22,13 @@ def progress(supervisor: Supervisor) -> dict[str, object]:
 
 def everything(supervisor: Supervisor) -> dict[str, object]:
     """The whole of `status --json`, but for what the asking command measures itself."""
-    views = supervisor.accounts.views(supervisor.workforce.children)
+    views = supervisor.accounting.views(supervisor.worker_processes.children)
     return {
         **summary(supervisor),
         "workers": [status.worker_facts(view, monotonic_ns()) for view in views],
         "processes": {
-            "template": [child.pid for child in supervisor.procs.of("template")],
-            "observer": next((child.pid for child in supervisor.procs.of("observer")), None),
+            "template": [child.pid for child in supervisor.processes.of("template")],
+            "observer": next((child.pid for child in supervisor.processes.of("observer")), None),
         },
     }
 
@@ -36,7 +36,7 @@ def everything(supervisor: Supervisor) -> dict[str, object]:
 def summary(supervisor: Supervisor) -> dict[str, object]:
     """What does not grow with the pool."""
     now, depth = monotonic(), supervisor.listeners.depth()
-    scrapes = supervisor.journal.scrapes
+    metrics_endpoint = supervisor.log_pipe.metrics_endpoint
     return {
         "supervisor": {
             "pid": os.getpid(),
@@ -49,8 +49,8 @@ def summary(supervisor: Supervisor) -> dict[str, object]:
         },
         "pool": status.pool_facts(supervisor.pool),
         "queue": {"depth": depth.waiting, "limit": depth.limit, "depth_max": supervisor.depth_max},
-        "totals": status.totals_facts(supervisor.accounts.totals(supervisor.journal.dropped)),
+        "totals": status.totals_facts(supervisor.accounting.totals(supervisor.log_pipe.dropped)),
         "listeners": supervisor.listeners.names,
-        "metrics": scrapes.names if scrapes is not None else [],
-        "last_reload": supervisor.operators.last_reload,
+        "metrics": metrics_endpoint.names if metrics_endpoint is not None else [],
+        "last_reload": supervisor.operator_requests.last_reload,
     }

@@ -10,11 +10,18 @@ import os
 import socket
 from typing import TYPE_CHECKING, NamedTuple
 
-from procserver.policy import messages as m
+from procserver.policy.events import (
+    Event,
+    MalformedMessage,
+    Spawned,
+    SpawnFailed,
+    TemplateExited,
+    TemplateReady,
+)
 
 if TYPE_CHECKING:
-    from procserver.shared.worker_config import Plan
-    from procserver.supervisor.child_processes import Child, Procs
+    from procserver.shared.worker_config import WorkerConfig
+    from procserver.supervisor.child_processes import Child, ChildProcesses
 
 MESSAGE_BYTES_MAX = 65536
 
@@ -29,7 +36,7 @@ class Shared(NamedTuple):
     stacks: int
 
 
-class Link:
+class TemplateChannel:
     """One template. `deadline` is when it must have said ready, or, once it has `ended`, its last words.
 
     A middle process may outlive its template by a few forks, and tells of them on the same socket: an
@@ -44,26 +51,28 @@ class Link:
         self.deadline = deadline
         self.failure = ""
         self.at_eof = False
-        self.ended: m.TemplateExited | None = None
+        self.ended: TemplateExited | None = None
 
     @classmethod
-    def start(cls, procs: Procs, plan: Plan, shared: Shared, now: float) -> Link:
+    def start(
+        cls, processes: ChildProcesses, config: WorkerConfig, shared: Shared, now: float
+    ) -> TemplateChannel:
         """Run a new one; OSError if that is impossible."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             fds = {"command": theirs.fileno()} | shared._asdict()
-            spec: dict[str, object] = {"plan": plan.as_dict(), "fds": fds}
-            child = procs.start("template", plan.generation, spec, tuple(fds.values()))
+            spec: dict[str, object] = {"plan": config.as_dict(), "fds": fds}
+            child = processes.start("template", config.generation, spec, tuple(fds.values()))
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
-        return cls(ours, child, plan.generation, now + plan.boot_timeout)
+        return cls(ours, child, config.generation, now + config.boot_timeout)
 
-    def hear(self) -> list[m.Event]:
+    def hear(self) -> list[Event]:
         """Everything that it has said since the last call."""
-        events: list[m.Event] = []
+        events: list[Event] = []
         while True:
             try:
                 packet = self.sock.recv(MESSAGE_BYTES_MAX)
@@ -103,22 +112,22 @@ class Link:
             return False
         return True
 
-    def _parse(self, text: str) -> list[m.Event]:
+    def _parse(self, text: str) -> list[Event]:
         verb, _, rest = text.partition(" ")
         try:
             match verb:
                 case "ready":
                     self.deadline = None
-                    return [m.TemplateReady(self.generation, threads=int(rest))]
+                    return [TemplateReady(self.generation, threads=int(rest))]
                 case "failed":
                     self.failure = rest
                     return []
                 case "spawned":
                     pairs = [word.split(":") for word in rest.split()]
-                    return [m.Spawned(int(slot), int(pid)) for slot, pid in pairs]
+                    return [Spawned(int(slot), int(pid)) for slot, pid in pairs]
                 case "unforked":
                     number, *slots = map(int, rest.split())
-                    return [m.SpawnFailed(tuple(slots), os.strerror(number))]
+                    return [SpawnFailed(tuple(slots), os.strerror(number))]
         except ValueError:
             pass
-        return [m.Gibberish(self.generation, text[:200])]
+        return [MalformedMessage(self.generation, text[:200])]

@@ -40,7 +40,8 @@ from procserver.errors import (
     WriteTimeout,
 )
 from procserver.handler.connection import Connection
-from procserver.handler.timed_socket import Terms
+from procserver.handler.stop_notice import notice
+from procserver.handler.timed_socket import Deadlines
 from procserver.shared import layout, records
 from procserver.shared.layout import (
     ARMED,
@@ -62,7 +63,7 @@ from procserver.shared.layout import (
     STOP_SEEN,
     USAGE_BEFORE,
 )
-from procserver.shared.signals import BLOCKED, notices
+from procserver.shared.signal_numbers import BLOCKED
 from procserver.shared.usage import usage_words
 from procserver.worker.acceptor import Acceptor
 
@@ -72,7 +73,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from procserver.shared.scoreboard import Scoreboard
-    from procserver.shared.worker_config import Plan
+    from procserver.shared.worker_config import WorkerConfig
 
 PIPE_FLAGS = O_NONBLOCK | O_CLOEXEC
 EXIT_CLEAN, EXIT_HANDLER, EXIT_LISTENER = 0, 1, 7
@@ -103,7 +104,7 @@ class Worker:
         board: Scoreboard,
         listeners: list[socket.socket],
         handler: object,
-        plan: Plan,
+        config: WorkerConfig,
         *,
         bell: int,
         records_fd: int,
@@ -115,8 +116,8 @@ class Worker:
         self.handler = handler
         self.handle = handler.handle  # type: ignore[attr-defined]
         self.setup = getattr(handler, "setup", None)
-        self.plan = plan
-        self.terms = Terms(plan, bell)
+        self.config = config
+        self.deadlines = Deadlines(config, bell)
         self.records_fd = records_fd
         self.exit_code = EXIT_CLEAN
 
@@ -131,17 +132,17 @@ class Worker:
         reader, writer = pipe2(PIPE_FLAGS)
         set_wakeup_fd(writer)
         self.acceptor.wakeup = reader
-        notices.slot = slot
+        notice.slot = slot
         slot[STOP_SEEN] = 0
         pthread_sigmask(SIG_UNBLOCK, BLOCKED)
         poller = self.acceptor.poller()
         if self.setup is not None:
             self.setup()
-        if self.plan.access_records:
+        if self.config.access_records:
             self._note_usage(usage_words(resource.getrusage(resource.RUSAGE_SELF)))
         slot[REGISTERED_NS] = slot[SINCE_NS] = monotonic_ns()
         slot[STATE] = IDLE
-        eventfd_write(self.terms.bell, 1)
+        eventfd_write(self.deadlines.bell, 1)
         try:
             self._work(poller)
         except OSError as error:
@@ -157,17 +158,17 @@ class Worker:
         acceptor, header = self.acceptor, self.board.words
         while acceptor.wait(poller):
             while True:
-                stopping = notices.stop  # before the accept: see the theory above
+                shutdown = notice.stop  # before the accept: see the theory above
                 accepted = acceptor.accept()
                 if accepted is None:
                     break
                 self.serve(*accepted)
-                if self.exit_code or (notices.stop and not header[H_DRAIN]):
+                if self.exit_code or (notice.stop and not header[H_DRAIN]):
                     return
                 # Under load the wait is never reached: when the supervisor's tick is overdue, ask the lifeline.
                 if monotonic_ns() - header[H_TICK_NS] > ORPHAN_AFTER_NS and acceptor.orphaned():
                     return
-            if stopping:
+            if shutdown:
                 return
 
     def serve(self, fd: int, peer: object, which: int) -> None:
@@ -181,23 +182,23 @@ class Worker:
         conn = Connection(
             handle,
             slot,
-            self.terms,
+            self.deadlines,
             peer=records.address_text(peer),
             name=records.connection_id(slot, self.number),
             started=slot[STARTED_NS] / 1e9,
             ring=slot[ARMED] != 0 or slot[CONNECTIONS] == slot[RING_AT],
         )
-        if self.plan.opened_records:
+        if self.config.opened_records:
             self._emit(records.opened(conn, self.number))
-        notices.conversation = handle
+        notice.conversation = handle
         outcome = self._converse(conn)
         conn.close()
-        notices.conversation = None
+        notice.conversation = None
         # Booked first: who is killed in between leaves the record to the supervisor, and the observer
         # drops it if it was out already. The other way round a connection could have two outcomes.
         slot[RECORD_DUE] = outcome
         slot[outcome] += 1
-        if self.plan.access_records:
+        if self.config.access_records:
             self._emit_access_record(which, outcome)
         slot[RECORD_DUE] = 0
         slot[STAGE] = 0
@@ -256,10 +257,10 @@ class Worker:
         slot[layout.MESSAGES_BEFORE] = slot[layout.MESSAGES]
         slot[layout.BYTES_IN_BEFORE] = slot[layout.BYTES_IN]
         slot[layout.BYTES_OUT_BEFORE] = slot[layout.BYTES_OUT]
-        slot[STAGE] = (at_ns + self.terms.handler_ns) & DEADLINE_MASK | layout.IN_HANDLER
+        slot[STAGE] = (at_ns + self.deadlines.handler_ns) & DEADLINE_MASK | layout.IN_HANDLER
         if handle.family == socket.AF_UNIX:
             # TCP connections inherit it from the listener, UNIX ones do not.
-            handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, self.terms.idle_timeval)
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, self.deadlines.idle_timeval)
 
     def _emit_access_record(self, which: int, outcome: int) -> None:
         usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -40,12 +40,14 @@ from os import close, fork, getpid, read
 
 from procserver.handler import loader
 from procserver.handler.greeting import Greeting
-from procserver.shared import records, signals
+from procserver.handler.stop_notice import notice
+from procserver.shared import records
+from procserver.shared import signal_numbers as signals
 from procserver.shared.layout import FORKED, H_DRAIN, H_STOPPING, STARTING, STATE
+from procserver.shared.process_name import set_process_name
 from procserver.shared.scoreboard import Scoreboard
-from procserver.shared.signals import notices
-from procserver.shared.worker_config import Plan
-from procserver.worker import packing
+from procserver.shared.worker_config import WorkerConfig
+from procserver.worker import packing, signal_handlers
 from procserver.worker.loop import Worker, leave, write_out
 
 TYPE_CHECKING = False
@@ -64,17 +66,25 @@ EXIT_BROKEN = 70
 def main(text: str) -> NoReturn:
     """The process's life. `text` is JSON: the plan, and the descriptors that were inherited."""
     spec = json.loads(text)
-    signals.prepare_template()
-    rename(b"procserver-t")
-    template = Template(Plan(**spec["plan"]), **spec["fds"])
+    signal_handlers.install_in_template()
+    set_process_name(b"procserver-t")
+    template = Template(WorkerConfig(**spec["plan"]), **spec["fds"])
     leave(template.run())
 
 
 class Template:
     def __init__(
-        self, plan: Plan, *, command: int, board: int, bell: int, records: int, lifeline: int, stacks: int
+        self,
+        config: WorkerConfig,
+        *,
+        command: int,
+        board: int,
+        bell: int,
+        records: int,
+        lifeline: int,
+        stacks: int,
     ) -> None:
-        self.plan = plan
+        self.config = config
         self.command = socket.socket(fileno=command)
         self.command_fd = command
         self.board = Scoreboard(board)
@@ -92,14 +102,14 @@ class Template:
 
     def run(self) -> int:
         try:
-            self.handler = loader.load(self.plan)
+            self.handler = loader.load(self.config)
         except BaseException as error:  # noqa: BLE001  # an import may raise anything, SystemExit too
             records.write(
-                self.records_fd, records.failure("handler_not_loaded", error, handler=self.plan.handler)
+                self.records_fd, records.failure("handler_not_loaded", error, handler=self.config.handler)
             )
             self.tell(f"failed {type(error).__name__}: {error}"[:2000])
             return EXIT_UNUSABLE
-        rehearse(self.plan)
+        rehearse(self.config)
         write_out()
         self.tell(f"ready {len(os.listdir('/proc/self/task'))}")
         gc.collect()
@@ -153,7 +163,7 @@ class Template:
         worker does until it waits stands here, in local names: a method and
         attributes for it cost each worker 50 KiB.
         """
-        rename(b"procserver-w")
+        set_process_name(b"procserver-w")
         close(self.presence_reader)
         gc.freeze()  # it also sets the counts back: else a child's first allocation may start a collection
         gc.enable()
@@ -202,12 +212,12 @@ class Template:
             return b""  # the supervisor is gone, and has left something of ours unread
         if fds:
             self.listeners = [socket.socket(fileno=fd) for fd in fds]
-            notices.header = self.board.words
+            notice.header = self.board.words
             self.worker = Worker(
                 self.board,
                 self.listeners,
                 self.handler,
-                self.plan,
+                self.config,
                 bell=self.bell,
                 records_fd=self.records_fd,
                 lifeline=self.lifeline,
@@ -239,7 +249,7 @@ class Template:
         self._shut_listeners()
         poller = select.poll()
         poller.register(self.presence_reader, 0)  # POLLHUP: the last writer is gone
-        if not poller.poll(int(self.plan.graceful_timeout * 1000)):
+        if not poller.poll(int(self.config.graceful_timeout * 1000)):
             os.killpg(0, signal.SIGKILL)
 
 
@@ -252,10 +262,10 @@ class _Rehearsal(Greeting):
         super().handle(conn)
         self.guests += 1
         if self.guests == REHEARSALS:
-            notices.stop = True
+            notice.stop = True
 
 
-def rehearse(plan: Plan) -> None:
+def rehearse(config: WorkerConfig) -> None:
     """Run the worker's loop in this process, on a socket of our own and a scratch slot."""
     board = Scoreboard.scratch()
     board.words[H_DRAIN] = 1
@@ -271,25 +281,15 @@ def rehearse(plan: Plan) -> None:
             guest.send(b"exit\n" if i % 2 else b"someone\n")
             guest.shutdown(socket.SHUT_WR)
             guests.append(guest)
-        handler = _Rehearsal(plan.framing)
-        worker = Worker(board, [listener], handler, plan, bell=bell, records_fd=nowhere)
+        handler = _Rehearsal(config.framing)
+        worker = Worker(board, [listener], handler, config, bell=bell, records_fd=nowhere)
         worker.run(0, board.slot(0))
     for guest in guests:
         guest.close()
     worker.forget_signals()
     os.close(bell)
     os.close(nowhere)
-    notices.reset()
-
-
-def rename(name: bytes) -> None:
-    """The name in `ps -o comm` and `top`; written once, it costs no memory."""
-    try:
-        comm = os.open("/proc/self/comm", os.O_WRONLY)  # `open` would touch 360 KiB of text layer
-        os.write(comm, name)
-        os.close(comm)
-    except OSError:
-        pass  # a name is a courtesy; /proc may not be mounted
+    notice.reset()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,13 @@ import pytest
 from procserver.clients import control
 from procserver.clients.control import ControlError
 from procserver.errors import ConfigError, StartError
-from procserver.supervisor.control_server import CLIENTS_MAX, PATIENCE_S, REQUEST_BYTES_MAX, Client, Control
+from procserver.supervisor.control_server import (
+    CLIENTS_MAX,
+    PATIENCE_S,
+    REQUEST_BYTES_MAX,
+    Client,
+    ControlServer,
+)
 from tests.support.wait import wait_until
 
 BIG = "x" * (4 << 20)
@@ -27,7 +33,7 @@ class Desk:
         self.path = path
         self.poller = select.epoll()
         self.complaints: list[OSError] = []
-        self.control = Control(path, self.poller, self.answer, self.complaints.append)
+        self.control = ControlServer(path, self.poller, self.answer, self.complaints.append)
         self.asked: list[dict[str, Any]] = []
         self.waiting: list[Client] = []
         self.now = 0.0
@@ -211,10 +217,10 @@ def test_a_dead_server_s_socket_is_replaced_a_living_one_s_is_not(tmp_path: Path
             dead.bind(str(path))
             dead.listen()
             with pytest.raises(StartError, match=str(path)):
-                Control(path, poller, lambda _command, _client: {}, print)
-        Control(path, poller, lambda _command, _client: {}, print).close()
+                ControlServer(path, poller, lambda _command, _client: {}, print)
+        ControlServer(path, poller, lambda _command, _client: {}, print).close()
         with pytest.raises(StartError, match="No such file"):
-            Control(tmp_path / "no" / "folder", poller, lambda _command, _client: {}, print)
+            ControlServer(tmp_path / "no" / "folder", poller, lambda _command, _client: {}, print)
 
 
 def test_what_the_client_says_when_nobody_answers(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from procserver.errors import ConnectionTimeout, DeadlineExceeded, IdleTimeout, MessageTimeout, WriteTimeout
-from procserver.shared import signals
+from procserver.handler.stop_notice import notice
+from procserver.shared import signal_numbers as signals
 from procserver.shared.layout import (
     BETWEEN_MESSAGES,
     H_STOPPING,
@@ -24,7 +25,7 @@ from procserver.shared.layout import (
     STOP_SEEN,
 )
 from procserver.shared.scoreboard import Scoreboard
-from procserver.shared.signals import notices
+from procserver.worker.signal_handlers import on_stop
 from tests.support.conversation import Conversation, conversation
 from tests.support.wait import wait_until
 
@@ -33,10 +34,10 @@ KINDS = pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
 
 
 @pytest.fixture(autouse=True)
-def _notices_are_as_in_a_fresh_worker() -> Iterator[None]:
-    notices.reset()
+def _notice_are_as_in_a_fresh_worker() -> Iterator[None]:
+    notice.reset()
     yield
-    notices.reset()
+    notice.reset()
 
 
 def expect_after(error: type[DeadlineExceeded], seconds: float, action: Any, *arguments: Any) -> None:
@@ -206,8 +207,8 @@ def told_to_leave(
     talk: Conversation, *, when: int, then: Callable[[], object] = lambda: None
 ) -> Iterator[None]:
     """A real TERM, to this thread, once the connection is in that stage: only a signal ends a wait in the kernel."""
-    notices.slot, notices.conversation, notices.header = talk.slot, talk.conn._handle, stopping_header()
-    before = signal.signal(signals.STOP, signals._on_stop)
+    notice.slot, notice.conversation, notice.header = talk.slot, talk.conn._handle, stopping_header()
+    before = signal.signal(signals.STOP, on_stop)
     signal.siginterrupt(signals.STOP, False)
     us, over = threading.get_ident(), threading.Event()
 
@@ -253,7 +254,7 @@ def test_a_message_that_was_begun_may_be_finished() -> None:
 
 def test_what_had_been_sent_before_is_read_once_more() -> None:
     with conversation() as talk:
-        notices.stop = notices.draining = True
+        notice.stop = notice.draining = True
         talk.peer.sendall(b"one\ntwo\n")
         assert list(talk.conn.lines()) == [b"one", b"two"]
         assert talk.conn.drained
@@ -263,7 +264,7 @@ def test_what_had_been_sent_before_is_read_once_more() -> None:
 
 def test_a_peer_that_ended_by_itself_was_not_drained() -> None:
     with conversation() as talk:
-        notices.stop = notices.draining = True
+        notice.stop = notice.draining = True
         talk.peer.shutdown(socket.SHUT_WR)
         assert talk.conn.recv() == b""
         assert talk.conn.at_eof

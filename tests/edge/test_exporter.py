@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import pytest
 
-from procserver.observer.collector import NoAnswer, Readings
+from procserver.observer.collector import Collector, NoAnswer
 from procserver.observer.exporter import CLIENTS_MAX, REQUEST_BYTES_MAX, Exporter, readiness
 from tests.support.scraping import ask
 from tests.support.wait import PATIENCE_S, wait_until
@@ -30,7 +30,7 @@ class Endpoint:
         self.listener.setblocking(False)
         self.line, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.exporter = Exporter(
-            [self.listener], self.theirs, Readings(self.theirs), self.complain, patience_s
+            [self.listener], self.theirs, Collector(self.theirs), self.complain, patience_s
         )
         self.threads = [threading.Thread(target=self.exporter.run), threading.Thread(target=self.answer)]
 
@@ -153,12 +153,12 @@ def test_a_supervisor_that_is_silent_is_not_alive() -> None:
     """503, in bounded time; and the late answer is not taken for that of a later question."""
     theirs, line = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs, line:
-        readings = Readings(line, answer_timeout_s=0.05)
+        collector = Collector(line, answer_timeout_s=0.05)
         with pytest.raises(NoAnswer, match="has not answered in time"):
-            readings.facts()
+            collector.facts()
         for question, state in ((b"1", "late"), (b"2", "right")):
             theirs.send(json.dumps({"question": question.decode(), "facts": {"state": state}}).encode())
-        assert readings.facts() == {"state": "right"}
+        assert collector.facts() == {"state": "right"}
         assert [theirs.recv(64), theirs.recv(64)] == [b"1", b"2"]
 
 
@@ -166,7 +166,7 @@ def test_a_supervisor_that_is_gone_cannot_be_asked() -> None:
     theirs, line = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     theirs.close()
     with line, pytest.raises(NoAnswer, match=r"gone|cannot be asked"):
-        Readings(line).facts()
+        Collector(line).facts()
 
 
 def test_a_page_that_cannot_be_made_is_told_and_the_next_is_served() -> None:

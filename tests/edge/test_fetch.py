@@ -431,14 +431,14 @@ def test_command_refuses_wrong_usage_before_it_connects(arguments: list[str], wo
 
 def test_whole_file_keeps_links_and_modes(tmp_path: Path) -> None:
     """A link stays a link, what it points to is replaced and keeps its mode."""
-    target, link = tmp_path / "target", tmp_path / "link"
+    target, channel = tmp_path / "target", tmp_path / "link"
     target.write_text("old")
     target.chmod(0o640)
-    link.symlink_to(target)
-    with whole_file(str(link)) as out:
+    channel.symlink_to(target)
+    with whole_file(str(channel)) as out:
         out.write(b"new")
         assert target.read_text() == "old"
-    assert link.is_symlink()
+    assert channel.is_symlink()
     assert target.read_text() == "new"
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
 

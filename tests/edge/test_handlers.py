@@ -10,7 +10,7 @@ from procserver.errors import ConfigError
 from procserver.handler.greeting import Greeting
 from procserver.handler.loader import load
 from procserver.server import name_of
-from procserver.shared.worker_config import BUILTIN_HANDLER, Plan
+from procserver.shared.worker_config import BUILTIN_HANDLER, WorkerConfig
 
 SOURCE = """
 def function(conn): return "function"
@@ -23,7 +23,7 @@ class Class:
 class Wants:
     def __init__(self, delay): self.delay = delay
     @classmethod
-    def from_plan(cls, plan): return cls(plan.delay)
+    def from_config(cls, config): return cls(config.delay)
     def handle(self, conn): return self.delay
 
 made = Class()
@@ -61,7 +61,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("by", ["module", "script"])
 def test_what_may_be_a_handler(script: Path, by: str, qualname: str, answer: object) -> None:
     name = "some_handlers" if by == "module" else str(script)
-    handler = load(Plan(handler=f"{name}:{qualname}", delay=1.5))
+    handler = load(WorkerConfig(handler=f"{name}:{qualname}", delay=1.5))
     assert handler.handle(None) == answer  # type: ignore[attr-defined]
 
 
@@ -80,11 +80,11 @@ def test_what_may_be_a_handler(script: Path, by: str, qualname: str, answer: obj
 )
 def test_what_may_not(script: Path, name: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
-        load(Plan(handler=name))
+        load(WorkerConfig(handler=name))
 
 
-def test_the_greeting_takes_its_options_from_the_plan() -> None:
-    handler = load(Plan(handler=BUILTIN_HANDLER, framing="line", delay=0.5))
+def test_the_greeting_takes_its_options_from_the_worker_config() -> None:
+    handler = load(WorkerConfig(handler=BUILTIN_HANDLER, framing="line", delay=0.5))
     assert isinstance(handler, Greeting)
     assert (handler.framing, handler.delay) == ("line", 0.5)
 

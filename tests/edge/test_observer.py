@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from procserver.handler.connection import Connection
-from procserver.handler.timed_socket import Terms
-from procserver.observer.loop import Calm, Observer
+from procserver.handler.timed_socket import Deadlines
+from procserver.observer.loop import Observer, RateLimit
 from procserver.shared import layout, records
 from procserver.shared.records import RECORD_BYTES_MAX, address_text, connection_id
 from procserver.shared.scoreboard import Scoreboard
-from procserver.shared.worker_config import Plan
+from procserver.shared.worker_config import WorkerConfig
 
 FORGERIES = ("\n2026-01-01 ERROR fake line", "\x1b[2J\x1b]0;title\x07", "\r\x00\x7f\u202e\ufeff", "\udcff")
 
@@ -156,7 +156,7 @@ def test_people_see_who_came_and_what_it_cost(board: Scoreboard) -> None:
     text = rendered(closed_record(board))
     assert "[::1]:5555 closed after 1.50 s: 2 messages, 10 B in, 20 B out, 2.0 ms CPU\n" in text
     ours, theirs = socket.socketpair()
-    conn = Connection(ours, board.slot(0), Terms(Plan(), -1), peer="127.0.0.1:1", started=1.0)
+    conn = Connection(ours, board.slot(0), Deadlines(WorkerConfig(), -1), peer="127.0.0.1:1", started=1.0)
     assert rendered(records.opened(conn, 4)).endswith(" 127.0.0.1:1 connected to worker 4\n")
     theirs.close()
     ours.close()
@@ -214,7 +214,7 @@ def test_an_access_log_that_cannot_be_opened_is_said_so_and_nothing_else_stops(
 
 @pytest.mark.parametrize(("event", "shown"), [("worker_died", 5), ("accept_failed", 1)])
 def test_a_storm_is_told_of_in_a_few_lines_a_second_and_counted(event: str, shown: int) -> None:
-    calm = Calm()
+    calm = RateLimit()
     passed = [calm.passes({"event": event}, 100.0 + i / 100) for i in range(50)]
     assert passed == [True] * shown + [False] * (50 - shown)
     assert calm.passes({"event": "something_else"}, 100.9)

@@ -8,12 +8,12 @@ import pytest
 # A process of its own: a worker takes signals and a wake-up descriptor. It leaves after six guests.
 WORKER = """
 import os, socket, sys
-from procserver import layout
-from procserver.greeting import Greeting
-from procserver.plan import Plan
-from procserver.scoreboard import Scoreboard
-from procserver.signals import notices
-from procserver.worker import Worker
+from procserver.shared import layout
+from procserver.handler.greeting import Greeting
+from procserver.shared.worker_config import WorkerConfig
+from procserver.shared.scoreboard import Scoreboard
+from procserver.handler.stop_notice import notice
+from procserver.worker.loop import Worker
 
 class Host(Greeting):
     guests = 0
@@ -22,7 +22,7 @@ class Host(Greeting):
         self.guests += 1
         rings.append(os.eventfd_read(bell) if self.guests > 1 else os.eventfd_read(bell) - 1)  # the first: ready
         os.eventfd_write(bell, 1)
-        notices.stop = self.guests == 6
+        notice.stop = self.guests == 6
 
 rings = []
 board, bell = Scoreboard.scratch(), os.eventfd(0)
@@ -34,7 +34,7 @@ guests = [socket.create_connection(listener.getsockname()) for _ in range(6)]
 for guest in guests:
     guest.sendall(b"exit")
 nowhere = os.open(os.devnull, os.O_WRONLY)
-Worker(board, [listener], Host("raw"), Plan(), bell=bell, records_fd=nowhere).run(0, board.slot(0))
+Worker(board, [listener], Host("raw"), WorkerConfig(), bell=bell, records_fd=nowhere).run(0, board.slot(0))
 print(*[ring - (i > 0) for i, ring in enumerate(rings)])
 """
 

@@ -21,7 +21,7 @@ from tests.support.repository import ROOT
 
 HANDLER = """\
 import time
-from procserver.greeting import Greeting
+from procserver.handler.greeting import Greeting
 
 class Shop(Greeting):
     def answer(self, conn, messages):

@@ -15,7 +15,7 @@ from tests.support.loadtest_runs import judged
 
 HANDLER = """\
 import os, time
-from procserver.greeting import Greeting
+from procserver.handler.greeting import Greeting
 
 class Noting(Greeting):
     def setup(self):

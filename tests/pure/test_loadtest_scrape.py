@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from loadtest.sampler.scrape import Endpoint, ScrapeError, metrics_url, scrape, scraped
 from procserver.errors import ConfigError
-from procserver.observer.collector import Reading
+from procserver.observer.collector import Snapshot
 from procserver.observer.exposition import exposition
 from procserver.resources import HostUsage, TreeDetail, TreeUsage
 from procserver.shared.layout import OUTCOME_NAMES
@@ -21,7 +21,7 @@ CPU_S = st.floats(0, 1e9)
 
 
 @st.composite
-def readings(draw: st.DrawFn) -> Reading:
+def readings(draw: st.DrawFn) -> Snapshot:
     def some(*names: str) -> dict[str, Any]:
         return {name: draw(COUNTS) for name in names}
 
@@ -41,14 +41,14 @@ def readings(draw: st.DrawFn) -> Reading:
     }
     detail = TreeDetail(**some("pss_bytes", "uss_bytes", "fds", "threads"), **SWITCHES)
     host = HostUsage(busy_s=1.0, listen_drops=0, **some("cpus", "listen_overflows", "retransmits"))
-    return Reading(facts, TreeUsage(draw(COUNTS), draw(CPU_S), {}), detail, draw(CPU_S), host, draw(CPU_S))
+    return Snapshot(facts, TreeUsage(draw(COUNTS), draw(CPU_S), {}), detail, draw(CPU_S), host, draw(CPU_S))
 
 
 SWITCHES: dict[str, Any] = {"voluntary_switches": 0, "involuntary_switches": 0, "processes": []}
 
 
 @given(readings(), st.sampled_from(["", "application/openmetrics-text;version=1.0.0"]))
-def test_what_is_shown_is_what_is_read(reading: Reading, accept: str) -> None:
+def test_what_is_shown_is_what_is_read(reading: Snapshot, accept: str) -> None:
     """In both formats, to the last byte counted."""
     found = scraped(exposition(reading, accept)[1].decode())
     facts = reading.facts
@@ -138,7 +138,7 @@ def of_a_server(started: float) -> bytes:
     }
     detail = TreeDetail(pss_bytes=1, uss_bytes=1, fds=1, threads=1, **SWITCHES)
     host = HostUsage(cpus=1, busy_s=1.0, listen_overflows=0, listen_drops=0, retransmits=0)
-    return page(exposition(Reading(facts, TreeUsage(1, 1.0, {}), detail, 1.0, host, 0.1), "")[1])
+    return page(exposition(Snapshot(facts, TreeUsage(1, 1.0, {}), detail, 1.0, host, 0.1), "")[1])
 
 
 @pytest.mark.parametrize("web", [(of_a_server(1.0), of_a_server(1.0), of_a_server(2.0))], indirect=True)

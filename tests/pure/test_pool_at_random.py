@@ -6,8 +6,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from procserver.policy import messages as m
-from procserver.policy.messages import Sizes
+from procserver.policy.events import (
+    MemoryMeasured,
+    PoolSettings,
+    ScaleRequested,
+    SpawnFailed,
+    StopMode,
+    StopRequested,
+)
 from procserver.policy.sizing import TICK_S
 from tests.support.pool_world import Worker, World
 
@@ -18,15 +24,15 @@ WEAR: dict[str, Any] = {
     "memory_bytes": st.sampled_from([0, 1000]),
     "reload_s": st.sampled_from([0.0, 0.0, 5.0]),
 }
-STATIC = st.builds(Sizes, workers=st.integers(1, 6), graceful_s=st.just(5.0), **WEAR)
+STATIC = st.builds(PoolSettings, workers=st.integers(1, 6), graceful_s=st.just(5.0), **WEAR)
 
 
 @st.composite
-def elastic(draw: st.DrawFn) -> Sizes:
+def elastic(draw: st.DrawFn) -> PoolSettings:
     cap = draw(st.integers(1, 10))
     spare = draw(st.integers(1, min(4, cap)))
     wear: dict[str, Any] = {name: draw(values) for name, values in WEAR.items()}
-    return Sizes(
+    return PoolSettings(
         min_spare=spare,
         max_spare=spare + draw(st.integers(0, 3)),
         max_workers=cap,
@@ -42,7 +48,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
     """Operators, clients, the machine and bad luck: whatever they do, `World` watches what is ordered."""
 
     @initialize(sizes=SIZES)
-    def begin(self, sizes: Sizes) -> None:
+    def begin(self, sizes: PoolSettings) -> None:
         self.world = World(sizes)
         self.strength = 0
 
@@ -55,7 +61,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
         assert not self.world.workers
 
     def pick(self, data: st.DataObject, *lives: str) -> int | None:
-        slots = [slot for slot, worker in self.world.workers.items() if worker.life in lives]
+        slots = [slot for slot, worker in self.world.workers.items() if worker.phase in lives]
         return data.draw(st.sampled_from(slots)) if slots else None
 
     # Time, and the machine
@@ -123,20 +129,20 @@ class AnythingMayHappen(RuleBasedStateMachine):
     def a_fork_fails(self, data: st.DataObject) -> None:
         if (slot := self.pick(data, "asked")) is not None:
             del self.world.workers[slot]
-            self.world.tell(m.SpawnFailed((slot,), "Cannot allocate memory"))
+            self.world.tell(SpawnFailed((slot,), "Cannot allocate memory"))
 
     @precondition(going)
     @rule(data=st.data(), pss_bytes=st.sampled_from([10, 5000]))
     def one_is_weighed(self, data: st.DataObject, pss_bytes: int) -> None:
         if (slot := self.pick(data, "idle", "busy")) is not None:
             self.world.workers[slot].big |= pss_bytes > 1000
-            self.world.tell(m.Weighed(slot, pss_bytes))
+            self.world.tell(MemoryMeasured(slot, pss_bytes))
 
     # Operators
 
     @precondition(going)
     @rule(sizes=st.one_of(st.none(), SIZES))
-    def a_reload_is_requested(self, sizes: Sizes | None) -> None:
+    def a_reload_is_requested(self, sizes: PoolSettings | None) -> None:
         self.world.reload(sizes)
 
     @precondition(going)
@@ -147,12 +153,12 @@ class AnythingMayHappen(RuleBasedStateMachine):
     @precondition(going)
     @rule(workers=st.one_of(st.none(), st.integers(1, 12)))
     def another_size_is_requested(self, workers: int | None) -> None:
-        self.world.tell(m.ScaleRequested(workers))
+        self.world.tell(ScaleRequested(workers))
 
     @precondition(going)
-    @rule(mode=st.sampled_from(m.Stop))
-    def a_stop_is_requested(self, mode: m.Stop) -> None:
-        self.world.tell(m.StopRequested(mode, "asked to"))
+    @rule(mode=st.sampled_from(StopMode))
+    def a_stop_is_requested(self, mode: StopMode) -> None:
+        self.world.tell(StopRequested(mode, "asked to"))
         assert not self.world.waiting, "who waits for a reload is told that none will come"
 
     # What always holds
@@ -162,15 +168,15 @@ class AnythingMayHappen(RuleBasedStateMachine):
         if not hasattr(self, "world"):
             return
         world, pool = self.world, self.world.pool
-        assert {entry.slot for entry in pool.crew} == set(world.workers), "the crew is who there is"
+        assert {entry.slot for entry in pool.table} == set(world.workers), "the crew is who there is"
         assert pool.generations.current == world.current
         assert world.frozen <= 1
         assert world.announced <= 1
         assert 0 <= pool.wake_in(world.now) <= TICK_S
         attempts = [settled.generation for settled in world.settled if settled.what == "reload"]
-        if pool.stopping is not None:
-            assert pool.stopping.mode >= self.strength, "a stop never grows weaker"
-            self.strength = pool.stopping.mode
+        if pool.shutdown is not None:
+            assert pool.shutdown.mode >= self.strength, "a stop never grows weaker"
+            self.strength = pool.shutdown.mode
         else:
             assert attempts == sorted(set(attempts)), "each attempt ends once, in order"
 
@@ -182,15 +188,15 @@ class AnythingMayHappen(RuleBasedStateMachine):
         world.queue, world.start_fails = 0, False
         for worker in world.workers.values():
             worker.overdue = False
-        if world.pool.stopping is None:
+        if world.pool.shutdown is None:
             world.rest()
             assert not world.waiting or world.left, "conversations that go on hold up nobody's answer"
         for slot, worker in list(world.workers.items()):
-            if worker.life == "busy":
+            if worker.phase == "busy":
                 world.is_done(slot)
         world.rest()
         if world.left is None:
-            assert world.pool.stopping is None, "a stop ends"
+            assert world.pool.shutdown is None, "a stop ends"
             self.check_rest(list(world.workers.values()))
 
     def check_rest(self, workers: list[Worker]) -> None:
@@ -198,7 +204,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
         assert not world.waiting, f"every operator has been answered, {world.pool.generations.attempt}"
         assert world.templates == {world.current: "ready"}, "one template is left, and it can fork"
         assert {worker.generation for worker in workers} == {world.current}
-        ready = sum(worker.life == "idle" and not worker.told for worker in workers)
+        ready = sum(worker.phase == "idle" and not worker.told for worker in workers)
         changing = sizes.surge if sizes.age_s else 0
         if sizes.workers is not None:
             assert sizes.workers <= ready <= sizes.workers + changing

@@ -88,8 +88,8 @@ def test_equal_settings_have_equal_digests() -> None:
 
 
 def test_the_plan_carries_what_workers_need() -> None:
-    plan = Settings(idle_timeout=7.0, framing="line", access_log="-").plan("a:b", 3)
-    facts = plan.as_dict()
+    config = Settings(idle_timeout=7.0, framing="line", access_log="-").worker_config("a:b", 3)
+    facts = config.as_dict()
     assert (facts["idle_timeout"], facts["framing"], facts["handler"], facts["generation"]) == (
         7.0,
         "line",
@@ -98,8 +98,8 @@ def test_the_plan_carries_what_workers_need() -> None:
     )
     assert facts["access_records"]
     assert facts["opened_records"], "a terminal shows who comes"
-    assert not Settings(access_log="-", log_format="json").plan().opened_records
-    assert not Settings().plan().access_records
+    assert not Settings(access_log="-", log_format="json").worker_config().opened_records
+    assert not Settings().worker_config().access_records
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from procserver.handler.deadlines import NEVER, ns, remaining_ms
 from procserver.policy.backoff import Backoff
-from procserver.policy.messages import Sight, Sizes, Stop, StopRequested
+from procserver.policy.events import PoolSettings, StopMode, StopRequested, WorkerSnapshot
 from procserver.policy.pool import Pool
-from procserver.policy.worker_table import Crew, Life
+from procserver.policy.worker_table import WorkerPhase, WorkerTable
 from procserver.shared.layout import BUSY, FREE, IDLE, IN_HANDLER, LEAVING, OUTCOME_NAMES
 from procserver.supervisor.status import (
     Totals,
@@ -28,17 +28,17 @@ def no_quota() -> int:
 @given(st.lists(st.one_of(st.integers(1, 5), st.integers(-20, -1)), max_size=40))
 def test_slots_are_lowest_first_and_never_given_twice(steps: list[int]) -> None:
     """A positive step asks for so many, a negative one gives that slot back."""
-    crew, held = Crew(12), set[int]()
+    table, held = WorkerTable(12), set[int]()
     for step in steps:
         if step < 0:
-            assert (crew.remove(-step) is not None) == (-step in held)
+            assert (table.remove(-step) is not None) == (-step in held)
             held.discard(-step)
             continue
         free = sorted(set(range(12)) - held)
-        got = crew.ask(step, 1, 0.0, no_quota)
+        got = table.ask(step, 1, 0.0, no_quota)
         assert list(got) == free[:step]
         held.update(got)
-        assert {entry.slot for entry in crew} == held
+        assert {entry.slot for entry in table} == held
 
 
 @pytest.mark.parametrize(
@@ -48,25 +48,25 @@ def test_slots_are_lowest_first_and_never_given_twice(steps: list[int]) -> None:
 def test_what_a_slot_shows_is_believed_only_once_its_pid_is_known(
     state: int, ready: bool, busy: bool
 ) -> None:
-    crew = Crew(1)
-    crew.ask(1, 1, 0.0, no_quota)
-    entry = crew.get(0)
+    table = WorkerTable(1)
+    table.ask(1, 1, 0.0, no_quota)
+    entry = table.get(0)
     assert entry is not None
-    assert crew.learn({0: Sight(state)}, 1.0) == 0
-    assert entry.life is Life.ASKED, "it may still show its last owner"
-    entry.life = Life.STARTING
-    assert crew.learn({0: Sight(state)}, 1.0) == (ready or busy)
-    assert crew.learn({0: Sight(state)}, 2.0) == 0, "nobody arrives twice"
+    assert table.learn({0: WorkerSnapshot(state)}, 1.0) == 0
+    assert entry.phase is WorkerPhase.ASKED, "it may still show its last owner"
+    entry.phase = WorkerPhase.STARTING
+    assert table.learn({0: WorkerSnapshot(state)}, 1.0) == (ready or busy)
+    assert table.learn({0: WorkerSnapshot(state)}, 2.0) == 0, "nobody arrives twice"
     assert (entry.idle, entry.busy) == (ready, busy)
 
 
 def test_idle_workers_come_in_the_order_in_which_they_registered() -> None:
-    crew = Crew(3)
-    crew.ask(3, 1, 0.0, no_quota)
-    for entry in crew:
-        entry.life = Life.STARTING
-    crew.learn({0: Sight(IDLE, 30), 1: Sight(IDLE, 10), 2: Sight(IDLE, 20)}, 1.0)
-    assert [entry.slot for entry in crew.idle()] == [1, 2, 0]
+    table = WorkerTable(3)
+    table.ask(3, 1, 0.0, no_quota)
+    for entry in table:
+        entry.phase = WorkerPhase.STARTING
+    table.learn({0: WorkerSnapshot(IDLE, 30), 1: WorkerSnapshot(IDLE, 10), 2: WorkerSnapshot(IDLE, 20)}, 1.0)
+    assert [entry.slot for entry in table.idle()] == [1, 2, 0]
 
 
 @given(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=50))
@@ -108,7 +108,7 @@ def test_a_wait_never_ends_before_its_deadline(deadline_ns: int, now_ns: int) ->
 
 
 def test_the_service_s_state() -> None:
-    world = World(Sizes(workers=1))
+    world = World(PoolSettings(workers=1))
     seen = [service_state(world.pool)]
     world.template_is_ready()
     world.settle(3)
@@ -119,17 +119,17 @@ def test_the_service_s_state() -> None:
     world.is_born(slot)
     world.exits(slot, clean=False)
     seen.append(service_state(world.pool))
-    world.tell(StopRequested(Stop.GRACEFUL, "x"))
+    world.tell(StopRequested(StopMode.GRACEFUL, "x"))
     seen.append(service_state(world.pool))
     assert seen == ["starting", "serving", "degraded", "draining"]
 
 
 def test_the_pool_s_facts_add_up() -> None:
-    world = World(Sizes(min_spare=3, max_spare=9, max_workers=20))
+    world = World(PoolSettings(min_spare=3, max_spare=9, max_workers=20))
     world.template_is_ready()
     world.settle(3)
     for slot in (0, 1):
-        world.workers[slot].life = "busy"
+        world.workers[slot].phase = "busy"
     world.count()
     facts = pool_facts(world.pool)
     assert facts == {
@@ -139,7 +139,7 @@ def test_the_pool_s_facts_add_up() -> None:
 
 
 def test_saturation_that_still_lasts_is_counted() -> None:
-    pool = Pool(Sizes(workers=1), 4, lambda: 0.0)
+    pool = Pool(PoolSettings(workers=1), 4, lambda: 0.0)
     pool.saturation.past_s, pool.saturation.since, pool.saturation.seen_at = 1.5, 10.0, 12.0
     assert pool_facts(pool)["saturated_s"] == 3.5
 

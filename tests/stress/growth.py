@@ -25,7 +25,7 @@ TIMES_BARE_MAX = 4.0
 # A process with the template's modules and size; children that are there until the last has been forked.
 BARE_FORKS = f"""
 import gc, json, os, sys, time
-import procserver.template
+import procserver.worker.template
 size = int(sys.argv[1])
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE")

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from procserver.handler.connection import Connection
-from procserver.handler.timed_socket import Terms
+from procserver.handler.timed_socket import Deadlines
 from procserver.shared.layout import CONNECTIONS
 from procserver.shared.scoreboard import Scoreboard
-from procserver.shared.signals import timeval
-from procserver.shared.worker_config import Plan
+from procserver.shared.socket_options import timeval
+from procserver.shared.worker_config import WorkerConfig
 from tests.support.scripted_server import send_dripping
 from tests.support.wait import PATIENCE_S
 
@@ -49,14 +49,14 @@ def conversation(*, tcp: bool = False, ring: bool = False, **settings: Any) -> I
     """`settings` are the plan's: deadlines in seconds, `max_message` in bytes."""
     ours, theirs = _loopback() if tcp else socket.socketpair()
     theirs.settimeout(PATIENCE_S)
-    plan = Plan(**settings)
-    ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(plan.idle_timeout))  # as listeners do
+    config = WorkerConfig(**settings)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(config.idle_timeout))  # as listeners do
     slot = Scoreboard.scratch().slot(0)
     slot[CONNECTIONS] = 1
     bell = os.eventfd(0, os.EFD_NONBLOCK)
     handle = socket.SocketType(ours.family, socket.SOCK_STREAM, 0, fileno=ours.detach())
     handle.settimeout(None)
-    conn = Connection(handle, slot, Terms(plan, bell), ring=ring)
+    conn = Connection(handle, slot, Deadlines(config, bell), ring=ring)
     talk = Conversation(conn, theirs, slot, bell)
     try:
         yield talk

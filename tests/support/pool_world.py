@@ -7,16 +7,46 @@ objects to stands in `carry_out`, order by order.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from procserver.policy import messages as m
+from procserver.policy.commands import (
+    Abort,
+    Announce,
+    Arm,
+    Command,
+    Commit,
+    DismissTemplate,
+    DumpStack,
+    Exit,
+    Fork,
+    Freeze,
+    Kill,
+    KillTemplate,
+    Poke,
+    Refuse,
+    Report,
+    RequestCompleted,
+    Retire,
+    StartTemplate,
+)
+from procserver.policy.events import (
+    Event,
+    Exited,
+    PoolSettings,
+    RecycleRequested,
+    ReloadRequested,
+    ScoreboardRead,
+    Spawned,
+    TemplateExited,
+    TemplateReady,
+    WorkerSnapshot,
+)
 from procserver.policy.generations import DRAINING_MAX
 from procserver.policy.health import LEAVE_LEAST_S
-from procserver.policy.messages import Sizes
 from procserver.policy.pool import Pool
 from procserver.policy.sizing import BURST, PACE_S, SHRINK_AFTER_S
 from procserver.shared.layout import BUSY, IDLE, LEAVING, SEEN_STOP, STARTING
 
-Life = Literal["asked", "starting", "idle", "busy"]
-STATES: dict[Life, int] = {"asked": 0, "starting": STARTING, "idle": IDLE, "busy": BUSY}
+WorkerPhase = Literal["asked", "starting", "idle", "busy"]
+STATES: dict[WorkerPhase, int] = {"asked": 0, "starting": STARTING, "idle": IDLE, "busy": BUSY}
 SLOTS_LEAST = 64
 CALM_S = SHRINK_AFTER_S + 5.0
 
@@ -26,8 +56,8 @@ class Worker:
     """`shown` is what the pool has last seen of it; `told`, `asked_why` and `killed` what it has ordered."""
 
     generation: int = 1
-    life: Life = "asked"
-    shown: Life = "asked"
+    phase: WorkerPhase = "asked"
+    shown: WorkerPhase = "asked"
     registered_ns: int = 0
     born: float = 0.0
     since: float = 0.0
@@ -51,7 +81,7 @@ class Worker:
 class World:
     """`templates` are those that live; `waiting` are the operators not yet answered: what for, which generation."""
 
-    sizes: Sizes
+    sizes: PoolSettings
     now: float = 1000.0
     queue: int = 0
     current: int = 1
@@ -61,54 +91,54 @@ class World:
     forks: int = 0
     ready_before: int = 0
     start_fails: bool = False
-    left: m.Leave | None = None
-    proposed: Sizes | None = None
+    left: Exit | None = None
+    proposed: PoolSettings | None = None
     workers: dict[int, Worker] = field(default_factory=dict)
     templates: dict[int, Literal["loading", "ready", "leaving", "killed"]] = field(default_factory=dict)
-    sizes_of: dict[int, Sizes] = field(default_factory=dict)
+    sizes_of: dict[int, PoolSettings] = field(default_factory=dict)
     committed_at: dict[int, float] = field(default_factory=dict)
     served: dict[int, int] = field(default_factory=dict)
-    reports: list[m.Report] = field(default_factory=list)
-    settled: list[m.Settled] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    settled: list[RequestCompleted] = field(default_factory=list)
     waiting: list[tuple[str, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.pool = Pool(self.sizes, max(SLOTS_LEAST, 2 * self.sizes.cap + 8), lambda: 0.5)
-        self.carry_out(m.StartTemplate(1))
+        self.carry_out(StartTemplate(1))
 
     # What may happen
 
-    def tell(self, event: m.Event) -> list[m.Command]:
+    def tell(self, event: Event) -> list[Command]:
         assert self.left is None, "nothing happens after the end"
         commands = self.pool.handle(event, self.now)
         for command in commands:
             self.carry_out(command)
         return commands
 
-    def count(self) -> list[m.Command]:
+    def count(self) -> list[Command]:
         for worker in self.workers.values():
-            worker.shown = worker.life
-        if not any(self.worn(worker) and not worker.told for worker in self.workers.values()):
+            worker.shown = worker.phase
+        if not any(self.outdated(worker) and not worker.told for worker in self.workers.values()):
             self.ready_before = 0
-        return self.tell(m.Counted(self.sights(), self.queue))
+        return self.tell(ScoreboardRead(self.snapshots(), self.queue))
 
-    def sights(self) -> dict[int, m.Sight]:
+    def snapshots(self) -> dict[int, WorkerSnapshot]:
         return {
-            slot: m.Sight(
-                LEAVING if worker.sees and worker.life == "idle" else STATES[worker.life],
+            slot: WorkerSnapshot(
+                LEAVING if worker.sees and worker.phase == "idle" else STATES[worker.phase],
                 worker.registered_ns,
                 worker.sees,
                 worker.overdue,
                 self.served.get(slot, 0),
             )
             for slot, worker in self.workers.items()
-            if worker.life != "asked"
+            if worker.phase != "asked"
         }
 
     def template_is_ready(self, generation: int = 0) -> None:
         generation = generation or self.current
         self.templates[generation] = "ready"
-        self.tell(m.TemplateReady(generation))
+        self.tell(TemplateReady(generation))
 
     def template_dies(self, generation: int = 0, *, unusable: bool = False) -> None:
         generation = generation or self.current
@@ -116,47 +146,47 @@ class World:
         self.workers = {
             slot: worker
             for slot, worker in self.workers.items()
-            if worker.life != "asked" or worker.generation != generation
+            if worker.phase != "asked" or worker.generation != generation
         }
-        self.tell(m.TemplateExited(generation, "died", unusable=unusable))
+        self.tell(TemplateExited(generation, "died", unusable=unusable))
 
     def is_born(self, slot: int) -> None:
-        self.workers[slot].life, self.workers[slot].since = "starting", self.now
-        self.tell(m.Spawned(slot, 100_000 + slot))
+        self.workers[slot].phase, self.workers[slot].since = "starting", self.now
+        self.tell(Spawned(slot, 100_000 + slot))
 
     def is_ready(self, slot: int) -> None:
         worker = self.workers[slot]
-        worker.life = "idle"
+        worker.phase = "idle"
         worker.registered_ns = int(self.now * 1e9) + slot
 
     def takes(self, slot: int) -> None:
         """A connection, which it holds."""
-        self.workers[slot].life = "busy"
+        self.workers[slot].phase = "busy"
         self.workers[slot].served += 1
         self.served[slot] = self.served.get(slot, 0) + 1
 
     def is_done(self, slot: int) -> None:
-        self.workers[slot].life, self.workers[slot].overdue = "idle", False
+        self.workers[slot].phase, self.workers[slot].overdue = "idle", False
 
     def exits(self, slot: int, *, clean: bool) -> None:
         worker = self.workers.pop(slot)
-        cut = int(worker.life == "busy")
-        was_ready = worker.life in ("idle", "busy")
+        cut = int(worker.phase == "busy")
+        was_ready = worker.phase in ("idle", "busy")
         reason = "exit status 0" if clean else "SIGKILL"
-        self.tell(m.Exited(slot, reason, clean, worker.served, cut, was_ready))
+        self.tell(Exited(slot, reason, clean, worker.served, cut, was_ready))
 
-    def reload(self, sizes: Sizes | None = None) -> None:
+    def reload(self, sizes: PoolSettings | None = None) -> None:
         """As an operator, who waits for the end of it."""
         self.proposed = sizes or self.sizes
         self.waiting.append(("reload", self.pool.generations.newest + 1))
-        self.tell(m.ReloadRequested(self.proposed, "asked for"))
+        self.tell(ReloadRequested(self.proposed, "asked for"))
 
     def recycle(self) -> None:
         self.ready_before = max(self.ready_before, min(len(self.idle()), self.sizes.max_spare))
         for worker in self.workers.values():
             worker.recycled = True
         self.waiting.append(("recycle", self.pool.generations.newest))
-        self.tell(m.RecycleRequested())
+        self.tell(RecycleRequested())
 
     def settle(self, ticks: int) -> None:
         """Everything that was ordered happens, and so many seconds pass."""
@@ -184,7 +214,7 @@ class World:
         raise AssertionError("it never comes to rest")
 
     def shape(self) -> dict[int, tuple[int, str]]:
-        return {slot: (worker.generation, worker.life) for slot, worker in self.workers.items()}
+        return {slot: (worker.generation, worker.phase) for slot, worker in self.workers.items()}
 
     def obey(self) -> None:
         for slot, worker in list(self.workers.items()):
@@ -192,30 +222,30 @@ class World:
                 return
             if worker.killed:
                 self.exits(slot, clean=False)
-            elif worker.life == "asked" and self.templates.get(worker.generation) in ("ready", "leaving"):
+            elif worker.phase == "asked" and self.templates.get(worker.generation) in ("ready", "leaving"):
                 self.is_born(slot)
-            elif worker.life == "starting":
+            elif worker.phase == "starting":
                 self.is_ready(slot)
-            elif worker.told and worker.life == "idle":
+            elif worker.told and worker.phase == "idle":
                 self.exits(slot, clean=True)
-        for generation, life in list(self.templates.items()):
+        for generation, phase in list(self.templates.items()):
             if self.left is not None:
                 return
-            if life == "loading":
+            if phase == "loading":
                 self.template_is_ready(generation)
-            elif life != "ready":
+            elif phase != "ready":
                 self.template_dies(generation)
 
     # What may be ordered
 
-    def carry_out(self, command: m.Command) -> None:
+    def carry_out(self, command: Command) -> None:
         assert self.left is None, "no orders after the end"
         match command:
-            case m.Fork():
+            case Fork():
                 self.fork(command)
-            case m.Retire(slot):
+            case Retire(slot):
                 self.retire(slot)
-            case m.Interrogate(slot, reason):
+            case DumpStack(slot, reason):
                 worker = self.workers[slot]
                 assert {
                     "handler_timeout": worker.overdue,
@@ -223,37 +253,37 @@ class World:
                     "graceful_timeout": self.lingers(worker),
                 }[reason]
                 worker.asked_why = True
-            case m.Abort(slot):
+            case Abort(slot):
                 worker = self.workers[slot]
                 assert worker.asked_why
                 assert worker.told
                 assert worker.overdue or self.lingers(worker) or not self.may_have_a_guest(worker)
-            case m.Kill(slot, reason):
+            case Kill(slot, reason):
                 self.kill(slot, reason)
-            case m.StartTemplate() | m.KillTemplate() | m.DismissTemplate() | m.Commit():
+            case StartTemplate() | KillTemplate() | DismissTemplate() | Commit():
                 self.carry_out_on_template(command)
-            case m.Settled(what, generation):
+            case RequestCompleted(what, generation):
                 self.settled.append(command)
                 self.waiting = [(w, g) for w, g in self.waiting if w != what or g > generation]
-            case m.Poke(slot):
+            case Poke(slot):
                 assert self.workers[slot].shown == "idle"
                 assert self.queue
-            case m.Arm(slots):
+            case Arm(slots):
                 assert slots <= self.workers.keys()
-            case m.Announce():
+            case Announce():
                 self.announced += 1
-            case m.Freeze():
+            case Freeze():
                 self.frozen += 1
-            case m.Refuse():
+            case Refuse():
                 assert self.frozen
                 self.refusing += 1
-            case m.Report():
+            case Report():
                 self.reports.append(command)
-            case m.Leave():
+            case Exit():
                 assert not self.workers, "nobody is left behind"
                 self.left = command
 
-    def fork(self, command: m.Fork) -> None:
+    def fork(self, command: Fork) -> None:
         generation, slots, sizes = command.generation, command.slots, self.pool.sizes
         assert self.templates[generation] in ("ready", "killed")
         assert 0 < len(slots) <= BURST
@@ -270,13 +300,15 @@ class World:
         for slot in slots:
             self.workers[slot] = Worker(generation, born=self.now, since=self.now)
         if not self.frozen:
-            replaces = on_trial or any(self.worn(worker) or worker.told for worker in self.workers.values())
+            replaces = on_trial or any(
+                self.outdated(worker) or worker.told for worker in self.workers.values()
+            )
             most = sizes.cap + (sizes.surge if replaces else 0)
             assert on_trial or len(self.workers) <= most
 
     def retire(self, slot: int) -> None:
         worker, sizes = self.workers[slot], self.pool.sizes
-        assert worker.life != "asked"
+        assert worker.phase != "asked"
         if not worker.told and not self.frozen and not worker.asked_why:
             here = sum(
                 each.may_serve or (each.shown == "busy" and self.now - each.told_at >= PACE_S)
@@ -284,13 +316,13 @@ class World:
             )
             busy = sum(each.shown == "busy" for each in self.workers.values())
             others = len(self.idle()) - 1
-            if not self.worn(worker):
+            if not self.outdated(worker):
                 assert worker.shown == "idle", "a busy worker is never told to leave in order to shrink"
                 if sizes.workers is None:
                     assert others >= sizes.max_spare or len(self.workers) > sizes.cap
             if sizes.workers is not None:
                 assert here > sizes.workers, "its successor is ready first"
-            elif worker.shown == "idle" and self.worn(worker):
+            elif worker.shown == "idle" and self.outdated(worker):
                 due = min(max(sizes.min_spare, self.ready_before), max(0, sizes.cap - busy))
                 assert others >= due, "never fewer are ready than before, or than there should be"
         if not worker.told:
@@ -298,7 +330,7 @@ class World:
 
     def kill(self, slot: int, reason: str) -> None:
         worker = self.workers[slot]
-        if self.pool.stopping is not None and reason == "stop":
+        if self.pool.shutdown is not None and reason == "stop":
             assert self.frozen
         elif reason == "handler_timeout":
             assert worker.asked_why
@@ -318,12 +350,10 @@ class World:
             assert any(bound and self.now >= self.committed_at[g] + bound for g, bound in bounds)
         worker.killed = reason
 
-    def carry_out_on_template(
-        self, command: m.StartTemplate | m.KillTemplate | m.DismissTemplate | m.Commit
-    ) -> None:
+    def carry_out_on_template(self, command: StartTemplate | KillTemplate | DismissTemplate | Commit) -> None:
         generation = command.generation
         match command:
-            case m.StartTemplate():
+            case StartTemplate():
                 assert generation not in self.templates
                 assert not self.announced or generation > max(self.sizes_of), (
                     "each is a generation of its own"
@@ -332,20 +362,20 @@ class World:
                 self.templates[generation] = "loading"
                 if self.start_fails:
                     self.template_dies(generation)
-            case m.KillTemplate():
+            case KillTemplate():
                 assert any(
-                    worker.life == "asked" and worker.generation == generation
+                    worker.phase == "asked" and worker.generation == generation
                     for worker in self.workers.values()
                 )
                 self.templates[generation] = "killed"
-            case m.DismissTemplate():
+            case DismissTemplate():
                 assert generation != self.current
                 its = [worker for worker in self.workers.values() if worker.generation == generation]
                 assert len(its) <= (generation not in self.committed_at), (
                     "but for a canary that failed, it has nobody"
                 )
                 self.templates[generation] = "leaving"
-            case m.Commit():
+            case Commit():
                 assert generation > self.current
                 assert any(w.generation == generation and w.may_serve for w in self.workers.values())
                 ready = sum(worker.generation != generation for worker in self.idle())
@@ -356,7 +386,7 @@ class World:
 
     # What there is
 
-    def worn(self, worker: Worker) -> bool:
+    def outdated(self, worker: Worker) -> bool:
         """Whether there is a reason to replace it."""
         sizes = self.pool.sizes
         return (
@@ -368,7 +398,7 @@ class World:
         )
 
     def is_late(self, worker: Worker) -> bool:
-        return worker.life == "starting" and self.now - worker.since > self.pool.sizes.boot_s
+        return worker.phase == "starting" and self.now - worker.since > self.pool.sizes.boot_s
 
     def lingers(self, worker: Worker) -> bool:
         """Told to leave long ago, and nobody holds it up."""
@@ -377,17 +407,17 @@ class World:
 
     def may_have_a_guest(self, worker: Worker) -> bool:
         """Whether it serves; one that was idle when it saw that it should leave does not any more."""
-        return worker.life == "busy" or (worker.life == "idle" and not worker.sees)
+        return worker.phase == "busy" or (worker.phase == "idle" and not worker.sees)
 
     def idle(self) -> list[Worker]:
         """Who is ready for the next connection, as far as the pool knows."""
         return [worker for worker in self.workers.values() if worker.may_serve and worker.shown == "idle"]
 
-    def reported(self, event: str) -> list[m.Report]:
+    def reported(self, event: str) -> list[Report]:
         return [report for report in self.reports if report.event == event]
 
-    def these(self, *lives: Life) -> list[int]:
-        return [slot for slot, worker in self.workers.items() if worker.life in lives]
+    def these(self, *lives: WorkerPhase) -> list[int]:
+        return [slot for slot, worker in self.workers.items() if worker.phase in lives]
 
     def all_know_of_the_stop(self) -> None:
         for worker in self.workers.values():

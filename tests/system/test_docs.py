@@ -70,15 +70,15 @@ def test_a_page_that_shows_something_else_is_found_out(
 def test_links_lead_somewhere(page: Path) -> None:
     """Every file that a page links to, pictures too, is there, and every heading."""
     prose = re.sub(r"(?ms)^```.*?^```$", "", page.read_text())
-    for link in re.findall(r"\]\(([^)\s]+)\)", prose):
-        if re.match(r"[a-z]+:", link):
+    for channel in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if re.match(r"[a-z]+:", channel):
             continue
-        path, _, anchor = link.partition("#")
+        path, _, anchor = channel.partition("#")
         target = page.parent / path if path else page
-        assert target.exists(), f"{shown(page)}: {link}"
+        assert target.exists(), f"{shown(page)}: {channel}"
         if anchor:
             headings = re.findall(r"(?m)^#+ (.*)$", target.read_text())
-            assert anchor in {_anchor_of(heading) for heading in headings}, f"{shown(page)}: {link}"
+            assert anchor in {_anchor_of(heading) for heading in headings}, f"{shown(page)}: {channel}"
 
 
 def test_flags_exist() -> None:

@@ -6,7 +6,7 @@ import signal
 import socket
 from typing import Any
 
-from procserver.policy.pool import INFANT_S
+from procserver.policy.pool import FAILED_START_S
 from tests.support.server import RunningServer
 from tests.support.wait import PATIENCE_S
 
@@ -138,8 +138,8 @@ def test_retirement_under_load_loses_nobody() -> None:
             with server.connect() as guest:
                 guest.say(b"a\nb\nexit\n", messages=3)
                 if i % 4 == 0:
-                    crew = pids(server.status())
-                    server.tell_to_leave(crew[i // 4 % len(crew)])
+                    table = pids(server.status())
+                    server.tell_to_leave(table[i // 4 % len(table)])
                 guest.hear(b"Welcome!\nHello,a\nHello,b\n")
                 guest.hear_the_end()
         server.tally.expect("closed", 300)
@@ -166,7 +166,7 @@ def test_sixty_four_workers_that_die_in_one_moment() -> None:
     with RunningServer("--workers", "64") as server:
         server.announce("worker_died")
         found = server.wait_for_status(
-            lambda s: s["pool"]["idle"] == 64 and all(w["age_s"] > INFANT_S for w in s["workers"]),
+            lambda s: s["pool"]["idle"] == 64 and all(w["age_s"] > FAILED_START_S for w in s["workers"]),
             "nobody counts as just started",
         )
         os.kill(server.pid, signal.SIGSTOP)

@@ -175,8 +175,8 @@ def test_a_flood_of_questions_and_slow_askers_disturb_nobody() -> None:
         for number, idler in enumerate(idlers):
             idler.connect(str(server.control))
             idler.sendall(b'{"command": "status"}\n' if number % 2 else b'{"command"')
-        with ThreadPoolExecutor(4) as operators:
-            answers = [operators.submit(server.status) for _ in range(100)]
+        with ThreadPoolExecutor(4) as operator_requests:
+            answers = [operator_requests.submit(server.status) for _ in range(100)]
             for _ in range(50):
                 guest.greet(b"in between")
             assert all(answer.result()["supervisor"]["state"] == "serving" for answer in answers)

@@ -118,7 +118,7 @@ def test_what_the_former_program_could_not_be_told_was_at_its_default() -> None:
     """A setting that it did not know stands in the way of no upgrade, unless the new program is to have another."""
     left = handover.fixed_settings(Settings())
     del left["metrics"]
-    estate = cast("handover.Estate", SimpleNamespace(fixed=left))
+    estate = cast("handover.HandoverState", SimpleNamespace(fixed=left))
     handover.check(estate, Settings())
     with pytest.raises(ConfigError, match=r"^metrics: cannot change without a restart"):
         handover.check(estate, Settings(metrics="127.0.0.1:0"))
@@ -137,7 +137,7 @@ def test_a_program_that_is_not_there_is_refused(server: ChangingServer) -> None:
         ("sys.argv += ['--backlog', 'much']", "'much'"),
         ("sys.argv += ['--backlog', '77']", "backlog: cannot change without a restart"),
         (
-            "import procserver.supervisor.upgrade.transfer as s\n    s.Succession.take_up = lambda *_: 1 / 0",
+            "import procserver.supervisor.upgrade.transfer as s\n    s.Transfer.take_up = lambda *_: 1 / 0",
             "ZeroDivisionError: division by zero",
         ),
     ],

@@ -29,22 +29,22 @@ PREFLIGHT = "PROCSERVER_PREFLIGHT"
 FAILURE_CHARACTERS_MAX = 2000
 
 
-class WorkerHeir(msgspec.Struct, frozen=True):
-    """`life` is the value of `crew.Life`."""
+class WorkerState(msgspec.Struct, frozen=True):
+    """`phase` is the value of `table.WorkerPhase`."""
 
     slot: int
     pid: int
     generation: int
-    life: str
+    phase: str
     was_ready: bool
-    worn: str
+    outdated: str
     quota: int
     born: float
     served_before: int
-    must_go_at: float | None = None
+    kill_deadline: float | None = None
 
 
-class TemplateHeir(msgspec.Struct, frozen=True):
+class TemplateState(msgspec.Struct, frozen=True):
     generation: int
     pid: int
     fd: int
@@ -79,7 +79,7 @@ class Fds(msgspec.Struct, frozen=True):
         return [fd for fd in (*flat, self.line, self.control, self.pidfile) if fd >= 0]
 
 
-class Estate(msgspec.Struct, frozen=True):
+class HandoverState(msgspec.Struct, frozen=True):
     """What one supervisor leaves to the next. `fixed` are the settings that cannot change without a restart."""
 
     version: int
@@ -92,8 +92,8 @@ class Estate(msgspec.Struct, frozen=True):
     ours: list[bool]
     control_path: str
     fds: Fds
-    templates: list[TemplateHeir]
-    workers: list[WorkerHeir]
+    templates: list[TemplateState]
+    workers: list[WorkerState]
     observer: int
     current: int
     newest: int
@@ -115,7 +115,7 @@ def fixed_settings(settings: Settings) -> dict[str, object]:
     return decoded
 
 
-def write(estate: Estate) -> int:
+def write(estate: HandoverState) -> int:
     """A memfd with it, inheritable like every descriptor that it names."""
     fd = os.memfd_create("procserver-handover", 0)
     os.write(fd, msgspec.json.encode(estate))
@@ -158,14 +158,14 @@ def _give_back(failure: str) -> None:
         os.close(fd)  # the caller tells its own error, which is the cause
 
 
-def read(environment: dict[str, str] | os._Environ[str]) -> Estate | None:
+def read(environment: dict[str, str] | os._Environ[str]) -> HandoverState | None:
     """The estate that the environment points to, if any; ConfigError if it cannot be understood."""
     text = environment.get(ESTATE_FD)
     if text is None:
         return None
     try:
         data = os.pread(int(text), os.fstat(int(text)).st_size, 0)
-        estate = msgspec.json.decode(data, type=Estate)
+        estate = msgspec.json.decode(data, type=HandoverState)
     except (ValueError, OSError, msgspec.MsgspecError) as error:
         raise ConfigError(
             f"{ESTATE_FD}={text!r}: no estate that this program understands ({error})"
@@ -177,7 +177,7 @@ def read(environment: dict[str, str] | os._Environ[str]) -> Estate | None:
     return estate
 
 
-def check(estate: Estate, settings: Settings) -> None:
+def check(estate: HandoverState, settings: Settings) -> None:
     """ConfigError names what this program's settings would have to change that cannot change."""
     mine = fixed_settings(settings)
     left = (
@@ -188,7 +188,7 @@ def check(estate: Estate, settings: Settings) -> None:
         raise ConfigError(f"{', '.join(changed)}: cannot change without a restart")
 
 
-def close_again(estate: Estate) -> None:
+def close_again(estate: HandoverState) -> None:
     """In the new program: keep the descriptors from those that it starts."""
     for fd in (*estate.fds.all(), *(template.fd for template in estate.templates)):
         os.set_inheritable(fd, False)

@@ -19,7 +19,7 @@ from procserver.supervisor.upgrade import handover
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from procserver.supervisor.child_processes import Child, Death, Procs
+    from procserver.supervisor.child_processes import Child, ChildProcesses, ExitStatus
 
 REASON_BYTES_MAX = 2000
 
@@ -28,9 +28,14 @@ class Upgrade:
     """One attempt; OSError if it cannot even be begun. Its success is told by the new program."""
 
     def __init__(
-        self, procs: Procs, command: list[str], estate: handover.Estate, patience_s: float, now: float
+        self,
+        processes: ChildProcesses,
+        command: list[str],
+        estate: handover.HandoverState,
+        patience_s: float,
+        now: float,
     ) -> None:
-        self.procs = procs
+        self.processes = processes
         self.command = command
         self.deadline = now + patience_s
         self.ready = False
@@ -57,25 +62,25 @@ class Upgrade:
             self.child: Child | None = None
         else:
             process.returncode = 0  # we reap it ourselves
-            self.child = procs.adopt("preflight", 0, process.pid)
+            self.child = processes.adopt("preflight", 0, process.pid)
         finally:
             os.close(fd)
             os.close(writer)
 
-    def buried(self, death: Death | None) -> None:
+    def buried(self, status: ExitStatus | None) -> None:
         """The pre-flight has ended."""
         self.child = None
-        if death is not None and death.code == 0:
+        if status is not None and status.code == 0:
             self.ready = True
         elif not self.failure:
-            said = self._said().strip().splitlines()[-1:] or [death.reason if death else "gone"]
+            said = self._said().strip().splitlines()[-1:] or [status.reason if status else "gone"]
             self.failure = f"pre-flight of {self.command[0]}: {said[0]}"
 
     def check(self, now: float) -> None:
         if not self.ready and not self.failure and now >= self.deadline:
             self.failure = f"pre-flight of {self.command[0]}: no answer within boot_timeout"
             if self.child is not None:
-                self.procs.send(self.child, signal.SIGKILL)
+                self.processes.send(self.child, signal.SIGKILL)
 
     def close(self) -> None:
         os.close(self.output)
@@ -87,7 +92,9 @@ class Upgrade:
             return ""
 
 
-def execute(command: list[str], estate: handover.Estate, held_back: AbstractContextManager[None]) -> OSError:
+def execute(
+    command: list[str], estate: handover.HandoverState, held_back: AbstractContextManager[None]
+) -> OSError:
     """Become the new program; returns only if that was impossible.
 
     Signals are `held_back`, and the mask survives `exec`: between `exec` and its handlers, TERM would end the

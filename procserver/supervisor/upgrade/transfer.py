@@ -8,20 +8,20 @@ import socket
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from procserver.policy import messages as m
-from procserver.policy.worker_table import Entry, Life
+from procserver.policy.events import ReloadRequested
+from procserver.policy.worker_table import WorkerEntry, WorkerPhase
 from procserver.shared import layout
-from procserver.shared.signals import blocked
-from procserver.supervisor.operator_requests import Waiter
+from procserver.shared.signal_numbers import blocked
+from procserver.supervisor.operator_requests import PendingRequest
 from procserver.supervisor.upgrade import handover
-from procserver.supervisor.upgrade.handover import Estate, Fds, TemplateHeir, WorkerHeir
+from procserver.supervisor.upgrade.handover import Fds, HandoverState, TemplateState, WorkerState
 from procserver.supervisor.upgrade.preflight import Upgrade, execute
 
 if TYPE_CHECKING:
     from procserver.supervisor.loop import Supervisor
 
 
-class Succession:
+class Transfer:
     """The supervisor's room for its own replacement."""
 
     def __init__(self, supervisor: Supervisor) -> None:
@@ -31,26 +31,26 @@ class Succession:
     def begin(self, program: str) -> None:
         """Start the pre-flight. ValueError when this is not the moment."""
         supervisor = self.supervisor
-        if self.upgrade is not None or supervisor.pool.stopping is not None or not supervisor.pool.announced:
+        if self.upgrade is not None or supervisor.pool.shutdown is not None or not supervisor.pool.announced:
             raise ValueError("not now: the service starts, stops, or is being upgraded already")
         command = handover.command_of(program) if program else handover.own_command()
         patience_s = supervisor.settings.boot_timeout
         try:
-            self.upgrade = Upgrade(supervisor.procs, command, self.estate(), patience_s, monotonic())
+            self.upgrade = Upgrade(supervisor.processes, command, self.estate(), patience_s, monotonic())
         except OSError as error:
             raise ValueError(f"no upgrade: {error.strerror}") from None
-        supervisor.journal.report("info", "upgrading", program=command[0])
+        supervisor.log_pipe.report("info", "upgrading", program=command[0])
 
-    def buried(self, death: object) -> None:
+    def buried(self, status: object) -> None:
         if self.upgrade is not None:
-            self.upgrade.buried(death)  # type: ignore[arg-type]
+            self.upgrade.buried(status)  # type: ignore[arg-type]
 
     def tick(self, now: float) -> None:
         upgrade, supervisor = self.upgrade, self.supervisor
         if upgrade is None:
             return
         upgrade.check(now)
-        if supervisor.pool.stopping is not None:
+        if supervisor.pool.shutdown is not None:
             upgrade.failure = upgrade.failure or "the service is stopping"
         supervisor.pool.held = upgrade.ready and not upgrade.failure
         if supervisor.pool.held and supervisor.pool.quiet():
@@ -60,19 +60,19 @@ class Succession:
             supervisor.pool.held = False
             upgrade.close()
             self.upgrade = None
-            supervisor.journal.report("error", "upgrade_failed", reason=upgrade.failure)
-            supervisor.operators.upgrade_failed(upgrade.failure)
+            supervisor.log_pipe.report("error", "upgrade_failed", reason=upgrade.failure)
+            supervisor.operator_requests.upgrade_failed(upgrade.failure)
 
     def close(self) -> None:
         """The service ends: a pre-flight that still goes on has nothing left to find out."""
         if self.upgrade is not None and self.upgrade.child is not None:
-            self.supervisor.procs.send(self.upgrade.child, signal.SIGKILL)
+            self.supervisor.processes.send(self.upgrade.child, signal.SIGKILL)
 
-    def estate(self) -> Estate:
+    def estate(self) -> HandoverState:
         """Everything that the next program needs; true as long as the pool is quiet."""
         s = self.supervisor
-        observer, scrapes = s.journal.observer, s.journal.scrapes
-        return Estate(
+        observer, metrics_endpoint = s.log_pipe.observer, s.log_pipe.metrics_endpoint
+        return HandoverState(
             version=handover.VERSION,
             board_version=layout.VERSION,
             previous=handover.own_command(),
@@ -87,34 +87,34 @@ class Succession:
                 board=s.board.fd,
                 bell=s.bell,
                 lifeline=s.lifeline,
-                records=(s.journal.reader, s.journal.writer),
-                stacks=(s.inquest.reader, s.inquest.writer),
+                records=(s.log_pipe.reader, s.log_pipe.writer),
+                stacks=(s.stack_dumps.reader, s.stack_dumps.writer),
                 control=s.control.listener.fileno() if s.control is not None else -1,
                 pidfile=s.pidfile,
-                waiting=[client.sock.fileno() for client in s.operators.waiting_for("upgrade")],
-                metrics=[sock.fileno() for sock in scrapes.sockets] if scrapes else [],
-                line=scrapes.line.fileno() if scrapes and scrapes.line else -1,
+                waiting=[client.sock.fileno() for client in s.operator_requests.waiting_for("upgrade")],
+                metrics=[sock.fileno() for sock in metrics_endpoint.sockets] if metrics_endpoint else [],
+                line=metrics_endpoint.line.fileno() if metrics_endpoint and metrics_endpoint.line else -1,
             ),
             templates=[
-                TemplateHeir(link.generation, link.child.pid, link.sock.fileno())
-                for link in s.templates.links.values()
-                if link.ended is None
+                TemplateState(channel.generation, channel.child.pid, channel.sock.fileno())
+                for channel in s.templates.channels.values()
+                if channel.ended is None
             ],
             workers=[
-                WorkerHeir(
+                WorkerState(
                     entry.slot,
                     entry.pid,
                     entry.generation,
-                    entry.life.value,
+                    entry.phase.value,
                     entry.was_ready,
-                    entry.worn,
+                    entry.outdated,
                     entry.quota,
                     entry.born,
                     entry.served_before,
-                    entry.must_go_at,
+                    entry.kill_deadline,
                 )
-                for entry in s.pool.crew
-                if entry.life is not Life.ASKED
+                for entry in s.pool.table
+                if entry.phase is not WorkerPhase.ASKED
             ],
             observer=observer.pid if observer is not None else 0,
             current=s.pool.generations.current,
@@ -123,36 +123,36 @@ class Succession:
             busy_max=s.pool.saturation.busy_max,
             depth_max=s.depth_max,
             saturated_s=s.pool.saturation.total_s(),
-            records_dropped=s.journal.dropped,
-            before=s.accounts.before,
+            records_dropped=s.log_pipe.dropped,
+            before=s.accounting.before,
         )
 
-    def take_up(self, estate: Estate) -> None:
+    def take_up(self, estate: HandoverState) -> None:
         """In the new program: adopt processes and counts; then the caller's loop reloads, to bring in the new code."""
         s, now = self.supervisor, monotonic()
         handover.close_again(estate)
         s.started, s.started_at, s.depth_max = estate.started, estate.started_at, estate.depth_max
-        s.journal.dropped, s.accounts.before = estate.records_dropped, dict(estate.before)
+        s.log_pipe.dropped, s.accounting.before = estate.records_dropped, dict(estate.before)
         if estate.observer:
-            s.journal.observer = s.procs.adopt("observer", 0, estate.observer)
+            s.log_pipe.observer = s.processes.adopt("observer", 0, estate.observer)
         for template in estate.templates:
             s.templates.inherit(template.generation, template.pid, template.fd, s.settings)
         for heir in estate.workers:
-            s.workforce.children[heir.slot] = s.procs.adopt("worker", heir.slot, heir.pid)
+            s.worker_processes.children[heir.slot] = s.processes.adopt("worker", heir.slot, heir.pid)
         s.pool.inherit(
             [
-                Entry(
+                WorkerEntry(
                     heir.slot,
                     heir.generation,
                     now,
-                    life=Life(heir.life),
+                    phase=WorkerPhase(heir.phase),
                     pid=heir.pid,
                     was_ready=heir.was_ready,
-                    worn=heir.worn,
+                    outdated=heir.outdated,
                     quota=heir.quota,
                     born=heir.born,
                     served_before=heir.served_before,
-                    must_go_at=heir.must_go_at,
+                    kill_deadline=heir.kill_deadline,
                 )
                 for heir in estate.workers
             ],
@@ -167,16 +167,16 @@ class Succession:
             if s.control is not None:
                 client = s.control.adopt(socket.socket(fileno=fd))
                 what = "upgrade" if estate.failure else "reload"
-                s.operators.waiters.append(Waiter(what, estate.newest + 1, client))
+                s.operator_requests.pending.append(PendingRequest(what, estate.newest + 1, client))
         # A child may have ended while nobody listened.
         os.kill(os.getpid(), signal.SIGCHLD)
 
-    def go_on(self, estate: Estate) -> None:
+    def go_on(self, estate: HandoverState) -> None:
         """The new program serves and brings in the new code; one that was called back serves on, and says why."""
         supervisor = self.supervisor
         if estate.failure:
-            supervisor.journal.report("error", "upgrade_failed", reason=estate.failure)
-            supervisor.operators.upgrade_failed(estate.failure)
+            supervisor.log_pipe.report("error", "upgrade_failed", reason=estate.failure)
+            supervisor.operator_requests.upgrade_failed(estate.failure)
             return
-        supervisor.journal.report("info", "upgraded", pid=os.getpid())
-        supervisor.tell(m.ReloadRequested(supervisor.propose(supervisor.settings), "the upgrade"))
+        supervisor.log_pipe.report("info", "upgraded", pid=os.getpid())
+        supervisor.tell(ReloadRequested(supervisor.propose(supervisor.settings), "the upgrade"))

@@ -1,17 +1,17 @@
-"""What the pool is told (events, past tense) and what it orders (commands, imperative).
+"""What the pool is told: events, in the past tense, as plain values.
 
-Plain values. `slot` is a worker's number in the scoreboard. Times are
-monotonic seconds and come with the call, never inside.
+`slot` is a worker's number in the scoreboard. Times are monotonic seconds and
+come with the call, never inside.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class PoolSettings:
     """`workers` not None is a static pool, else an elastic one within the other three. Times in seconds, 0 is off."""
 
     workers: int | None = None
@@ -35,9 +35,6 @@ class Sizes:
     def surge(self) -> int:
         """How many more may live while workers are being replaced: a tenth, at least one."""
         return max(1, self.cap // 10)
-
-
-# Events
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,7 @@ class SpawnFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class Gibberish:
+class MalformedMessage:
     """A template said something that means nothing: user code has got hold of its socket."""
 
     generation: int
@@ -92,7 +89,7 @@ class Exited:
     was_ready: bool = False
 
 
-class Stop(IntEnum):
+class StopMode(IntEnum):
     """How fast: each stronger than the one before. A request never weakens an earlier one."""
 
     GRACEFUL = 1
@@ -102,7 +99,7 @@ class Stop(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:
-    mode: Stop
+    mode: StopMode
     reason: str
     code: int = 0
 
@@ -111,7 +108,7 @@ class StopRequested:
 class ReloadRequested:
     """Bring in a new generation; `sizes` take effect when it has proved itself."""
 
-    sizes: Sizes
+    sizes: PoolSettings
     reason: str
 
 
@@ -128,7 +125,7 @@ class RecycleRequested:
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
+class MemoryMeasured:
     """A worker's proportional share of memory was read."""
 
     slot: int
@@ -136,7 +133,7 @@ class Weighed:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class WorkerSnapshot:
     """One worker as its slot shows it.
 
     `stop_seen`: 0, or which of the layout's SEEN_ meanings of a stop signal it
@@ -151,10 +148,10 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class ScoreboardRead:
     """The scoreboard was read: what each slot of ours shows, and how many connections wait in the kernel."""
 
-    sights: dict[int, Sight]
+    snapshots: dict[int, WorkerSnapshot]
     queue_depth: int = 0
 
 
@@ -163,156 +160,12 @@ Event = (
     | TemplateExited
     | Spawned
     | SpawnFailed
-    | Gibberish
+    | MalformedMessage
     | Exited
     | StopRequested
     | ReloadRequested
     | ScaleRequested
     | RecycleRequested
-    | Weighed
-    | Counted
-)
-
-# Commands
-
-
-@dataclass(frozen=True, slots=True)
-class StartTemplate:
-    generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fork:
-    generation: int
-    slots: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Retire:
-    """Let a worker finish its connection and leave; repeated until its slot shows that it knows."""
-
-    slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    slot: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class KillTemplate:
-    """It does not answer."""
-
-    generation: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class DismissTemplate:
-    """None of its workers is left, or it never had any: let it go in peace."""
-
-    generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """The new generation's first worker is ready: from now on its settings hold."""
-
-    generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What operators wait for has come to its end: "reload" or "recycle", and with which generation."""
-
-    what: str
-    generation: int
-    ok: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Interrogate:
-    """Log the worker's Python stack before it is ended."""
-
-    slot: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Abort:
-    """SIGABRT, which code stuck in one C call does not hold up as it does a Python handler."""
-
-    slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """From now on workers tell whoever still waits in the queue why not, and close."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """These slots, and no others, ring when they turn busy."""
-
-    slots: frozenset[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Poke:
-    """Wake an idle worker: a wake-up may have died with another."""
-
-    slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class Announce:
-    """The first worker is ready."""
-
-
-@dataclass(frozen=True, slots=True)
-class Freeze:
-    """Take no new connections; what is queued is still served."""
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """Let go of the listeners, in every process that does not serve."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    level: str
-    event: str
-    facts: dict[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """All is done: exit with this code, and this last line."""
-
-    code: int
-    reason: str
-
-
-Command = (
-    StartTemplate
-    | KillTemplate
-    | DismissTemplate
-    | Commit
-    | Settled
-    | Fork
-    | Retire
-    | Interrogate
-    | Abort
-    | Kill
-    | Arm
-    | Poke
-    | Announce
-    | Freeze
-    | Refuse
-    | Release
-    | Report
-    | Leave
+    | MemoryMeasured
+    | ScoreboardRead
 )

@@ -1,0 +1,41 @@
+"""Which signal means what, to the supervisor and to a worker, and how all of them are held back around a fork.
+
+Every worker loads this module.
+"""
+
+from __future__ import annotations
+
+import signal
+
+# `signal`'s own turns every number into an enum, and unshares 70 KiB by it.
+from _signal import SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, pthread_sigmask  # type: ignore[import-not-found]
+
+SUPERVISOR_SIGNALS = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGCHLD,
+)
+BLOCKED = tuple(map(int, SUPERVISOR_SIGNALS))  # around fork; let in by a worker that is ready for them
+# To a worker:
+STOP = int(signal.SIGTERM)
+LOOK_AGAIN = int(signal.SIGUSR1)  # try the listeners once more
+SHOW_STACK = int(signal.SIGUSR2)  # write the Python stack to the pipe that the template registered
+
+
+def unblock() -> None:
+    """Let in what was held back: the handlers are installed."""
+    pthread_sigmask(SIG_UNBLOCK, BLOCKED)
+
+
+class blocked:
+    """Hold back all signals that we handle: around fork, so that none meets a half-made child; and around `exec`."""
+
+    def __enter__(self) -> None:
+        self.before = pthread_sigmask(SIG_BLOCK, BLOCKED)
+
+    def __exit__(self, *_: object) -> None:
+        pthread_sigmask(SIG_SETMASK, self.before)
