@@ -31,7 +31,7 @@ for command in (serve, check, status, reload, recycle, scale, stop, upgrade, gre
 def main() -> None:
     """Exit codes: 0 well, 1 the machine or the peer would not, 2 usage or configuration, 3 a conversation was cut."""
     try:
-        with handover.or_back():
+        with handover.hand_back_on_failure():
             code = commands.main(prog_name="procserver", standalone_mode=False)
     except click.ClickException as error:
         error.show()

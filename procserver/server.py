@@ -55,12 +55,12 @@ class Server:
     def run(self) -> int:
         """Serve until stopped; returns the exit code. ConfigError and StartError before anything was served.
 
-        Where the environment names an estate, this program takes over a running
+        Where the environment names a handover's state, this program takes over a running
         service, or, in a pre-flight, only says whether it could.
         """
         occupy_standard_fds()
         with contextlib.ExitStack() as opened:
-            with handover.or_back():
+            with handover.hand_back_on_failure():
                 supervisor = self._begin(opened)
                 if supervisor is None:
                     return 0
@@ -69,12 +69,12 @@ class Server:
 
     def _begin(self, opened: contextlib.ExitStack) -> Supervisor | None:
         """The supervisor, at work; None in a pre-flight, when all is well."""
-        estate = handover.read(os.environ)
-        if estate is not None:
-            handover.check(estate, self.settings)
+        state = handover.read(os.environ)
+        if state is not None:
+            handover.check(state, self.settings)
             if os.environ.get(handover.PREFLIGHT):
                 return None
-        pidfile, listeners = self._open(estate)
+        pidfile, listeners = self._open(state)
         opened.callback(listeners.close)
         if pidfile >= 0:
             opened.callback(_drop_pidfile, self.settings.pidfile, pidfile)
@@ -84,17 +84,17 @@ class Server:
             listeners,
             reread=self.reread,
             control=_control_path(self.settings, listeners.names[0]),
-            ready_fd=self.ready_fd if estate is None else -1,
+            ready_fd=self.ready_fd if state is None else -1,
             pidfile=pidfile,
-            estate=estate,
+            state=state,
         )
         supervisor.begin()
         return supervisor
 
-    def _open(self, estate: HandoverState | None) -> tuple[int, Listeners]:
+    def _open(self, state: HandoverState | None) -> tuple[int, Listeners]:
         settings = self.settings
-        if estate is not None:
-            return estate.fds.pidfile, Listeners.inherit(estate.fds.listeners, estate.ours)
+        if state is not None:
+            return state.pidfile, Listeners.inherit(state.listeners)
         pidfile = _lock_pidfile(settings.pidfile) if settings.pidfile else -1
         return pidfile, Listeners.open(settings.bind, settings.backlog, os.environ)
 

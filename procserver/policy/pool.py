@@ -15,7 +15,7 @@ ever does.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from procserver.policy.backoff import Backoff
@@ -42,7 +42,7 @@ from procserver.policy.health import Health
 from procserver.policy.saturation import Saturation
 from procserver.policy.shutdown import Shutdown
 from procserver.policy.sizing import Sizing
-from procserver.policy.worker_table import WorkerPhase, WorkerTable
+from procserver.policy.worker_table import WorkerEntry, WorkerPhase, WorkerTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +51,18 @@ if TYPE_CHECKING:
 
 FAILED_START_S = 1.0  # who dies younger without having served has failed to start
 FIRST_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """What one pool leaves to the next; `scaled` is the size that an operator has set, None for the settings'."""
+
+    workers: list[WorkerEntry]
+    current: int
+    newest: int
+    scaled: int | None
+    busy_max: int
+    saturated_s: float
 
 
 class Pool:
@@ -266,13 +278,25 @@ class Pool:
             return replace(sizes, workers=self.scaled)
         return replace(sizes, max_workers=self.scaled, min_spare=min(sizes.min_spare, self.scaled))
 
-    def inherit(self, entries: list[WorkerEntry], *, current: int, newest: int, scaled: int | None) -> None:
-        """Go on where a former supervisor's pool has stopped."""
-        for entry in entries:
-            self.table.adopt(entry)
-        self.generations.inherit(current, newest, {entry.generation for entry in entries})
-        self.announced, self.scaled = True, scaled
+    def export(self) -> PoolState:
+        """What the next program's pool needs to go on; complete while the pool is quiet."""
+        return PoolState(
+            workers=[entry for entry in self.table if entry.phase is not WorkerPhase.ASKED],
+            current=self.generations.current,
+            newest=self.generations.newest,
+            scaled=self.scaled,
+            busy_max=self.saturation.busy_max,
+            saturated_s=self.saturation.total_s(),
+        )
+
+    def restore(self, state: PoolState, now: float) -> None:
+        """Go on where a former program's pool has stopped."""
+        for entry in state.workers:
+            self.table.adopt(entry.handed_over(now))
+        self.generations.inherit(state.current, state.newest, {entry.generation for entry in state.workers})
+        self.announced, self.scaled = True, state.scaled
         self.sizing.sizes = self._scaled(self.base)
+        self.saturation.busy_max, self.saturation.past_s = state.busy_max, state.saturated_s
 
     @property
     def unfinished(self) -> bool:

@@ -7,7 +7,7 @@ asked --Spawned--> starting --(its slot shows idle)--> ready --told to go--> lea
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,12 @@ class WorkerEntry:
     served_before: int = 0
     snapshot: WorkerSnapshot = NOTHING_SEEN
     shown_since: float = 0.0
+
+    def handed_over(self, now: float) -> WorkerEntry:
+        """The same worker in a new program: what is timed or was seen there begins anew."""
+        return replace(
+            self, since=now, told_at=0.0, killed="", killed_at=0.0, snapshot=NOTHING_SEEN, shown_since=0.0
+        )
 
     @property
     def idle(self) -> bool:

@@ -1,17 +1,16 @@
-"""The supervisor's reading and writing of the scoreboard: sights, totals, and the settling of the dead."""
+"""The supervisor's side of the scoreboard: its own words, snapshots and totals, and the end of a dead worker's slot."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from procserver.policy.events import WorkerSnapshot
 from procserver.shared import layout, records
 from procserver.shared.layout import OUTCOME_NAMES, OUTCOMES, STAGE_MASK
 from procserver.shared.scoreboard import open_connections
 from procserver.shared.usage import usage_words
-from procserver.supervisor.status import Totals, WorkerView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,14 +20,67 @@ if TYPE_CHECKING:
     from procserver.supervisor.log_pipe import LogPipe
 
 
-class Accounting:
-    """`listeners` are the names that access records give for our own end."""
+class WorkerView(NamedTuple):
+    """One slot of the scoreboard, read."""
 
-    def __init__(self, board: Scoreboard, listeners: list[str]) -> None:
+    slot: int
+    pid: int
+    generation: int
+    state: int
+    stage: int
+    since_ns: int
+    peer: str
+    connections: int
+    messages: int
+    bytes_in: int
+    bytes_out: int
+
+
+class Totals(NamedTuple):
+    """Sums over all slots, living and dead: they only grow. `outcomes` are in the layout's order."""
+
+    connections: int
+    messages: int
+    bytes_in: int
+    bytes_out: int
+    records_dropped: int
+    outcomes: tuple[int, ...]
+
+
+class Accounting:
+    """`listeners` are the names that access records give for our own end.
+
+    `before` has each slot's count of connections from before its present worker;
+    a former program of this process hands it on.
+    """
+
+    def __init__(self, board: Scoreboard, listeners: list[str], before: dict[int, int] | None = None) -> None:
         self.board = board
         self.listeners = listeners
         self.armed: frozenset[int] = frozenset()
-        self.before: dict[int, int] = {}
+        self.before = dict(before or {})
+        for slot in range(board.slots):
+            board.slot(slot)[layout.ARMED] = 0
+
+    # The header
+
+    def tick(self) -> None:
+        """Show workers that the supervisor lives."""
+        self.board.words[layout.H_TICK_NS] = monotonic_ns()
+
+    def stopping(self) -> None:
+        self.board.words[layout.H_STOPPING] = 1
+
+    def drain(self, *, serve: bool) -> None:
+        """From now on workers accept until the queue is empty, if they may `serve` what they find there."""
+        self.board.words[layout.H_DRAIN] = layout.DRAIN_SERVE if serve else layout.NO_DRAIN
+
+    def refuse(self) -> None:
+        """From now on workers that drain the queue refuse what they find there."""
+        if self.board.words[layout.H_DRAIN]:
+            self.board.words[layout.H_DRAIN] = layout.DRAIN_REFUSE
+
+    # The slots
 
     def open(self, slot: int, generation: int, quota: int) -> None:
         """A worker is about to be forked for this slot; its counters go on from where the last one's ended."""
@@ -61,7 +113,7 @@ class Accounting:
             for slot in slots
         }
 
-    def weigh(self, pid: int) -> int:
+    def pss_bytes(self, pid: int) -> int:
         """A process's proportional share of memory, in bytes; 0 if it cannot be read (any more)."""
         try:
             text = Path(f"/proc/{pid}/smaps_rollup").read_bytes()

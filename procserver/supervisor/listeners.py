@@ -14,6 +14,8 @@ import socket
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from procserver.addresses import parse_address
 from procserver.errors import ConfigError, StartError
 from procserver.shared.records import address_text
@@ -22,7 +24,7 @@ from procserver.shared.socket_options import timeval
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from procserver.addresses import Address
+from procserver.addresses import Address
 
 SYSTEMD_FIRST_FD = 3
 PRIVILEGED_PORTS = 1024
@@ -39,6 +41,16 @@ class Depth(NamedTuple):
 
     waiting: int
     limit: int
+
+
+class ListenersState(msgspec.Struct, frozen=True):
+    """What the next program takes up: descriptors, and of each whether we made it."""
+
+    fds: list[int]
+    ours: list[bool]
+
+    def descriptors(self) -> list[int]:
+        return self.fds
 
 
 class Listeners:
@@ -74,9 +86,12 @@ class Listeners:
         return cls(sockets, ours=ours)
 
     @classmethod
-    def inherit(cls, fds: list[int], ours: list[bool]) -> Listeners:
-        """From a former program of this process."""
-        return cls([socket.socket(fileno=fd) for fd in fds], ours=ours)
+    def inherit(cls, state: ListenersState) -> Listeners:
+        """Take up what a former program of this process has left."""
+        return cls([socket.socket(fileno=fd) for fd in state.fds], ours=state.ours)
+
+    def export(self) -> ListenersState:
+        return ListenersState([sock.fileno() for sock in self.sockets], self.ours)
 
     def configure(self, idle_timeout_s: float) -> None:
         """The options that connections inherit; the kernel keeps the idle timeout, without a call per message."""

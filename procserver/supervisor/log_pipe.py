@@ -1,7 +1,7 @@
-"""The journal: the record pipe, and the observer that reads it.
+"""The log pipe: all records of the service go through it, to the observer that the supervisor keeps alive.
 
 The supervisor holds both ends, so records survive the observer: it is started
-again, and finds in the pipe what nobody has read.
+again, and finds in the pipe what was not read.
 """
 
 from __future__ import annotations
@@ -14,25 +14,42 @@ import signal
 from time import time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from procserver.policy.backoff import Backoff
 from procserver.shared import records
-from procserver.supervisor.metrics_endpoint import MetricsEndpoint
+from procserver.supervisor.metrics_endpoint import MetricsEndpoint, MetricsState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from procserver.settings import Settings
-    from procserver.supervisor.child_processes import Child, ChildProcesses
-    from procserver.supervisor.upgrade.handover import Fds
+    from procserver.supervisor.child_processes import ChildProcesses
+
+
+class LogPipeState(msgspec.Struct, frozen=True):
+    """What the next program takes up: pid of the observer (0: none), count of records lost, (reader, writer)."""
+
+    observer: int
+    dropped: int
+    pipe: tuple[int, int]
+    metrics: MetricsState | None
+
+    def descriptors(self) -> list[int]:
+        return [*self.pipe, *(self.metrics.descriptors() if self.metrics is not None else [])]
 
 
 class LogPipe:
     """`writer` is the descriptor that every process of the service inherits."""
 
-    def __init__(self, processes: ChildProcesses, settings: Settings, fds: Fds | None = None) -> None:
+    def __init__(
+        self, processes: ChildProcesses, settings: Settings, state: LogPipeState | None = None
+    ) -> None:
         self.processes = processes
-        self.metrics_endpoint = (
-            MetricsEndpoint(settings.metrics, processes.poller, fds) if settings.metrics else None
+        self.metrics = (
+            MetricsEndpoint(settings.metrics, processes.poller, state.metrics if state else None)
+            if settings.metrics
+            else None
         )
         self.spec: dict[str, object] = {
             "log_format": settings.log_format,
@@ -40,14 +57,14 @@ class LogPipe:
             "access_log": settings.access_log,
         }
         self.wants_access = bool(settings.access_log)
-        self.dropped = 0
-        self.reader, self.writer = fds.records if fds else os.pipe2(os.O_CLOEXEC)
+        self.dropped = state.dropped if state else 0
+        self.reader, self.writer = state.pipe if state else os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.writer, False)
         try:
             fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, records.PIPE_BYTES)
         except PermissionError:
             pass  # the user's quota of pipe memory is used up: a smaller pipe drops sooner, and counts it
-        self.observer: Child | None = None
+        self.observer = processes.adopt("observer", 0, state.observer) if state and state.observer else None
         self.backoff = Backoff()
         self.due: float | None = None
 
@@ -56,9 +73,9 @@ class LogPipe:
         spec, fds = self.spec | {"pipe": self.reader}, [self.reader]
         with contextlib.ExitStack() as lent:
             try:
-                if self.metrics_endpoint is not None:
-                    line = lent.enter_context(self.metrics_endpoint.renew())
-                    listeners = [sock.fileno() for sock in self.metrics_endpoint.sockets]
+                if self.metrics is not None:
+                    line = lent.enter_context(self.metrics.renew())
+                    listeners = [sock.fileno() for sock in self.metrics.sockets]
                     spec |= {"metrics": listeners, "line": line.fileno()}
                     fds += [*listeners, line.fileno()]
                 self.observer = self.processes.start("observer", 0, spec, tuple(fds))
@@ -80,8 +97,8 @@ class LogPipe:
     def announce(self, line: str, ready_fd: int) -> None:
         """Say where we listen; also to whoever waits for it on `ready_fd` (-1: nobody), which is closed then."""
         self.say(line)
-        if self.metrics_endpoint is not None:
-            self.report("info", "metrics_served", addresses=", ".join(self.metrics_endpoint.names))
+        if self.metrics is not None:
+            self.report("info", "metrics_served", addresses=", ".join(self.metrics.names))
         if ready_fd < 0:
             return
         try:
@@ -100,12 +117,20 @@ class LogPipe:
 
     def owns(self, fd: int) -> bool:
         """Whether it is our line to the observer."""
-        return self.metrics_endpoint is not None and self.metrics_endpoint.owns(fd)
+        return self.metrics is not None and self.metrics.owns(fd)
 
     def answer(self, facts: Callable[[], dict[str, object]]) -> None:
         """The observer asks what there is to show, or is gone."""
-        assert self.metrics_endpoint is not None
-        self.metrics_endpoint.answer(facts)
+        assert self.metrics is not None
+        self.metrics.answer(facts)
+
+    def export(self) -> LogPipeState:
+        return LogPipeState(
+            observer=self.observer.pid if self.observer is not None else 0,
+            dropped=self.dropped,
+            pipe=(self.reader, self.writer),
+            metrics=self.metrics.export() if self.metrics is not None else None,
+        )
 
     def reopen(self) -> None:
         if self.observer is not None:
@@ -117,8 +142,8 @@ class LogPipe:
         facts: dict[str, object] = {"reason": reason, "exit_code": code}
         self.write(records.event(level, "bye", **facts, last=True))
         os.close(self.writer)
-        if self.metrics_endpoint is not None:
-            self.metrics_endpoint.close()
+        if self.metrics is not None:
+            self.metrics.close()
         if self.observer is None or not self.processes.wait_for([self.observer], patience_s):
             as_json = json.dumps({"at": time(), "level": level, "event": "bye", **facts})
             as_text = f"procserver: {reason} (exit code {code})"

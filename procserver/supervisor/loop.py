@@ -1,7 +1,7 @@
 """The supervisor: one thread, no client I/O, no user code. It waits, counts, asks the pool, carries out.
 
 `run` is the whole machine: what wakes it is a signal, a template's message, a
-child's end, a worker's ring, an operator's question, or the tick.
+child's end, a worker's ring, an operator's request, or the tick.
 """
 
 from __future__ import annotations
@@ -10,46 +10,26 @@ import os
 import random
 import select
 import signal
-import socket
-from time import monotonic, monotonic_ns, sleep, time
+from time import monotonic, sleep, time
 from typing import TYPE_CHECKING
 
-from procserver.policy.commands import (
-    Abort,
-    Announce,
-    Arm,
-    Command,
-    Commit,
-    DismissTemplate,
-    DumpStack,
-    Exit,
-    Fork,
-    Freeze,
-    Kill,
-    KillTemplate,
-    Poke,
-    Refuse,
-    Release,
-    Report,
-    RequestCompleted,
-    Retire,
-    StartTemplate,
-)
-from procserver.policy.events import Event, PoolSettings, ScoreboardRead, Spawned, SpawnFailed, TemplateReady
+from procserver.policy import commands, events
 from procserver.policy.pool import Pool
 from procserver.shared import layout, records
 from procserver.shared import signal_numbers as signals
 from procserver.shared.process_name import set_process_name
 from procserver.shared.scoreboard import Scoreboard
-from procserver.supervisor import child_processes, status_report
 from procserver.supervisor.accounting import Accounting
-from procserver.supervisor.control_server import ControlServer
+from procserver.supervisor.child_processes import ChildProcesses, become_subreaper
 from procserver.supervisor.log_pipe import LogPipe
 from procserver.supervisor.operator_requests import OperatorRequests
+from procserver.supervisor.pool_driver import PoolDriver
 from procserver.supervisor.signal_pipe import SignalPipe
 from procserver.supervisor.stack_dumps import StackDumps
-from procserver.supervisor.template_channel import Shared, TemplateChannel
+from procserver.supervisor.status import Service, ServiceFacts, Status
+from procserver.supervisor.template_channel import Shared
 from procserver.supervisor.templates import Templates
+from procserver.supervisor.upgrade import handover
 from procserver.supervisor.upgrade.transfer import Transfer
 from procserver.supervisor.worker_processes import WorkerProcesses
 
@@ -60,17 +40,21 @@ if TYPE_CHECKING:
     from procserver.settings import Settings
     from procserver.supervisor.child_processes import Child
     from procserver.supervisor.listeners import Listeners
-    from procserver.supervisor.upgrade.handover import HandoverState
+    from procserver.supervisor.template_channel import TemplateChannel
 
-COUNTS_MAX = 3  # after an Arm we count again; what changes still faster rings
-LEAVE_S = 2.0
-STUMBLES_MAX = 10
+LAST_STEPS_S = 2.0  # for templates and observer, when all workers have gone
+FAILED_TURNS_MAX = 10
 LONG_TURN_S, BREATHER_TURNS, BREATHER_S = 0.001, 4, 0.01  # between long turns we rest, so long at most
-LEAST_ROOM = 256  # workers that the scoreboard has room for, so that a small pool can be scaled
+SLOTS_LEAST = 256  # workers that the scoreboard has room for, so that a small pool can be scaled
 
 
 class Supervisor:
-    """`reread` resolves the settings anew, for a reload."""
+    """Composes the owners of all state and runs their loop.
+
+    `reread` resolves the settings anew, for a reload; `control` is the path of
+    the control socket; `ready_fd` and `pidfile` are descriptors, -1 for none;
+    `state` is what a former program of this process has left.
+    """
 
     def __init__(
         self,
@@ -82,30 +66,27 @@ class Supervisor:
         control: Path | None,
         ready_fd: int = -1,
         pidfile: int = -1,
-        estate: HandoverState | None = None,
+        state: handover.HandoverState | None = None,
     ) -> None:
-        fds = estate.fds if estate is not None else None
-        self.settings = settings
-        self.pidfile = pidfile
-        self.proposed: Settings | None = None
+        if state is not None:
+            handover.close_on_exec(state)
+        self.state = state
         self.listeners = listeners
-        self.ready_fd = ready_fd
-        self.started = time()
-        self.started_at = monotonic()
-        self.leaving: Exit | None = None
+        self.pidfile = pidfile
+        self.failed_turns = 0
         self.poller = select.epoll()
-        self.processes = child_processes.ChildProcesses(self.poller)
         self.signals = SignalPipe(signals.SUPERVISOR_SIGNALS)
-        self.bell = fds.bell if fds else os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.lifeline = fds.lifeline if fds else os.pipe2(os.O_CLOEXEC)
-        self.log_pipe = LogPipe(self.processes, settings, fds)
-        self.stack_dumps = StackDumps(self.processes, self.log_pipe, fds.stacks if fds else None)
-        for fd in (self.signals.reader, self.bell, self.stack_dumps.reader):
-            self.poller.register(fd, select.EPOLLIN)
-        room = 2 * max(settings.cap, LEAST_ROOM) + 8
-        self.board = Scoreboard(fds.board) if fds else Scoreboard.create(room)
-        self.most_workers = (self.board.slots - 8) // 2
-        self.accounting = Accounting(self.board, listeners.names)
+        self.bell = state.bell if state else os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.lifeline = state.lifeline if state else os.pipe2(os.O_CLOEXEC)
+        self.board = (
+            Scoreboard(state.board) if state else Scoreboard.create(2 * max(settings.cap, SLOTS_LEAST) + 8)
+        )
+        facts = state.facts if state else ServiceFacts(handler, time(), monotonic())
+        self.service = Service(settings, facts, most_workers=(self.board.slots - 8) // 2)
+        self.processes = ChildProcesses(self.poller)
+        self.log_pipe = LogPipe(self.processes, settings, state.log_pipe if state else None)
+        self.stack_dumps = StackDumps(self.processes, self.log_pipe, state.stack_pipe if state else None)
+        self.accounting = Accounting(self.board, listeners.names, state.counted_before if state else None)
         self.pool = Pool(settings.sizes(), self.board.slots, random.random)
         self.worker_processes = WorkerProcesses(
             self.processes, self.accounting, self.log_pipe, self.stack_dumps
@@ -113,54 +94,83 @@ class Supervisor:
         shared = Shared(
             self.board.fd, self.bell, self.log_pipe.writer, self.lifeline[0], self.stack_dumps.writer
         )
-        self.templates = Templates(self.processes, self.poller, handler, shared)
-        self.depth_max = self.stumbles = 0
-        self.operator_requests = OperatorRequests(self, reread)
-        inherited = socket.socket(fileno=fds.control) if fds and fds.control >= 0 else None
-        ask = self.operator_requests.answer, self.operator_requests.unheard
-        self.control = ControlServer(control, self.poller, *ask, inherited) if control is not None else None
-        self.transfer = Transfer(self)
-        self.estate = estate
+        self.templates = Templates(self.processes, self.poller, facts.handler, shared)
+        self.status = Status(
+            self.service, self.pool, self.accounting, listeners, self.log_pipe, self.processes
+        )
+        self.transfer = Transfer(self.service, self.pool, self.processes, self.log_pipe, self._handover_state)
+        self.requests = OperatorRequests(
+            self.service, self.pool, self.status, self.log_pipe, self.transfer.begin, self.handle, reread
+        )
+        if control is not None:
+            self.requests.listen(control, self.poller, state.requests if state else None)
+        self.driver = PoolDriver(
+            self.service,
+            self.pool,
+            self.accounting,
+            listeners,
+            self.log_pipe,
+            self.templates,
+            self.worker_processes,
+            self.requests,
+            ready_fd,
+        )
+        for fd in (self.signals.reader, self.bell, self.stack_dumps.reader):
+            self.poller.register(fd, select.EPOLLIN)
 
     def begin(self) -> None:
-        """The first template, or what another program has left: whatever fails here, nothing has been changed."""
-        child_processes.become_subreaper()
+        """Start the first template, or take over from another program: whatever fails here has changed nothing."""
+        become_subreaper()
         set_process_name(b"procserver")
-        self.listeners.configure(self.settings.idle_timeout)
-        if self.estate is not None:
-            self.transfer.take_up(self.estate)
-        else:
+        self.listeners.configure(self.service.settings.idle_timeout)
+        if self.state is None:
             self.log_pipe.start(monotonic())
-            self._carry_out([StartTemplate(1)])
+            self.driver.carry_out([commands.StartTemplate(1)])
+            return
+        for template in self.state.templates:
+            self.templates.inherit(template, self.service.settings)
+        self.pool.restore(self.state.pool, monotonic())
+        for entry in self.pool.table:
+            self.worker_processes.inherit(entry.slot, entry.pid)
+        self.requests.inherit(self.state.requests, self.state.failure)
+        os.kill(os.getpid(), signal.SIGCHLD)  # a child may have ended while no program listened
 
-    def run(self) -> Exit:
-        """From the first fork to the last exit; the caller ends the process with the code that comes back."""
+    def run(self) -> commands.Exit:
+        """Run from the first fork to the last exit; the caller ends the process with the code that is returned."""
         signals.unblock()
-        if self.estate is not None:
-            self.transfer.go_on(self.estate)
-        while self.leaving is None:
+        if self.state is not None:
+            self._go_on(self.state.failure)
+        while self.driver.exit is None:
             ready = self.poller.poll(self._patience_s())
             try:
                 self._turn(ready)
-                self.stumbles = 0
+                self.failed_turns = 0
             except Exception as error:
                 # A bug of ours costs a log line, not the service, unless it comes back at every turn.
                 self.log_pipe.write(records.failure("supervisor_failed", error))
-                self.stumbles += 1
-                if self.stumbles >= STUMBLES_MAX:
+                self.failed_turns += 1
+                if self.failed_turns >= FAILED_TURNS_MAX:
                     raise
-        self._close(self.leaving)
-        return self.leaving
+        self._close(self.driver.exit)
+        return self.driver.exit
+
+    def _go_on(self, failure: str) -> None:
+        """A new program serves and brings in the new code; one that was called back serves on, and reports why."""
+        if failure:
+            self._upgrade_failed(failure)
+            return
+        self.log_pipe.report("info", "upgraded", pid=os.getpid())
+        self.handle(events.ReloadRequested(self.service.settings.sizes(), "the upgrade"))
 
     def _turn(self, ready: list[tuple[int, int]]) -> None:
         begun = monotonic()
-        self.board.words[layout.H_TICK_NS] = monotonic_ns()
+        self.accounting.tick()
         self._hear_templates()
         for fd, _ in ready:
             self._dispatch(fd)
         self._tick(monotonic())
-        self._count()
-        # Else, in a burst, answering rings would take all the time from those who are being forked, or greet.
+        self.driver.count()
+        # Else, in a burst, answering rings would take all the time from workers that are being forked, or greet.
         if (took_s := monotonic() - begun) > LONG_TURN_S:
             sleep(min(BREATHER_S, BREATHER_TURNS * took_s))
 
@@ -173,15 +183,17 @@ class Supervisor:
 
     def _tick(self, now: float) -> None:
         for ended in self.templates.check(now):
-            self.tell(ended)
+            self.handle(ended)
         self.log_pipe.tick(now)
         self.stack_dumps.tick(now)
-        self.transfer.tick(now)
-        if self.settings.max_worker_memory and (weighed := self.worker_processes.weigh(now)) is not None:
-            self.tell(weighed)
-        if self.control is not None:
-            self.operator_requests.tick(now)
-            self.control.expire(now)
+        if failure := self.transfer.tick(now):
+            self._upgrade_failed(failure)
+        if (
+            self.service.settings.max_worker_memory
+            and (measured := self.worker_processes.measure(now)) is not None
+        ):
+            self.handle(measured)
+        self.requests.tick(now)
 
     # What woke us
 
@@ -191,35 +203,35 @@ class Supervisor:
         elif fd == self.signals.reader:
             for number in self.signals.drain():
                 if number == signal.SIGCHLD:
-                    self._bury_all()
+                    self._reap_all()
                 else:
-                    self.operator_requests.signalled(signal.Signals(number))
+                    self.requests.signalled(signal.Signals(number))
         elif fd == self.stack_dumps.reader:
-            self.stack_dumps.hear()
+            self.stack_dumps.read()
         elif self.log_pipe.owns(fd):
-            self.log_pipe.answer(lambda: status_report.summary(self))
+            self.log_pipe.answer(self.status.summary)
         elif fd in self.processes.by_pidfd:
-            self._bury(self.processes.by_pidfd[fd])
-        elif self.control is not None and self.control.owns(fd):
-            self.control.handle(fd, monotonic())
+            self._reap(self.processes.by_pidfd[fd])
+        elif self.requests.owns(fd):
+            self.requests.serve(fd, monotonic())
 
     def _hear_templates(self) -> None:
         for event in self.templates.hear(self._on_template):
-            self.tell(event)
+            self.handle(event)
 
-    def _on_template(self, channel: TemplateChannel, event: Event) -> None:
-        if isinstance(event, TemplateReady):
+    def _on_template(self, channel: TemplateChannel, event: events.Event) -> None:
+        if isinstance(event, events.TemplateReady):
             channel.hand_over(self.listeners.sockets, self.listeners.ours)
-        elif isinstance(event, Spawned):
+        elif isinstance(event, events.Spawned):
             known = self.worker_processes.children.get(event.slot)
             if known is not None or not self.pool.expects(event.slot):
                 if known is None or known.pid != event.pid:  # else said twice: a middle process was killed
                     self.log_pipe.report("error", "unexpected_spawn", slot=event.slot, pid=event.pid)
                 return
             event = self.worker_processes.adopt(event)
-        self.tell(event)
+        self.handle(event)
 
-    def _bury_all(self) -> None:
+    def _reap_all(self) -> None:
         """SIGCHLD coalesces, and as a subreaper we also inherit strangers: what handlers left behind."""
         for pid in self.processes.ended():
             if pid not in self.processes.by_pid:
@@ -227,9 +239,9 @@ class Supervisor:
             if (child := self.processes.by_pid.get(pid)) is None:
                 os.waitpid(pid, os.WNOHANG)
             else:
-                self._bury(child)
+                self._reap(child)
 
-    def _bury(self, child: Child) -> None:
+    def _reap(self, child: Child) -> None:
         if child.role == "template":
             self._hear_templates()  # it may have said why
         status = self.processes.reap(child)
@@ -237,113 +249,48 @@ class Supervisor:
             # Not yet ours to reap; or alive: born in this turn, to the number of a descriptor that ended in it.
             return
         if child.role == "worker":
-            self.tell(self.worker_processes.reap(child, status, self.pool.killed_for(child.number)))
+            self.handle(self.worker_processes.exited(child, status, self.pool.killed_for(child.number)))
         elif child.role == "template":
-            self.templates.buried(child, status, monotonic() + LEAVE_S)
+            self.templates.exited(child, status, monotonic() + LAST_STEPS_S)
             self._hear_templates()
         elif child.role == "preflight":
-            self.transfer.buried(status)
+            self.transfer.preflight_exited(status)
         else:
             self.log_pipe.observer_died(monotonic(), status.reason if status else "gone")
 
     # What follows
 
-    def tell(self, event: Event) -> None:
-        self._carry_out(self.pool.handle(event, monotonic()))
+    def handle(self, event: events.Event) -> None:
+        """Give an event to the pool, and carry out what it orders."""
+        self.driver.handle(event)
 
-    def _count(self) -> None:
-        """Show the pool the scoreboard. After arming, count once more: a worker may have turned busy in between."""
-        for _ in range(COUNTS_MAX):
-            depth = self.listeners.depth().waiting
-            self.depth_max = max(self.depth_max, depth)
-            snapshots = self.accounting.snapshots(self.worker_processes.children)
-            commands = self.pool.handle(ScoreboardRead(snapshots, depth), monotonic())
-            self._carry_out(commands)
-            if not any(isinstance(command, Arm | Commit) for command in commands):
-                return
+    def _upgrade_failed(self, reason: str) -> None:
+        self.log_pipe.report("error", "upgrade_failed", reason=reason)
+        self.requests.upgrade_failed(reason)
 
-    def _carry_out(self, commands: list[Command]) -> None:
-        for command in commands:
-            match command:
-                case Fork(generation, slots):
-                    self._fork(generation, slots)
-                case Retire(slot):
-                    self.worker_processes.signal(slot, signals.STOP)
-                case Abort(slot):
-                    self.worker_processes.signal(slot, signal.SIGABRT)
-                case Kill(slot):
-                    self.worker_processes.signal(slot, signal.SIGKILL)
-                case Poke(slot):
-                    self.worker_processes.signal(slot, signals.LOOK_AGAIN)
-                case DumpStack(slot, reason):
-                    self.worker_processes.dump_stack(slot, reason)
-                case Arm(slots):
-                    self.accounting.arm(slots)
-                case StartTemplate(generation):
-                    self._start_template(generation)
-                case KillTemplate(generation, reason):
-                    self.templates.kill(generation, reason)
-                case DismissTemplate(generation):
-                    self.templates.dismiss(generation)
-                case Commit(generation):
-                    self.settings = self.templates.settings_of[generation]
-                    self.listeners.configure(self.settings.idle_timeout)
-                    self.pool.commit(self.settings.sizes())
-                case RequestCompleted():
-                    self.operator_requests.settled(command)
-                case Announce():
-                    self.log_pipe.announce(f"listening on {', '.join(self.listeners.names)}", self.ready_fd)
-                    self.ready_fd = -1
-                case Freeze():
-                    # Workers that see H_DRAIN go on accepting until the queue is empty.
-                    self.board.words[layout.H_STOPPING] = 1
-                    frozen = self.listeners.freeze()
-                    self.board.words[layout.H_DRAIN] = layout.DRAIN_SERVE if frozen else layout.NO_DRAIN
-                case Refuse():
-                    if self.board.words[layout.H_DRAIN]:
-                        self.board.words[layout.H_DRAIN] = layout.DRAIN_REFUSE
-                case Release():
-                    self.listeners.close()
-                case Report(level, event, facts):
-                    self.log_pipe.report(level, event, **facts)
-                case Exit():
-                    self.leaving = command
+    def _handover_state(self) -> handover.HandoverState:
+        """Everything that the next program needs; true as long as the pool is quiet."""
+        return handover.HandoverState(
+            version=handover.VERSION,
+            board_version=layout.VERSION,
+            previous=handover.own_command(),
+            fixed=handover.fixed_settings(self.service.settings),
+            facts=self.service.facts,
+            board=self.board.fd,
+            bell=self.bell,
+            lifeline=self.lifeline,
+            stack_pipe=self.stack_dumps.pipe,
+            pidfile=self.pidfile,
+            listeners=self.listeners.export(),
+            log_pipe=self.log_pipe.export(),
+            templates=self.templates.export(),
+            pool=self.pool.export(),
+            counted_before=self.accounting.before,
+            requests=self.requests.export(),
+        )
 
-    def _fork(self, generation: int, slots: tuple[int, ...]) -> None:
-        for slot in slots:
-            self.accounting.open(slot, generation, self.pool.quota_of(slot))
-        if not self.templates.fork(generation, slots):
-            self.tell(SpawnFailed(slots, "the template does not take orders"))
-
-    def _start_template(self, generation: int) -> None:
-        settings, self.proposed = self.proposed or self.settings, None
-        failed = self.templates.start(generation, settings)
-        if failed is not None:
-            self.tell(failed)
-
-    def _close(self, leaving: Exit) -> None:
+    def _close(self, last: commands.Exit) -> None:
         self.transfer.close()
-        self.templates.close(LEAVE_S)
-        if self.control is not None:
-            self.operator_requests.farewell(leaving)
-            self.control.close()
-        self.log_pipe.close(leaving.reason, leaving.code, LEAVE_S)
-
-    # Operators
-
-    def propose(self, settings: Settings) -> PoolSettings:
-        """The settings that the next template is started with."""
-        self.proposed = settings
-        return settings.sizes()
-
-    def next_generation(self) -> int:
-        return self.pool.generations.newest + 1
-
-    def progress(self) -> dict[str, object]:
-        return status_report.progress(self)
-
-    def status(self) -> dict[str, object]:
-        return status_report.everything(self)
-
-    def begin_upgrade(self, program: str) -> None:
-        self.transfer.begin(program)
+        self.templates.close(LAST_STEPS_S)
+        self.requests.close(last)
+        self.log_pipe.close(last.reason, last.code, LAST_STEPS_S)

@@ -1,8 +1,9 @@
 """The metrics endpoint as the supervisor has it: sockets that it never accepts from, and a line to the observer.
 
-The observer serves it (see `exporter`). It inherits the sockets, so a new observer finds them open, whoever waits
-there included, and port 0 stays what the kernel has chosen. What there is to show it asks by the line: a datagram
-for the question, one for the answer. The supervisor waits for neither; a line that is full costs the answer.
+The observer serves it (see `observer.exporter`). It inherits the sockets, so a new observer finds them open, clients
+that wait there included, and port 0 stays what the kernel has chosen. The observer asks for the service's facts by
+the line: a datagram for the question, one for the answer. The supervisor waits for neither; a line that is full
+costs the answer.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import json
 import socket
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from procserver.addresses import parse_address
 from procserver.shared.records import address_text
@@ -19,31 +22,44 @@ if TYPE_CHECKING:
     import select
     from collections.abc import Callable
 
-    from procserver.supervisor.upgrade.handover import Fds
 
 BACKLOG = 16
 QUESTION_BYTES_MAX = 64
 READ = 1  # EPOLLIN
 
 
-class MetricsEndpoint:
-    """StartError if nothing can listen at `address`; none is opened where a former program has left `fds`."""
+class MetricsState(msgspec.Struct, frozen=True):
+    """Descriptors that the next program takes up; `line` is -1 where the observer has none."""
 
-    def __init__(self, address: str, poller: select.epoll, fds: Fds | None) -> None:
+    sockets: list[int]
+    line: int
+
+    def descriptors(self) -> list[int]:
+        return [*self.sockets, self.line]
+
+
+class MetricsEndpoint:
+    """StartError if nothing can listen at `address`; nothing is opened where a former program has left its `state`."""
+
+    def __init__(self, address: str, poller: select.epoll, state: MetricsState | None) -> None:
         self.poller = poller
         self.line: socket.socket | None = None
-        if fds is None:
+        if state is None:
             self.sockets = listen_tcp(parse_address(address), BACKLOG)
             for sock in self.sockets:
                 sock.setblocking(False)
             return
-        self.sockets = [socket.socket(fileno=fd) for fd in fds.metrics]
-        if fds.line >= 0:
-            self._hold(socket.socket(fileno=fds.line))
+        self.sockets = [socket.socket(fileno=fd) for fd in state.sockets]
+        if state.line >= 0:
+            self._hold(socket.socket(fileno=state.line))
 
     @property
     def names(self) -> list[str]:
         return [address_text(sock.getsockname()) for sock in self.sockets]
+
+    def export(self) -> MetricsState:
+        line = self.line.fileno() if self.line is not None else -1
+        return MetricsState([sock.fileno() for sock in self.sockets], line)
 
     def owns(self, fd: int) -> bool:
         return self.line is not None and self.line.fileno() == fd

@@ -1,20 +1,20 @@
 """What operators ask of a running service, and when they are answered: when it is done, not before.
 
-A request that takes time (reload, recycle, stop) parks its client; until the
-pool settles it, the client is told once a second how things stand.
+A request that takes time (reload, recycle, stop, upgrade) parks its client;
+until it is completed, the client is sent the progress once a second.
 """
 
 from __future__ import annotations
 
 import signal
-from time import time
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+import socket
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from procserver.errors import ConfigError
-from procserver.policy.commands import Exit, RequestCompleted
 from procserver.policy.events import (
     Event,
-    PoolSettings,
     RecycleRequested,
     ReloadRequested,
     ScaleRequested,
@@ -23,13 +23,19 @@ from procserver.policy.events import (
 )
 from procserver.settings import TABLE
 from procserver.supervisor.child_processes import has_terminal
+from procserver.supervisor.control_server import ControlServer
 
 if TYPE_CHECKING:
+    import select
     from collections.abc import Callable
+    from pathlib import Path
 
+    from procserver.policy.commands import Exit, RequestCompleted
+    from procserver.policy.pool import Pool
     from procserver.settings import Settings
-    from procserver.supervisor.control_server import Client, ControlServer
+    from procserver.supervisor.control_server import Client
     from procserver.supervisor.log_pipe import LogPipe
+    from procserver.supervisor.status import Service, Status
 
 PROGRESS_S = 1.0
 STOP_MODES = {
@@ -41,46 +47,73 @@ KNOWN = ("status", "reload", "recycle", "scale", "stop", "upgrade")
 
 
 class PendingRequest(NamedTuple):
+    """A client that waits for `what` to be completed, with this generation or a later one."""
+
     what: str
     generation: int
     client: Client
 
 
-class Service(Protocol):
-    """What operators need of the supervisor."""
+class RequestsState(msgspec.Struct, frozen=True):
+    """Descriptors that the next program takes up: the control socket's (-1: none), and of clients that wait for it."""
 
-    settings: Settings
-    control: ControlServer | None
-    log_pipe: LogPipe
-    most_workers: int
+    control: int
+    waiting: list[int]
 
-    def tell(self, event: Event) -> None: ...
-    def status(self) -> dict[str, object]: ...
-    def progress(self) -> dict[str, object]: ...
-    def next_generation(self) -> int: ...
-    def propose(self, settings: Settings) -> PoolSettings: ...
-    def begin_upgrade(self, program: str) -> None: ...
+    def descriptors(self) -> list[int]:
+        return [self.control, *self.waiting]
 
 
 class OperatorRequests:
-    """`reread` resolves the settings anew; it raises ConfigError."""
+    """`upgrade` begins one and `handle` gives an event to the pool; `reread` resolves the settings anew.
 
-    def __init__(self, service: Service, reread: Callable[[], Settings]) -> None:
+    `upgrade` raises ValueError and `reread` ConfigError, with the reason for the
+    operator. The control server is there after `listen`.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        pool: Pool,
+        status: Status,
+        log_pipe: LogPipe,
+        upgrade: Callable[[str], None],
+        handle: Callable[[Event], None],
+        reread: Callable[[], Settings],
+    ) -> None:
         self.service = service
+        self.pool = pool
+        self.status = status
+        self.log_pipe = log_pipe
+        self.upgrade = upgrade
+        self.handle = handle
         self.reread = reread
+        self.control: ControlServer | None = None
         self.pending: list[PendingRequest] = []
         self.progress_due = 0.0
         self.had_terminal = has_terminal()
-        self.last_reload: dict[str, object] | None = None
+
+    def listen(self, path: Path, poller: select.epoll, state: RequestsState | None) -> None:
+        """Open the control socket at `path`, or take it up; StartError if it cannot be opened."""
+        inherited = socket.socket(fileno=state.control) if state and state.control >= 0 else None
+        self.control = ControlServer(path, poller, self.answer, self._accept_failed, inherited)
+
+    def owns(self, fd: int) -> bool:
+        return self.control is not None and self.control.owns(fd)
+
+    def serve(self, fd: int, now: float) -> None:
+        """Serve a descriptor of the control server that is ready."""
+        assert self.control is not None
+        self.control.handle(fd, now)
 
     def answer(self, command: dict[str, Any], client: Client) -> dict[str, object] | None:
-        """The answer, or None: it comes later. ValueError's text tells the client why not."""
+        """Return the answer, or None if it comes later. ValueError's text tells the client why not."""
         match command.get("command"):
             case "status":
-                return self.service.status()
+                return self.status.everything()
             case "reload":
-                # Parked first: what is settled before the event returns finds its waiter.
-                self.pending.append(PendingRequest("reload", self.service.next_generation(), client))
+                # Parked first: what is completed before the event returns finds its client.
+                self.pending.append(PendingRequest("reload", self._next_generation(), client))
                 try:
                     self.reload("asked for by an operator")
                 except BaseException:
@@ -88,102 +121,115 @@ class OperatorRequests:
                     raise
                 return None
             case "recycle":
-                self.pending.append(PendingRequest("recycle", self.service.next_generation() - 1, client))
-                self.service.tell(RecycleRequested())
+                self.pending.append(PendingRequest("recycle", self._next_generation() - 1, client))
+                self.handle(RecycleRequested())
                 return None
             case "scale":
                 return self._scale(command.get("workers"))
             case "stop":
                 mode = StopMode.QUICK if command.get("now") else StopMode.GRACEFUL
                 self.pending.append(PendingRequest("stop", 0, client))
-                self.service.tell(StopRequested(mode, "stopped by an operator"))
+                self.handle(StopRequested(mode, "stopped by an operator"))
                 return None
             case "upgrade":
                 program = command.get("to") or ""
                 if not isinstance(program, str):
                     raise ValueError(f"to={program!r}: not a path")  # noqa: TRY004  # the client is told
-                self.service.begin_upgrade(program)
-                self.pending.append(PendingRequest("upgrade", self.service.next_generation(), client))
+                self.upgrade(program)
+                self.pending.append(PendingRequest("upgrade", self._next_generation(), client))
                 return None
             case other:
                 raise ValueError(f"unknown command {str(other)[:40]!r}; known: {', '.join(KNOWN)}")
 
-    def unheard(self, error: OSError) -> None:
-        """Somebody would ask, and cannot be let in."""
-        self.service.log_pipe.report("error", "control_failed", error=str(error))
-
     def signalled(self, number: signal.Signals) -> None:
-        """A signal is an operator's request, too; nobody waits for the answer but the log."""
+        """Handle a signal as an operator's request, whose answer is in the log."""
         try:
             if number in STOP_MODES:
-                self.service.tell(StopRequested(STOP_MODES[number], f"stopped by {number.name}"))
+                self.handle(StopRequested(STOP_MODES[number], f"stopped by {number.name}"))
             elif number == signal.SIGHUP and self.had_terminal and not has_terminal():
-                self.service.tell(StopRequested(StopMode.GRACEFUL, "stopped: the terminal was closed"))
+                self.handle(StopRequested(StopMode.GRACEFUL, "stopped: the terminal was closed"))
             elif number == signal.SIGHUP:
                 self.reload("SIGHUP")
             elif number == signal.SIGUSR1:
-                self.service.log_pipe.reopen()
+                self.log_pipe.reopen()
             elif number == signal.SIGUSR2:
-                self.service.begin_upgrade("")
+                self.upgrade("")
         except ValueError as error:
-            self.service.log_pipe.report("error", "request_refused", signal=number.name, reason=str(error))
+            self.log_pipe.report("error", "request_refused", signal=number.name, reason=str(error))
 
     def reload(self, reason: str) -> None:
-        """Begin one. ValueError when the settings cannot be taken."""
+        """Begin a reload. ValueError when the settings cannot be taken."""
         try:
             settings = self.reread()
         except ConfigError as error:
-            self._note_reload(ok=False, reason=str(error))
+            self.status.reload_ended(ok=False, reason=str(error))
             raise ValueError(str(error)) from None
-        old = self.service.settings
+        old, most = self.service.settings, self.service.most_workers
         fixed = [name for name, row in TABLE.items() if row.change == "restart"]
         changed = [name for name in fixed if getattr(settings, name) != getattr(old, name)]
-        if changed or settings.cap > self.service.most_workers:
-            what = ", ".join(changed) or f"more than {self.service.most_workers} workers"
+        if changed or settings.cap > most:
+            what = ", ".join(changed) or f"more than {most} workers"
             text = f"{what}: cannot change without a restart; nothing was reloaded"
-            self._note_reload(ok=False, reason=text)
+            self.status.reload_ended(ok=False, reason=text)
             raise ValueError(text)
-        self.service.tell(ReloadRequested(self.service.propose(settings), reason))
+        self.handle(ReloadRequested(settings.sizes(), reason))
 
-    def settled(self, event: RequestCompleted) -> None:
-        """The pool says how it ended: tell whoever has waited for it."""
-        if event.what == "reload":
-            self._note_reload(ok=event.ok, reason=event.reason)
+    def completed(self, command: RequestCompleted) -> None:
+        """Answer all clients that have waited for it."""
+        if command.what == "reload":
+            self.status.reload_ended(ok=command.ok, reason=command.reason)
         answer: dict[str, object] = (
-            {"ok": True, "text": event.reason} if event.ok else {"error": event.reason}
+            {"ok": True, "text": command.reason} if command.ok else {"error": command.reason}
         )
         for request in list(self.pending):
-            if request.what == event.what and request.generation <= event.generation:
+            if request.what == command.what and request.generation <= command.generation:
                 self._finish(request, answer)
-
-    def waiting_for(self, what: str) -> list[Client]:
-        return [request.client for request in self.pending if request.what == what]
 
     def upgrade_failed(self, reason: str) -> None:
         for request in [request for request in self.pending if request.what == "upgrade"]:
             self._finish(request, {"error": f"{reason}; the old program serves on"})
 
     def tick(self, now: float) -> None:
-        if not self.pending or now < self.progress_due or self.service.control is None:
+        if self.control is None:
             return
-        self.progress_due = now + PROGRESS_S
-        progress = self.service.progress()
-        for request in list(self.pending):
-            if not self.service.control.push(request.client, {"progress": progress}):
-                self.pending.remove(request)
+        if self.pending and now >= self.progress_due:
+            self.progress_due = now + PROGRESS_S
+            progress = self.status.progress()
+            for request in list(self.pending):
+                if not self.control.push(request.client, {"progress": progress}):
+                    self.pending.remove(request)
+        self.control.expire(now)
 
-    def farewell(self, leave: Exit) -> None:
-        """Who asked for the end is told how it went; who waited for anything else, that it did not come to that."""
+    def export(self) -> RequestsState:
+        """Return what the next program needs to answer the clients of an upgrade."""
+        waiting = [request.client.sock.fileno() for request in self.pending if request.what == "upgrade"]
+        return RequestsState(self.control.listener.fileno() if self.control is not None else -1, waiting)
+
+    def inherit(self, state: RequestsState, failure: str) -> None:
+        """Take up the clients of an upgrade: they wait for its reload, or to be told of its failure."""
+        if self.control is None:
+            return
+        for fd in state.waiting:
+            client = self.control.adopt(socket.socket(fileno=fd))
+            what = "upgrade" if failure else "reload"
+            self.pending.append(PendingRequest(what, self._next_generation(), client))
+
+    def close(self, last: Exit) -> None:
+        """Answer all clients: those of a stop how it went, others that their request was not completed."""
+        if self.control is None:
+            return
         for request in list(self.pending):
             if request.what == "stop":
-                self._finish(request, {"ok": leave.code == 0, "text": leave.reason, "exit_code": leave.code})
+                answer = {"ok": last.code == 0, "text": last.reason, "exit_code": last.code}
+                self._finish(request, answer)
             else:
-                self._finish(request, {"error": f"no {request.what}: the service has ended ({leave.reason})"})
+                self._finish(request, {"error": f"no {request.what}: the service has ended ({last.reason})"})
+        self.control.close()
 
     def _finish(self, request: PendingRequest, answer: dict[str, object]) -> None:
         self.pending.remove(request)
-        if self.service.control is not None:
-            self.service.control.finish(request.client, answer)
+        if self.control is not None:
+            self.control.finish(request.client, answer)
 
     def _scale(self, workers: object) -> dict[str, object]:
         most = self.service.most_workers
@@ -191,10 +237,13 @@ class OperatorRequests:
             raise ValueError(
                 f"workers={workers!r}: out of range; allowed: 1 to {most}, or none for the settings'"
             )
-        if self.service.progress()["state"] == "draining":
+        if self.pool.shutdown is not None:
             raise ValueError("no other size: the service is stopping")
-        self.service.tell(ScaleRequested(workers))
+        self.handle(ScaleRequested(workers))
         return {"ok": True, "text": "as configured" if workers is None else f"at most {workers} workers"}
 
-    def _note_reload(self, *, ok: bool, reason: str) -> None:
-        self.last_reload = {"ok": ok, "reason": reason, "at": time()}
+    def _next_generation(self) -> int:
+        return self.pool.generations.newest + 1
+
+    def _accept_failed(self, error: OSError) -> None:
+        self.log_pipe.report("error", "control_failed", error=str(error))

@@ -43,7 +43,7 @@ class StackDumps:
     ) -> None:
         self.processes = processes
         self.log_pipe = log_pipe
-        self.reader, self.writer = pipe or os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.pipe = self.reader, self.writer = pipe or os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.requests: list[DumpRequest] = []
         self.text = b""
         self.state = ""
@@ -54,7 +54,8 @@ class StackDumps:
         if self.ends is None:
             self._ask(now)
 
-    def hear(self) -> None:
+    def read(self) -> None:
+        """Take what the asked worker has written."""
         try:
             while data := os.read(self.reader, STACK_BYTES_MAX):
                 self.text = (self.text + data)[:STACK_BYTES_MAX]
@@ -84,11 +85,11 @@ class StackDumps:
         self.ends = None
 
     def _ask(self, now: float) -> None:
-        self.hear()
+        self.read()
         self.text = b""
         child = self.requests[0].child
         self.state = state_of(child.pid) if self.processes.send(child, SHOW_STACK) else ""
-        # Of many that are stuck together the last are ended before their turn: for them nobody waits.
+        # Later workers in the queue may already be dead: there is no dump to wait for.
         self.ends = now + ANSWER_S if self.state else now
 
 

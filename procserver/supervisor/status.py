@@ -1,41 +1,114 @@
-"""What `status` tells: values in, a plain dictionary out. Pure."""
+"""What `status`, progress lines and the metrics endpoint show of the running service: plain dictionaries."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import os
+from time import monotonic, monotonic_ns, time
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from procserver.policy.worker_table import WorkerPhase
 from procserver.shared.layout import OUTCOME_NAMES, STAGE_MASK, STAGE_NAMES, STATE_NAMES
+from procserver.version import __version__
 
 if TYPE_CHECKING:
     from procserver.policy.pool import Pool
+    from procserver.settings import Settings
+    from procserver.supervisor.accounting import Accounting, Totals, WorkerView
+    from procserver.supervisor.child_processes import ChildProcesses
+    from procserver.supervisor.listeners import Listeners
+    from procserver.supervisor.log_pipe import LogPipe
 
 
-class WorkerView(NamedTuple):
-    """One slot, read."""
+class ServiceFacts(msgspec.Struct):
+    """The facts of the service that outlive one program of it; the supervisor's loop writes them.
 
-    slot: int
-    pid: int
-    generation: int
-    state: int
-    stage: int
-    since_ns: int
-    peer: str
-    connections: int
-    messages: int
-    bytes_in: int
-    bytes_out: int
+    `started` is Unix time, `started_at` monotonic, both in seconds;
+    `queue_depth_max` is the most connections that were seen waiting.
+    """
+
+    handler: str
+    started: float
+    started_at: float
+    queue_depth_max: int = 0
 
 
-class Totals(NamedTuple):
-    """Sums over all slots, living and dead: they only grow. `outcomes` in the layout's order."""
+class Service:
+    """What the service is now: the settings that hold, and its facts. The loop writes them, other owners read.
 
-    connections: int
-    messages: int
-    bytes_in: int
-    bytes_out: int
-    records_dropped: int
-    outcomes: tuple[int, ...]
+    `most_workers` is how many fit into the scoreboard.
+    """
+
+    def __init__(self, settings: Settings, facts: ServiceFacts, most_workers: int) -> None:
+        self.settings = settings
+        self.facts = facts
+        self.most_workers = most_workers
+
+    def queue_seen(self, depth: int) -> None:
+        self.facts.queue_depth_max = max(self.facts.queue_depth_max, depth)
+
+
+class Status:
+    """Reads the supervisor's owners; owns what is said of the last reload."""
+
+    def __init__(
+        self,
+        service: Service,
+        pool: Pool,
+        accounting: Accounting,
+        listeners: Listeners,
+        log_pipe: LogPipe,
+        processes: ChildProcesses,
+    ) -> None:
+        self.service = service
+        self.pool = pool
+        self.accounting = accounting
+        self.listeners = listeners
+        self.log_pipe = log_pipe
+        self.processes = processes
+        self.last_reload: dict[str, object] | None = None
+
+    def reload_ended(self, *, ok: bool, reason: str) -> None:
+        self.last_reload = {"ok": ok, "reason": reason, "at": time()}
+
+    def progress(self) -> dict[str, object]:
+        """What a client is sent while its request takes time."""
+        return {"state": service_state(self.pool), **pool_facts(self.pool)}
+
+    def everything(self) -> dict[str, object]:
+        """The whole of `status --json`, but for what the asking command measures itself."""
+        now_ns, pids = monotonic_ns(), {role: self._pids(role) for role in ("template", "observer")}
+        slots = [child.number for child in self.processes.of("worker")]
+        return {
+            **self.summary(),
+            "workers": [worker_facts(view, now_ns) for view in self.accounting.views(slots)],
+            "processes": {"template": pids["template"], "observer": next(iter(pids["observer"]), None)},
+        }
+
+    def summary(self) -> dict[str, object]:
+        """What does not grow with the pool."""
+        facts, depth, metrics = self.service.facts, self.listeners.depth(), self.log_pipe.metrics
+        return {
+            "supervisor": {
+                "pid": os.getpid(),
+                "version": __version__,
+                "started": facts.started,
+                "uptime_s": round(monotonic() - facts.started_at, 3),
+                "state": service_state(self.pool),
+                "generation": self.pool.generations.current,
+                "settings_digest": self.service.settings.digest(),
+            },
+            "pool": pool_facts(self.pool),
+            "queue": {"depth": depth.waiting, "limit": depth.limit, "depth_max": facts.queue_depth_max},
+            "totals": totals_facts(self.accounting.totals(self.log_pipe.dropped)),
+            "listeners": self.listeners.names,
+            "metrics": metrics.names if metrics is not None else [],
+            "last_reload": self.last_reload,
+        }
+
+    def _pids(self, role: str) -> list[int]:
+        return [child.pid for child in self.processes.of(role)]
 
 
 def service_state(pool: Pool) -> str:
@@ -62,14 +135,8 @@ def pool_facts(pool: Pool) -> dict[str, object]:
 
 
 def totals_facts(totals: Totals) -> dict[str, object]:
-    return {
-        "connections": totals.connections,
-        "messages": totals.messages,
-        "bytes_in": totals.bytes_in,
-        "bytes_out": totals.bytes_out,
-        "records_dropped": totals.records_dropped,
-        "outcomes": dict(zip(OUTCOME_NAMES, totals.outcomes, strict=True)),
-    }
+    outcomes = dict(zip(OUTCOME_NAMES, totals.outcomes, strict=True))
+    return {**totals._asdict(), "outcomes": outcomes}
 
 
 def worker_facts(view: WorkerView, now_ns: int) -> dict[str, object]:

@@ -8,6 +8,8 @@ import socket
 from time import monotonic
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from procserver.policy.events import Event, TemplateExited
 from procserver.supervisor.template_channel import Shared, TemplateChannel
 
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
 
 EXIT_UNUSABLE = 2
 DISMISS_S = 2.0
+
+
+class TemplateState(msgspec.Struct, frozen=True):
+    """What the next program takes up of a template; `fd` is its command socket."""
+
+    generation: int
+    pid: int
+    fd: int
 
 
 class Templates:
@@ -45,10 +55,17 @@ class Templates:
         self.poller.register(channel.sock, select.EPOLLIN)
         return None
 
-    def inherit(self, generation: int, pid: int, fd: int, settings: Settings) -> None:
-        """One that a former supervisor has started."""
-        child = self.processes.adopt("template", generation, pid)
-        channel = TemplateChannel(socket.socket(fileno=fd), child, generation, deadline=None)
+    def export(self) -> list[TemplateState]:
+        living = [channel for channel in self.channels.values() if channel.ended is None]
+        return [
+            TemplateState(channel.generation, channel.child.pid, channel.sock.fileno()) for channel in living
+        ]
+
+    def inherit(self, state: TemplateState, settings: Settings) -> None:
+        """Take up a template that a former program has started."""
+        generation = state.generation
+        child = self.processes.adopt("template", generation, state.pid)
+        channel = TemplateChannel(socket.socket(fileno=state.fd), child, generation, deadline=None)
         self.channels[generation], self.settings_of[generation] = channel, settings
         self.poller.register(channel.sock, select.EPOLLIN)
 
@@ -68,7 +85,7 @@ class Templates:
                 self.processes.send(channel.child, signal.SIGKILL)  # it cannot be told anything any more
         return gone
 
-    def buried(self, child: Child, status: ExitStatus | None, deadline: float) -> None:
+    def exited(self, child: Child, status: ExitStatus | None, deadline: float) -> None:
         """Its process has been reaped; `deadline` is how long its middle process may still speak."""
         channel = self.channels[child.number]
         reason = channel.failure or (status.reason if status else "gone")

@@ -1,4 +1,4 @@
-"""The workers as processes: adopted, signalled, asked for their stack, weighed, buried."""
+"""The workers as processes: adopted, signalled, asked for their stack, measured, reaped."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from procserver.supervisor.log_pipe import LogPipe
     from procserver.supervisor.stack_dumps import StackDumps
 
-WEIGH_EVERY_S = 1.0  # one worker each time: reading its memory costs the better part of a millisecond
+MEASURE_EVERY_S = 1.0  # one worker each time: reading its memory costs the better part of a millisecond
 
 
 class WorkerProcesses:
-    """By slot, in `children`."""
+    """The workers that live, by slot, in `children`."""
 
     def __init__(
         self, processes: ChildProcesses, accounting: Accounting, log_pipe: LogPipe, stack_dumps: StackDumps
@@ -29,8 +29,8 @@ class WorkerProcesses:
         self.log_pipe = log_pipe
         self.stack_dumps = stack_dumps
         self.children: dict[int, Child] = {}
-        self.weighed = -1
-        self.weigh_due = 0.0
+        self.measured = -1
+        self.measure_due = 0.0
 
     def adopt(self, event: Spawned) -> Event:
         """Watch a newborn; the event that this makes of its birth."""
@@ -41,8 +41,12 @@ class WorkerProcesses:
         self.accounting.board.slot(event.slot)[layout.PID] = event.pid
         return event
 
-    def reap(self, child: Child, status: ExitStatus | None, killed_for: str) -> Exited:
-        """Close a dead worker's books; `status` is None if somebody else has reaped it."""
+    def inherit(self, slot: int, pid: int) -> None:
+        """Watch a worker that a former program has left."""
+        self.children[slot] = self.processes.adopt("worker", slot, pid)
+
+    def exited(self, child: Child, status: ExitStatus | None, killed_for: str) -> Exited:
+        """Settle the slot of a worker that has ended; `status` is None if it was reaped elsewhere."""
         del self.children[child.number]
         served, cut, was_ready = self.accounting.settle(child.number, status, killed_for, self.log_pipe)
         reason = status.reason if status else "gone"
@@ -61,11 +65,11 @@ class WorkerProcesses:
             age_s = (monotonic_ns() - words[layout.SINCE_NS]) / 1e9
             self.stack_dumps.open(DumpRequest(child, reason, peer, age_s), monotonic())
 
-    def weigh(self, now: float) -> MemoryMeasured | None:
+    def measure(self, now: float) -> MemoryMeasured | None:
         """The next one in turn, when it is time."""
-        if now < self.weigh_due or not self.children:
+        if now < self.measure_due or not self.children:
             return None
-        self.weigh_due = now + WEIGH_EVERY_S
-        later = [slot for slot in self.children if slot > self.weighed]
-        self.weighed = min(later) if later else min(self.children)
-        return MemoryMeasured(self.weighed, self.accounting.weigh(self.children[self.weighed].pid))
+        self.measure_due = now + MEASURE_EVERY_S
+        later = [slot for slot in self.children if slot > self.measured]
+        self.measured = min(later) if later else min(self.children)
+        return MemoryMeasured(self.measured, self.accounting.pss_bytes(self.children[self.measured].pid))

@@ -10,9 +10,8 @@ from procserver.policy.events import PoolSettings, StopMode, StopRequested, Work
 from procserver.policy.pool import Pool
 from procserver.policy.worker_table import WorkerPhase, WorkerTable
 from procserver.shared.layout import BUSY, FREE, IDLE, IN_HANDLER, LEAVING, OUTCOME_NAMES
+from procserver.supervisor.accounting import Totals, WorkerView
 from procserver.supervisor.status import (
-    Totals,
-    WorkerView,
     pool_facts,
     service_state,
     totals_facts,
