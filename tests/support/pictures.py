@@ -1,4 +1,4 @@
-"""python -m tests.pictures: make the documentation's pictures anew, from real runs; a minute, and a quiet machine.
+"""python -m tests.support.pictures: make the documentation's pictures anew; takes a minute, and needs a quiet machine.
 
 report.png    a run at a planned rate, in which the server is stopped for two seconds
 web-ui.png    Locust's web UI with the tab "Server"

@@ -12,7 +12,7 @@ import signal
 from dataclasses import dataclass, fields
 from typing import Self
 
-from tests.stress.client import PATIENCE_S, Fate, Talk, converse
+from tests.support.counting_client import PATIENCE_S, Fate, Talk, converse
 
 STALL_S = 0.2
 WORD_BYTES = 8

@@ -1,8 +1,8 @@
 """The report's rows, and the clients' books held against the server's."""
 
 from benchmarks.results import Result
-from tests.stress.crowd import Counts
-from tests.stress.service import Service
+from tests.support.crowd import Counts
+from tests.support.service import Service
 
 COLUMNS = (
     "operation",
