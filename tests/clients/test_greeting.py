@@ -1,17 +1,12 @@
-"""The greeting's client against peers that keep to the protocol, and against peers that do not."""
+"""The greeting client against peers that keep to the protocol and peers that break it."""
 
-import contextlib
 import select
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from procserver.addresses import Address
-from procserver.cli.greet import greet
-from procserver.clients.connect import dial
 from procserver.clients.greeting import GreetingClient, check_name
 from procserver.errors import (
     ConfigError,
@@ -23,65 +18,13 @@ from procserver.errors import (
     Refused,
     RemoteProtocolError,
 )
+from tests.support.greeting_peers import Peer, answers, line_greeting, raw_greeting, says, waits
 from tests.support.scripted_server import (
     ScriptedServer,
-    port_nobody_answers_on,
-    port_nobody_listens_on,
     receive_exactly,
     reset,
     send_dripping,
 )
-
-Peer = Callable[[socket.socket], None]
-
-
-def raw_greeting(connection: socket.socket) -> None:
-    """The tutorial's conversation, as its own client holds it."""
-    connection.sendall(b"Welcome!")
-    for name in (b"Michael", b"Tracy"):
-        receive_exactly(connection, name)
-        connection.sendall(b"Hello," + name)
-    receive_exactly(connection, b"exit")
-
-
-def line_greeting(connection: socket.socket) -> None:
-    """The same in lines."""
-    connection.sendall(b"Welcome!\n")
-    for name in (b"Michael", b"Tracy"):
-        receive_exactly(connection, name + b"\n")
-        connection.sendall(b"Hello," + name + b"\n")
-    receive_exactly(connection, b"exit\n")
-
-
-def says(data: bytes, *, then: Callable[[socket.socket], None] | None = None) -> Peer:
-    """A peer that says `data` at once, and then closes, or does what `then` does."""
-
-    def script(connection: socket.socket) -> None:
-        connection.sendall(data)
-        if then is not None:
-            then(connection)
-
-    return script
-
-
-def waits(connection: socket.socket) -> None:
-    """Say nothing more until the client is gone; it may leave without having read all."""
-    with contextlib.suppress(ConnectionResetError):
-        while connection.recv(4096):
-            pass
-
-
-def answers(answer: bytes, *, then: Callable[[socket.socket], None] | None = None) -> Peer:
-    """A peer that greets and then gives this answer to the name `Bob`."""
-
-    def script(connection: socket.socket) -> None:
-        connection.sendall(b"Welcome!")
-        receive_exactly(connection, b"Bob")
-        connection.sendall(answer)
-        if then is not None:
-            then(connection)
-
-    return script
 
 
 @pytest.mark.parametrize(
@@ -203,16 +146,6 @@ def test_takes_a_name_at_the_edge(framing: str, name: bytes) -> None:
     check_name(name, framing)
 
 
-def test_nobody_there() -> None:
-    """A refused connection, and one that is never answered, are told apart."""
-    with port_nobody_listens_on() as port, pytest.raises(PeerClosed, match="Connection refused"):
-        dial(Address("tcp", host="127.0.0.1", port=port), 5)
-    with port_nobody_answers_on() as port, pytest.raises(DeadlineExceeded, match=r"within 0\.2 s"):
-        dial(Address("tcp", host="127.0.0.1", port=port), 0.2)
-    with pytest.raises(PeerClosed, match="No such file"):
-        dial(Address("unix", path="/nonexistent/socket"), 5)
-
-
 def test_a_host_name_is_tried_address_by_address() -> None:
     """`localhost` leads to a server on IPv4 even where it means IPv6 first."""
     with ScriptedServer(raw_greeting) as server:
@@ -222,16 +155,6 @@ def test_a_host_name_is_tried_address_by_address() -> None:
             client.leave()
 
 
-@pytest.mark.parametrize(
-    "address",
-    [Address("fd", fd=3), Address("tcp", host="localhost", port=0), Address("tcp", host="ü" * 70, port=1)],
-)
-def test_refuses_an_address_that_no_client_can_connect_to(address: Address) -> None:
-    """Server-side addresses and impossible host names are the operator's error."""
-    with pytest.raises(ConfigError, match="address"):
-        dial(address, 5)
-
-
 def test_is_used_in_order() -> None:
     """Talking before connecting is our own error, as is a framing that does not exist."""
     client = GreetingClient(Address("tcp", host="127.0.0.1", port=1))
@@ -239,88 +162,3 @@ def test_is_used_in_order() -> None:
         client.greet(b"Bob")
     with pytest.raises(ConfigError, match="raw, line"):
         GreetingClient(client.address, framing="lines")
-
-
-def run_greet(*arguments: str) -> Result:
-    return CliRunner().invoke(greet, list(arguments))
-
-
-def test_command_prints_the_conversation() -> None:
-    """`greet` prints what the tutorial's client prints."""
-    with ScriptedServer(raw_greeting) as server:
-        result = run_greet(str(server.address), "Michael", "Tracy")
-    assert (result.exit_code, result.stdout, result.stderr) == (
-        0,
-        "Welcome!\nHello,Michael\nHello,Tracy\n",
-        "",
-    )
-
-
-def test_command_in_lines_prints_the_same() -> None:
-    """The framing is a matter of the wire, not of what is shown."""
-    with ScriptedServer(line_greeting) as server:
-        result = run_greet("--framing", "line", str(server.address), "Michael", "Tracy")
-    assert (result.exit_code, result.stdout, result.stderr) == (
-        0,
-        "Welcome!\nHello,Michael\nHello,Tracy\n",
-        "",
-    )
-
-
-def test_command_sends_bytes_that_are_no_text() -> None:
-    """A name is bytes: what the shell handed over arrives as it was."""
-
-    def script(connection: socket.socket) -> None:
-        connection.sendall(b"Welcome!")
-        receive_exactly(connection, b"\xff\xfe")
-        connection.sendall(b"Hello,\xff\xfe")
-        receive_exactly(connection, b"exit")
-
-    with ScriptedServer(script) as server:
-        result = run_greet(str(server.address), "\udcff\udcfe")
-    assert (result.exit_code, result.stdout_bytes) == (0, b"Welcome!\nHello,\xff\xfe\n")
-
-
-def test_command_says_in_one_line_what_broke() -> None:
-    """A broken conversation ends with exit code 1 and its reason on stderr; what had come is shown."""
-    with ScriptedServer(answers(b"Hello,Bub")) as server:
-        result = run_greet(str(server.address), "Bob")
-    assert (result.exit_code, result.stdout) == (1, "Welcome!\n")
-    assert result.stderr == "Error: expected the answer to 'Bob' 'Hello,Bob', came 'Hello,Bub'\n"
-
-
-def test_command_without_a_server() -> None:
-    """Nobody there: exit code 1, and who was asked."""
-    with port_nobody_listens_on() as port:
-        result = run_greet(f"127.0.0.1:{port}", "Bob")
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"Error: cannot connect to 127.0.0.1:{port}: Connection refused\n"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ([], "Missing argument 'HOST:PORT'"),
-        (["127.0.0.1:1"], "Missing argument 'NAME...'"),
-        (["localhost", "Bob"], "it has no port"),
-        (["fd://3", "Bob"], "a client connects to"),
-        (["127.0.0.1:0", "Bob"], "port from 1"),
-        (["127.0.0.1:1", "exit"], "it means the end of the conversation"),
-        (["127.0.0.1:1", ""], "empty message"),
-        (["--framing", "line", "127.0.0.1:1", "a\nb"], "LF ends a message"),
-        (["--framing", "xml", "127.0.0.1:1", "Bob"], "'xml' is not one of 'raw', 'line'"),
-        (["--timeout", "0", "127.0.0.1:1", "Bob"], "0.001<=x<=3600"),
-    ],
-)
-def test_command_refuses_wrong_usage_before_it_connects(arguments: list[str], words: str) -> None:
-    """Usage errors: exit code 2, with the value and what is allowed."""
-    result = run_greet(*arguments)
-    assert result.exit_code == 2
-    assert words in " ".join(result.stderr.split())
-
-
-def test_command_help_has_an_example() -> None:
-    """`--help` shows how it is used."""
-    result = run_greet("--help")
-    assert result.exit_code == 0
-    assert "procserver greet 127.0.0.1:9999 Michael Tracy Chenqi" in result.stdout

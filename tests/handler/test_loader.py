@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from procserver import Server
 from procserver.errors import ConfigError
 from procserver.handler.greeting import Greeting
 from procserver.handler.loader import load
-from procserver.server import name_of
 from procserver.shared.worker_config import BUILTIN_HANDLER, WorkerConfig
 
 SOURCE = """
@@ -87,26 +85,3 @@ def test_the_greeting_takes_its_options_from_the_worker_config() -> None:
     handler = load(WorkerConfig(handler=BUILTIN_HANDLER, framing="line", delay=0.5))
     assert isinstance(handler, Greeting)
     assert (handler.framing, handler.delay) == ("line", 0.5)
-
-
-def a_handler(conn: object) -> None:
-    """At the top of a module: it has a name that another process can import."""
-
-
-def test_a_handler_travels_by_name() -> None:
-    assert name_of(a_handler) == f"{__name__}:a_handler"
-    assert Server(a_handler).handler == f"{__name__}:a_handler"
-    assert Server("x:y").handler == "x:y"
-
-
-@pytest.mark.parametrize("handler", [lambda _conn: None, Greeting()])
-def test_what_has_no_name_cannot_travel(handler: object) -> None:
-    with pytest.raises(ConfigError, match="no name that another process could import it by"):
-        name_of(handler)
-
-
-def test_a_closure_cannot_travel() -> None:
-    def inner(_conn: object) -> None: ...
-
-    with pytest.raises(ConfigError, match="not a lambda, closure or instance"):
-        name_of(inner)

@@ -1,4 +1,4 @@
-"""The metrics endpoint against clients that are slow, wrong or far too many, and a supervisor that does not answer."""
+"""The metrics endpoint against clients that are slow, wrong or far too many."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import pytest
 
-from procserver.observer.collector import Collector, NoAnswer
+from procserver.observer.collector import Collector
 from procserver.observer.exporter import CLIENTS_MAX, REQUEST_BYTES_MAX, Exporter, readiness
 from tests.support.scraping import ask
 from tests.support.wait import PATIENCE_S, wait_until
@@ -147,26 +147,6 @@ def test_who_asks_too_slowly_is_ended() -> None:
     with Endpoint(patience_s=0.2) as endpoint, endpoint.connect() as slow:
         slow.sendall(b"GET /metrics HT")
         assert slow.recv(1) == b""
-
-
-def test_a_supervisor_that_is_silent_is_not_alive() -> None:
-    """503, in bounded time; and the late answer is not taken for that of a later question."""
-    theirs, line = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs, line:
-        collector = Collector(line, answer_timeout_s=0.05)
-        with pytest.raises(NoAnswer, match="has not answered in time"):
-            collector.facts()
-        for question, state in ((b"1", "late"), (b"2", "right")):
-            theirs.send(json.dumps({"question": question.decode(), "facts": {"state": state}}).encode())
-        assert collector.facts() == {"state": "right"}
-        assert [theirs.recv(64), theirs.recv(64)] == [b"1", b"2"]
-
-
-def test_a_supervisor_that_is_gone_cannot_be_asked() -> None:
-    theirs, line = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    theirs.close()
-    with line, pytest.raises(NoAnswer, match=r"gone|cannot be asked"):
-        Collector(line).facts()
 
 
 def test_a_page_that_cannot_be_made_is_told_and_the_next_is_served() -> None:

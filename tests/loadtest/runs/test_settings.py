@@ -4,9 +4,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.answers.capacity.question import understood
 from loadtest.runs.settings import RunSettings
-from loadtest.workload.target import parse_endpoint
 from procserver.errors import ConfigError
 
 
@@ -37,19 +35,3 @@ def test_what_is_wrong_is_named_as_it_was_given(told: dict[str, Any], says: str)
     with pytest.raises(ConfigError) as caught:
         RunSettings(**told).check()
     assert str(caught.value).startswith(says)
-
-
-@pytest.mark.parametrize("text", ["foo", "a:0", "unix:/x", "fd://3", "a:70000", ""])
-def test_an_endpoint_is_a_host_and_a_port(text: str) -> None:
-    """Nothing else can be found from another host."""
-    with pytest.raises(ConfigError, match=r"^MASTER .*allowed are HOST:PORT"):
-        parse_endpoint("MASTER", text)
-    assert str(parse_endpoint("MASTER", "[::1]:80")) == "[::1]:80"
-
-
-def test_a_stage_that_is_too_short_is_told_by_its_own_name() -> None:
-    """Not by that of the run that it would have been."""
-    nothing = dict.fromkeys(("low", "high", "heartbeat", "connections", "user", "serve"))
-    told = {"of": "rate", "precision": 0.05, "stage": 0.0, "processes": 1, **nothing}
-    with pytest.raises(ConfigError, match=r"^--stage 0s: allowed are 0.5s"):
-        understood(told)

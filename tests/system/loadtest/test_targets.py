@@ -1,13 +1,11 @@
 """Where a load can go: TLS with its own request and its checks, UNIX sockets, and from which addresses."""
 
 import socket
-import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from loadtest.runs.service import ServiceError, attached
 from tests.support.loadtest_runs import document, fake_server, loadtest, locust
 from tests.support.scripted_server import ScriptedServer
 
@@ -131,14 +129,3 @@ def test_what_cannot_be_reached_is_refused(args: tuple[str, ...], says: str, tmp
     done = loadtest("run", *args, "--results", str(tmp_path / "r"))
     assert done.exit_code == 2
     assert says in done.last_line
-
-
-def test_a_process_that_is_not_there_is_told_before_anything_starts() -> None:
-    """By its number; one that is there may be another user's."""
-    with subprocess.Popen(["true"]) as gone:
-        gone.wait()
-    with pytest.raises(ServiceError, match=f"--pid {gone.pid}: there is no such process"):
-        with attached("tcp://127.0.0.1:1", None, gone.pid):
-            pytest.fail("it was found")
-    with attached("tcp://127.0.0.1:1", None, 1) as service:
-        assert service.pid == 1

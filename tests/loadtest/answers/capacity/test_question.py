@@ -1,53 +1,11 @@
-"""What `capacity` and `workers` are told: refused if it makes no sense, else understood."""
+"""The question of a search for capacity: its range and defaults, and what is refused."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from loadtest.answers.capacity.question import Understood, understood
-from loadtest.cli.main import main
-
-
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
-        (("capacity",), "give either --serve ARGS"),
-        (("capacity", "--serve", "", "--from", "0.5"), "--from 0.5: allowed are 1 to 1e+06"),
-        (("capacity", "--serve", "", "--from", "20", "--to", "10"), "--to 10: less than --from 20"),
-        (("capacity", "--serve", "", "--precision", "60%"), "allowed are 0.5% to 50%"),
-        (("capacity", "--serve", "", "--stage", "1s", "--from", "5"), "--from 5: a stage of 1 s has too few"),
-        (("capacity", "--serve", "", "--threshold", "nonsense"), "--threshold 'nonsense'"),
-        (("capacity", "--serve", "", "--heartbeat", "1s"), "--heartbeat 1s: at a rate there is none"),
-        (
-            ("capacity", "--serve", "", "--of", "connections", "--connections", "5"),
-            "--connections 5: they are what is searched",
-        ),
-        (("capacity", "--serve", "", "--of", "connections", "--user", "connect"), "--user connect"),
-        (
-            ("capacity", "--serve", "", "--of", "connections", "--heartbeat", "3s"),
-            "--stage 10s: it must hold 10",
-        ),
-        (("capacity", "--serve", "", "--of", "connections", "--from", "2.5"), "connections are whole"),
-        (
-            ("capacity", "--serve", "", "--of", "connections", "--heartbeat", "0"),
-            "--heartbeat 0s: at least 0.01s",
-        ),
-        (("workers", "--host", "tcp://127.0.0.1:9"), "give --serve ARGS"),
-        (("workers", "--serve", "--workers 3"), "it says --workers 3"),
-        (("workers", "--serve", "", "--counts", "4,2"), "they must rise"),
-        (("workers", "--serve", "", "--counts", "1,x"), "write numbers of workers"),
-    ],
-)
-def test_what_makes_no_sense_is_refused_before_anything_starts(
-    args: tuple[str, ...], said: str, tmp_path: Path
-) -> None:
-    """Option, value, reason; exit code 2; no folder."""
-    done = CliRunner().invoke(main, [*args, "--results", str(tmp_path / "r")])
-    assert done.exit_code == 2, done.output
-    assert said in done.stderr
-    assert not (tmp_path / "r").exists()
+from procserver.errors import ConfigError
 
 
 def told(**changes: Any) -> Understood:
@@ -113,3 +71,11 @@ def test_usual_thresholds_are_of_the_request_that_an_arrival_is() -> None:
     assert told().base.thresholds == ["errors=0", "message.p99<100ms"]
     assert told(user="connect").base.thresholds == ["errors=0", "greeting.p99<100ms"]
     assert told(thresholds=("message.p50<1ms",)).base.thresholds == ["message.p50<1ms"]
+
+
+def test_a_stage_that_is_too_short_is_told_by_its_own_name() -> None:
+    """Not by that of the run that it would have been."""
+    nothing = dict.fromkeys(("low", "high", "heartbeat", "connections", "user", "serve"))
+    told = {"of": "rate", "precision": 0.05, "stage": 0.0, "processes": 1, **nothing}
+    with pytest.raises(ConfigError, match=r"^--stage 0s: allowed are 0.5s"):
+        understood(told)

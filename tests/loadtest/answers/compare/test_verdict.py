@@ -1,17 +1,14 @@
 """Two builds from their runs: one word that the runs bear out, and set-ups that may not be compared."""
 
 import random
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.answers.compare.answer import Compared, Measured
-from loadtest.answers.compare.results import row
-from loadtest.answers.compare.settings import CompareSettings, SideSettings, environment
 from loadtest.answers.compare.verdict import GATES, compared, judge, unlike, values_of
-from procserver.errors import ConfigError
+from tests.support.compare_documents import document
 
 TIMES = 60
 
@@ -116,26 +113,6 @@ def test_single_runs_cannot_tell() -> None:
     assert found[0].a_median is not None
 
 
-def document(**changes: Any) -> dict[str, Any]:
-    run: dict[str, Any] = {
-        "verdict": "pass",
-        "reasons": [],
-        "main_request": "message",
-        "settings": {
-            "connections": 5,
-            "rate": None,
-            "serve": ["--workers", "3"],
-            "host": "tcp://127.0.0.1:1",
-        },
-        "host": {"cpus": 2, "kernel": "6", "others_cores": 0.3},
-        "requests": {
-            "message": {"failed": 0, "rate_achieved": 90.0, "response_us": {"p50": 80, "p99": None}}
-        },
-        "server": {"cpu_us_per_message": 30.0, "pss_per_connection_bytes": -5},
-    }
-    return run | changes
-
-
 def test_runs_of_another_load_or_host_are_unlike() -> None:
     """Each difference is named; what the server was told, and where it listens, is what is compared."""
     other = document(
@@ -159,65 +136,3 @@ def test_cpu_is_told_per_turn_where_no_messages_can_be_counted() -> None:
     server = {"cpu_s": 0.02, "cpu_us_per_message": None, "pss_per_connection_bytes": None}
     found = values_of(document(requests={"message": request}, server=server))
     assert found["server.cpu_per_message"] == pytest.approx(50)
-
-
-@pytest.mark.parametrize(
-    ("changes", "why_not"),
-    [
-        ({}, ""),
-        ({"verdict": "fail", "reasons": ["message.p99 was 9 ms"]}, ""),
-        ({"verdict": "invalid", "reasons": ["the generator was saturated"]}, "the generator was saturated"),
-        (
-            {"verdict": "fail", "reasons": ["errors was 1%"], "requests": {"message": {"failed": 3}}},
-            "errors was 1%",
-        ),
-        ({"requests": {"message": {"failed": 3}}}, "3 requests failed"),
-    ],
-)
-def test_a_run_that_cannot_be_believed_is_not_used(changes: dict[str, Any], why_not: str) -> None:
-    """Invalid ones, and those in which requests failed: what failed took no time."""
-    found = row("a", 1, "001-a", document(**changes))
-    assert (found.used, found.why_not) == (not why_not, why_not)
-    assert bool(found.values) == found.used
-
-
-def side(name: str, **options: Any) -> SideSettings:
-    return SideSettings(name=name, **options)
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "changes", "said"),
-    [
-        ({}, {}, {}, "A and B are one and the same"),
-        ({"of": "main"}, {}, {}, "give both, or neither"),
-        ({}, {"serve": ["x"]}, {"pairs": 4}, "--pairs 4: allowed are 5 to 1000"),
-        ({}, {"serve": ["x"]}, {"tolerance": 0.0}, "--tolerance 0.00%: allowed"),
-        ({}, {"serve": ["x"]}, {"confidence": 1.0}, "--confidence 100.0%: allowed"),
-        ({}, {"serve": ["x"]}, {"gates": ["p98"]}, "--gate 'p98': allowed are server.cpu_per_message, p50"),
-        ({}, {"command": "serve it"}, {}, "nobody knows where it listens"),
-        ({}, {"command": "serve 'it"}, {}, "No closing quotation"),
-        ({}, {"command": "s {port} {control}"}, {}, "would be in its books"),
-        ({}, {"command": "s {port}", "python": "python3"}, {}, "--python-b has no meaning"),
-    ],
-)
-def test_what_cannot_be_compared_is_refused(
-    a: dict[str, Any], b: dict[str, Any], changes: dict[str, Any], said: str
-) -> None:
-    """With the option, its value and what is allowed."""
-    told = {"pairs": 8, "tolerance": 0.05, "confidence": 0.95, "gates": list(GATES), **changes}
-    with pytest.raises(ConfigError, match=said):
-        CompareSettings(a=side("a", **a), b=side("b", **b), **told).check()
-
-
-def test_the_same_commit_may_be_compared_with_itself() -> None:
-    """That shows the host's noise."""
-    CompareSettings(
-        a=side("a", of="."), b=side("b", of="."), pairs=5, tolerance=0.05, confidence=0.95, gates=["p50"]
-    ).check()
-
-
-def test_an_environment_is_names_and_values() -> None:
-    """A value may have an equals sign, a name must be there."""
-    assert environment(["A=1", "B=x=y", "C="], "a") == {"A": "1", "B": "x=y", "C": ""}
-    with pytest.raises(ConfigError, match="--env-b 'A': write NAME=VALUE"):
-        environment(["A"], "b")

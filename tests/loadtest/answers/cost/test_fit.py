@@ -1,20 +1,19 @@
 """The price of a connection from a ladder's readings: whose memory it is, and when there is no such price."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from loadtest.answers.cost.answer import CostAnswer, Spares, Step
 from loadtest.answers.cost.fit import fit_all, judge
-from loadtest.answers.cost.page import page
-from loadtest.answers.cost.settings import CostSettings
 from loadtest.answers.cost.text import headline
-from procserver.errors import ConfigError
-from tests.support.answers import cost_answer
 
 KIB = 1024
+
+
 WORKER, CONNECTION = 380 * KIB, 90 * KIB
+
+
 LADDER = [10, 20, 30, 40, 50, 60]
 
 
@@ -127,49 +126,3 @@ def test_unsettled_steps_and_mixed_pools_are_told() -> None:
     notes = judge(steps, lines, parts, [])[2]
     assert any("at 40 connections the server did not come to rest" in note for note in notes)
     assert any("mixture of both" in note for note in notes)
-
-
-def test_connections_that_cannot_be_held_are_refused(tmp_path: Path) -> None:
-    """Each ends with its turn, and nothing is said before that."""
-    path = tmp_path / "short.toml"
-    path.write_text('[[steps]]\nname = "bye"\nsend = "x"\nexpect_close = true\n')
-    with pytest.raises(ConfigError, match="none can be held"):
-        CostSettings(serve=[], steps=LADDER, dialogue=str(path)).check()
-    path.write_text('expect = "hi"\n' + path.read_text())
-    CostSettings(serve=[], steps=LADDER, dialogue=str(path)).check()
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"steps": [1, 2, 3, 4, 5]}, "a slope needs 5 of them"),
-        ({"steps": [10, 20, 20, 40, 50, 60]}, "must rise"),
-        ({"steps": [0, 20, 30, 40, 50, 60]}, "from at least 1"),
-        ({"steps": [10, 20, 30, 40, 50, 30_000]}, "up to 20000 connections"),
-        ({"discard": 0}, "--discard 0"),
-        ({"hold_s": 0.01}, "--hold 0.01s"),
-        ({"heartbeat_s": 3.0}, "--heartbeat 3s"),
-        ({"serve": None}, "give either --serve"),
-        ({"serve": None, "host": "tcp://127.0.0.1:9"}, "give --control or --pid"),
-        ({"tls_insecure": True}, "they are for --host tls"),
-        ({"framing": "json"}, "allowed are raw, line"),
-    ],
-)
-def test_what_cannot_be_measured_is_refused(changes: dict[str, object], said: str) -> None:
-    """With the option, its value and what is allowed."""
-    settings: dict[str, object] = {"serve": [], "steps": LADDER, **changes}
-    with pytest.raises(ConfigError, match=said):
-        CostSettings(**settings).check()  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(("pool", "words"), [("static", "beside that"), ("elastic", "of that")])
-def test_the_page_says_whose_memory_it_is(pool: str, words: str) -> None:
-    """A worker that was there before is not in the price; and of what nothing is held, no chart is drawn."""
-    answer = cost_answer()
-    assert answer.parts is not None
-    answer.parts.pool = pool
-    answer.points["socket_memory"] = [(x, 0.0) for x, _ in answer.points["data"]]
-    drawn = page(answer, "")
-    assert f"{words}, the worker itself" in drawn
-    assert "id='cost-data'" in drawn
-    assert "id='cost-socket_memory'" not in drawn

@@ -1,33 +1,9 @@
 """How many workers suffice, from the capacity of each size."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from loadtest.answers.capacity.answer import Limiter
-from loadtest.answers.workers.answer import PoolSize, WorkersAnswer
 from loadtest.answers.workers.pool_sizes import cut_short, sized
-from loadtest.answers.workers.text import summary
-
-HOST = {"cpus": 8, "cpus_allowed": 6, "cpu_quota": 2.5}
-COUNTS = (1, 2, 4, 8, 16, 32)
-
-
-def size(workers: int, capacity: float | None, limiter: str = "workers", **changes: Any) -> PoolSize:
-    fields: dict[str, Any] = {
-        "workers": workers,
-        "verdict": "none" if capacity is None else "answered",
-        "capacity": capacity,
-        "at_least": limiter == "generator",
-        "rates": [] if capacity is None else [capacity],
-        "limiter": Limiter(limiter, ["because"]),
-        "server_cores": 0.5,
-        "p99_us": 900.0,
-        "reasons": [],
-        "folder": f"{workers}-workers",
-    }
-    return PoolSize(**(fields | changes))
+from tests.support.workers_documents import COUNTS, HOST, size
 
 
 def test_the_smallest_size_near_the_best_suffices() -> None:
@@ -86,36 +62,3 @@ def test_no_capacity_at_all(verdict: str, expected: str) -> None:
     """Known to hold nothing, or not known."""
     found = sized([size(n, None, verdict=verdict) for n in (1, 2)], HOST, 1)
     assert (found.verdict, found.knee, found.best, found.fit) == (expected, None, None, None)
-
-
-@pytest.mark.parametrize(
-    ("sizes", "first", "law"),
-    [
-        (
-            [size(n, 100.0 * n) for n in COUNTS],
-            "WORKERS  32, the most that were tried",
-            "law (95% intervals): one worker 100/s",
-        ),
-        ([size(1, 100), size(2, 150, "generator")], "CANNOT TELL", "no scalability law: 1 sizes"),
-        ([size(1, None)], "NONE", "no scalability law: 0 sizes"),
-    ],
-)
-def test_the_summary_has_each_size_and_the_law(
-    sizes: list[PoolSize], first: str, law: str, tmp_path: Path
-) -> None:
-    """A row for each, and no law where there is none."""
-    answer = WorkersAnswer(
-        **sized(sizes, HOST, 1)._asdict(),
-        sizes=sizes,
-        thresholds=["errors=0"],
-        started="",
-        took_s=1.0,
-        settings={},
-        host=HOST,
-        commit=None,
-    )
-    text = summary(answer, tmp_path)
-    assert text.startswith(first)
-    assert law in text
-    for row in sizes:
-        assert f"\n  {row.workers:>7} " in text

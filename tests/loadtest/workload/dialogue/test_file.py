@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.workload.dialogue import file as dialogue_file
-from loadtest.workload.dialogue.dialogue import Counted, Dialogue
+from loadtest.workload.dialogue.dialogue import Dialogue
 from loadtest.workload.dialogue.file import FILE_BYTES_MAX, parse_dialogue, read_text
-from loadtest.workload.dialogue.templates import Values, parse_template
+from loadtest.workload.dialogue.templates import Values
 from procserver.errors import ConfigError
 from tests.support.pages import blocks
 from tests.support.repository import ROOT
@@ -160,14 +160,6 @@ def test_any_text_is_a_dialogue_or_refused(text: str) -> None:
             continue
 
 
-@given(st.text(alphabet="ab{}\n€"), st.binary(max_size=20))
-def test_text_is_said_as_it_stands(text: str, data: bytes) -> None:
-    """Braces written twice are braces; bytes are given by their digits."""
-    values = Values(random.Random(1))
-    assert parse_template(text.replace("{", "{{").replace("}", "}}")).render(values) == text.encode()
-    assert parse_template(f"hex:{data.hex(' ')}").render(values) == data
-
-
 def test_a_file_that_cannot_be_read_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("dialogues")
     (folder / "latin.toml").write_bytes(b'host = "\xff"')
@@ -177,30 +169,6 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path_factory: pytest.TempPath
         read_text(str(folder / "missing.toml"))
     with pytest.raises(ConfigError, match="Is a directory"):
         read_text(str(folder))
-
-
-@pytest.mark.parametrize(
-    ("text", "counted"),
-    [
-        (STEP, Counted({"ping": 1}, {})),
-        (f'framing = "line"\n{STEP}', Counted({"ping": 1}, {})),
-        (
-            f'framing = "line"\n{STEP}[[goodbye]]\nname = "bye"\nsend = "a\\nb"',
-            Counted({"ping": 1}, {"bye": 2}),
-        ),
-        (f"messages_counted = false\n{STEP}", "counts in its own way"),
-        (f'framing = "length"\n{STEP}', "in raw and in line framing alone"),
-        (f'framing = {{ kind = "line", delimiter = ";" }}\n{STEP}', "in raw and in line framing alone"),
-        (f'[[on_connect]]\nname = "a"\nsend = "x"\n{STEP}', "a has no answer: in raw framing"),
-        (f'{STEP}[[goodbye]]\nname = "bye"\nsend = "exit"', Counted({"ping": 1}, {"bye": 1})),
-        ('[[steps]]\nname = "a"\nexpect = "b"\nsend = "' + "x" * 1025 + '"', "a is longer than 1024 bytes"),
-    ],
-)
-def test_what_the_server_counts_of_it_is_known_or_said_to_be_unknown(
-    text: str, counted: Counted | str
-) -> None:
-    found = parse(text).counted_by_server()
-    assert found == counted or (isinstance(counted, str) and counted in str(found))
 
 
 PAGE = ROOT / "docs" / "loadtest-dialogues.md"
