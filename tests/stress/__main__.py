@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 from benchmarks.results import Result
 from procserver.errors import ProcserverError
-from tests.stress import boot, growth, leaving, ledger, quiet, renewal, stopping
-from tests.stress.effort import Effort
+from tests.stress import boot, growth, leaving, quiet, renewal, stopping
+from tests.support import ledger
+from tests.support.effort import Effort
 from tests.support.leftovers import mark_this_run
 
 OPERATIONS: dict[str, Callable[[Effort], Result]] = {

@@ -10,17 +10,17 @@ import psutil
 
 from benchmarks.results import Result
 from procserver.clients.control import ControlError
-from tests.stress.crowd import Crowd
-from tests.stress.effort import Effort
-from tests.stress.fragile import BROKEN
-from tests.stress.ledger import enter, reconcile, report
 from tests.stress.renewal import ask
-from tests.stress.service import Service, signal_worker
+from tests.support.crowd import Crowd
+from tests.support.effort import Effort
+from tests.support.fragile import BROKEN
+from tests.support.ledger import enter, reconcile, report
 from tests.support.pace import span
 from tests.support.server import run_to_end
+from tests.support.service import Service, signal_worker
 from tests.support.wait import PATIENCE_S, wait_until
 
-HANDLER = "tests.stress.fragile:Fragile"
+HANDLER = "tests.support.fragile:Fragile"
 WORKERS = 4
 CLIENTS = 6
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 60.0  # the published schedule; each wait is up to a quarter longer

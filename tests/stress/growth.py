@@ -11,12 +11,12 @@ from statistics import median
 import psutil
 
 from benchmarks.results import Result
-from tests.stress.client import Caller, Fate
-from tests.stress.crowd import Counts, Crowd
-from tests.stress.effort import Effort
-from tests.stress.ledger import enter, reconcile, report
-from tests.stress.service import Service
-from tests.stress.tracing import MISSING, traced
+from tests.support.counting_client import Caller, Fate
+from tests.support.crowd import Counts, Crowd
+from tests.support.effort import Effort
+from tests.support.ledger import enter, reconcile, report
+from tests.support.service import Service
+from tests.support.tracing import MISSING, traced
 from tests.support.wait import PATIENCE_S
 
 HELD = 500

@@ -4,11 +4,11 @@ import random
 import signal
 
 from benchmarks.results import Result
-from tests.stress.crowd import Counts, Crowd
-from tests.stress.effort import Effort
-from tests.stress.ledger import enter, reconcile, report
-from tests.stress.service import Service
+from tests.support.crowd import Counts, Crowd
+from tests.support.effort import Effort
+from tests.support.ledger import enter, reconcile, report
 from tests.support.pace import beats
+from tests.support.service import Service
 
 CLIENTS = 12
 POOL = ("--min-spare", "4", "--max-spare", "8", "--max-workers", "32")

@@ -9,12 +9,12 @@ import signal
 from typing import Any
 
 from benchmarks.results import Result
-from tests.stress.client import Talk, converse
-from tests.stress.crowd import Counts
-from tests.stress.effort import Effort
-from tests.stress.ledger import enter, reconcile, report
-from tests.stress.service import Service, signal_worker
+from tests.support.counting_client import Talk, converse
+from tests.support.crowd import Counts
+from tests.support.effort import Effort
+from tests.support.ledger import enter, reconcile, report
 from tests.support.pace import spin
+from tests.support.service import Service, signal_worker
 
 WORKERS = 4
 APART_S = 0.0005  # at most, between the signal and the connection

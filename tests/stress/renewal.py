@@ -5,12 +5,12 @@ import signal
 
 from benchmarks.results import Result
 from procserver.clients import control
-from tests.stress.crowd import Crowd
-from tests.stress.effort import Effort
-from tests.stress.ledger import enter, reconcile, report
-from tests.stress.service import Service
+from tests.support.crowd import Crowd
+from tests.support.effort import Effort
+from tests.support.ledger import enter, reconcile, report
 from tests.support.pace import beats, steps
 from tests.support.server import run_to_end
+from tests.support.service import Service
 from tests.support.wait import PATIENCE_S
 
 CLIENTS = 16

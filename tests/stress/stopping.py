@@ -3,11 +3,11 @@
 import functools
 
 from benchmarks.results import Result
-from tests.stress.client import Fate
-from tests.stress.crowd import Counts, Crowd
-from tests.stress.effort import Effort
-from tests.stress.ledger import enter, reconcile, report
-from tests.stress.service import Service
+from tests.support.counting_client import Fate
+from tests.support.crowd import Counts, Crowd
+from tests.support.effort import Effort
+from tests.support.ledger import enter, reconcile, report
+from tests.support.service import Service
 from tests.support.wait import PATIENCE_S
 
 CLIENTS = 16

@@ -10,10 +10,10 @@ import pytest
 
 from benchmarks.results import Result
 from tests.stress import __main__ as stress
-from tests.stress import ledger
-from tests.stress.client import BANNER, Fate, Talk, converse
-from tests.stress.crowd import Counts, Crowd
-from tests.stress.effort import Effort
+from tests.support import ledger
+from tests.support.counting_client import BANNER, Fate, Talk, converse
+from tests.support.crowd import Counts, Crowd
+from tests.support.effort import Effort
 from tests.support.pace import span
 from tests.support.repository import ROOT
 from tests.support.scripted_server import ScriptedServer, port_nobody_listens_on, receive_exactly, reset

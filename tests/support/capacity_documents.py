@@ -1,8 +1,13 @@
-"""Documents of runs as a search for capacity reads them: all went well, but for what a test changes."""
+"""What a search for capacity reads and makes of it: documents of runs in which all went well but for what a test
+changes, stages, and whole searches.
+"""
 
 from typing import Any
 
-__all__ = ["document"]
+from loadtest.answers.capacity.answer import Stage
+from loadtest.answers.capacity.stages import is_clear, stage_of
+from loadtest.results.verdict import generator_limits
+from loadtest.statistics.search import Outcome, Probe, Purpose, Search
 
 SATURATION: dict[str, Any] = {
     "cores": 0.4,
@@ -77,3 +82,45 @@ def document(
         "host": {"others_cores": 0.05},
         "reconciled": {"ok": True, "difference": {}},
     } | changes
+
+
+BROKEN = {"expression": "message.p99<1ms", "metric": "message.p99", "value": 2500.0, "ok": False}
+
+
+KEPT = BROKEN | {"value": 900.0, "ok": True}
+
+
+SHORT = {"rate_achieved": 98.0}
+
+
+ALL_BUSY = {"workers_busy_share": 1.0, "queue_share": 1.0, "queue_depth_max": 42}
+
+
+UNRECONCILED = {
+    "ok": False,
+    "client": {"messages": 1000},
+    "server": {"messages": 1003},
+    "difference": {"messages": 3},
+}
+
+
+SATURATED = {"cores_max": 0.99}
+
+
+LIMITS = generator_limits(document(generator=SATURATED))
+
+
+def staged(asked: float = 100.0, of: str = "rate", number: int = 1, **changes: Any) -> Stage:
+    return stage_of(number, "01", Probe(asked, Purpose.RANGE), document(**changes), of)
+
+
+def concluded(limit: float, **beyond: Any) -> tuple[Search, list[Stage]]:
+    """A search to its end, against a service whose documents change as told beyond the limit."""
+    search, stages = Search(10, 1000, 100, 0.05), list[Stage]()
+    while search.probe is not None:
+        load = search.probe.load
+        run = document(rate=load, **(beyond if load > limit else {}))
+        stage = stage_of(len(stages) + 1, f"{len(stages) + 1:02d}", search.probe, run, "rate")
+        stages.append(stage)
+        search.tell(Outcome(stage.outcome), clear=is_clear(stage))
+    return search, stages

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from procserver.clients import control
-from tests.stress.crowd import Crowd
 from tests.support.changing import PARROT, ChangingServer
+from tests.support.crowd import Crowd
 from tests.support.server import RunningServer
 from tests.support.wait import PATIENCE_S
 

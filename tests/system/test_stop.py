@@ -11,10 +11,10 @@ import pytest
 
 from procserver.clients import control as control_client
 from procserver.clients.control import ControlError
-from tests.stress.client import Fate
-from tests.stress.crowd import Crowd
 from tests.support.changing import ChangingServer
 from tests.support.clients import Guest
+from tests.support.counting_client import Fate
+from tests.support.crowd import Crowd
 from tests.support.injection import without_descriptors
 from tests.support.server import RunningServer, command, run_to_end
 from tests.support.wait import PATIENCE_S, read_to_end, wait_until

@@ -15,8 +15,8 @@ import pytest
 from procserver.errors import ConfigError
 from procserver.settings import Settings
 from procserver.supervisor.upgrade import handover
-from tests.stress.crowd import Crowd
 from tests.support.changing import PARROT, ChangingServer
+from tests.support.crowd import Crowd
 from tests.support.injection import without_descriptors
 from tests.support.server import RunningServer, run_to_end
 from tests.support.wait import wait_until

@@ -1,0 +1,123 @@
+"""Records: each fits into one atomic write, carries every fact, and is dropped rather than waited for."""
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from procserver.shared import layout, records
+from procserver.shared.records import RECORD_BYTES_MAX, address_text, connection_id
+from procserver.shared.scoreboard import Scoreboard
+
+
+def decoded(record: bytes) -> dict[str, Any]:
+    facts = json.loads(record)
+    assert isinstance(facts, dict)
+    return facts
+
+
+@given(st.text(max_size=5000), st.integers(1, 60))
+def test_a_failure_s_record_fits_into_one_atomic_write(text: str, depth: int) -> None:
+    def descend(left: int) -> None:
+        if left:
+            descend(left - 1)
+        raise RuntimeError(text)
+
+    with pytest.raises(RuntimeError) as caught:
+        descend(depth)
+    record = records.failure("handler_failed", caught.value, peer="127.0.0.1:1")
+    assert len(record) <= RECORD_BYTES_MAX
+    facts = decoded(record)
+    assert facts["error"] == "RuntimeError"
+    assert facts["frames"][-1][2] == "descend", "the place where it was raised is kept"
+
+
+@given(st.text(max_size=5000), st.lists(st.text(max_size=300), max_size=60))
+def test_an_event_s_record_fits_into_one_atomic_write(text: str, stack: list[str]) -> None:
+    """A deep stack, a long reason: the longest loses its end, the short facts stay as they are."""
+    record = records.event("error", "worker_stuck", worker=3, reason=text, stack=stack)
+    assert len(record) <= RECORD_BYTES_MAX
+    facts = decoded(record)
+    assert (facts["event"], facts["worker"]) == ("worker_stuck", 3)
+    assert text.startswith(facts["reason"].rstrip("…")) or "…" in text
+    assert facts["stack"] == stack[: len(facts["stack"])]
+
+
+def test_an_exception_that_cannot_be_told_is_still_told_of() -> None:
+    class Mute(Exception):  # not for anybody's catching
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    facts = decoded(records.failure("handler_failed", Mute()))
+    assert (facts["error"], facts["text"]) == ("Mute", "(its text could not be made)")
+
+
+@pytest.fixture
+def board() -> Iterator[Scoreboard]:
+    board = Scoreboard.scratch()
+    slot = board.slot(0)
+    slot[layout.GENERATION], slot[layout.CONNECTIONS] = 3, 9
+    slot[layout.STARTED_NS], slot[layout.SINCE_NS] = 1_700_000_000 * 10**9, 88_500_000_000
+    slot[layout.MESSAGES], slot[layout.MESSAGES_BEFORE] = 7, 5
+    slot[layout.BYTES_IN], slot[layout.BYTES_OUT] = 20, 30
+    slot[layout.BYTES_IN_BEFORE], slot[layout.BYTES_OUT_BEFORE] = 10, 10
+    board.text(0)[:4] = b"::1\0"
+    slot[layout.PEER_PORT] = 5555
+    yield board
+    os.close(board.fd)
+
+
+def closed_record(board: Scoreboard) -> bytes:
+    return records.closed(
+        board,
+        0,
+        local="[::1]:9",
+        outcome="closed",
+        usage=(1500, 500, 1, 2, 3, 4),
+        max_rss_kb=99,
+        ended_ns=90 * 10**9,
+    )
+
+
+def test_the_access_record_has_every_fact_of_one_connection(board: Scoreboard) -> None:
+    assert decoded(closed_record(board)) == {
+        "kind": "closed", "id": "3-0-9", "peer": "[::1]:5555", "local": "[::1]:9", "started": 1_700_000_000.0,
+        "duration_s": 1.5, "outcome": "closed", "messages": 2, "bytes_in": 10, "bytes_out": 20,
+        "cpu_user_ms": 1.5, "cpu_system_ms": 0.5, "max_rss_kb": 99, "minor_faults": 1, "major_faults": 2,
+        "voluntary_switches": 3, "involuntary_switches": 4, "worker": 0, "generation": 3,
+    }  # fmt: skip
+
+
+def test_a_full_or_closed_pipe_drops_the_record_and_says_so() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    taken = 0
+    while records.write(writer, b"x" * 4096):
+        taken += 1
+    assert taken > 0
+    os.close(reader)
+    assert not records.write(writer, b"x")
+    os.close(writer)
+    assert not records.write(writer, b"x")
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        (("127.0.0.1", 9), "127.0.0.1:9"),
+        (("::1", 9, 0, 0), "[::1]:9"),
+        ("/run/x.sock", "/run/x.sock"),
+        (b"\0abstract", "\0abstract"),
+        ("", ""),
+    ],
+)
+def test_addresses_as_text(address: object, text: str) -> None:
+    assert address_text(address) == text
+
+
+def test_ids_are_unique_within_a_service_s_life(board: Scoreboard) -> None:
+    assert connection_id(board.slot(0), 0) == "3-0-9"
