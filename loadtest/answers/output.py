@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 import msgspec
 
 from loadtest.answers.trials import Trials
+from loadtest.base.exits import fail
 from loadtest.base.files import write_json, write_whole
-from loadtest.cli.resolve import fail
 from loadtest.report import plotly_bundle
 from procserver.errors import ConfigError, ProcserverError
 

@@ -12,10 +12,11 @@ from loadtest.answers.capacity.question import (
     PRECISION_DEFAULT,
     understood,
 )
+from loadtest.base.exits import fail
 from loadtest.cli.options import all_of, elsewhere_options, result_options, service_options, talk_options
 from loadtest.cli.param_types import Duration, Share
-from loadtest.cli.resolve import fail, results_folder
 from loadtest.engine.locust_options import ARRIVALS
+from loadtest.runs.resolve import results_folder
 from procserver.errors import ConfigError
 
 __all__ = ["capacity", "search_options"]

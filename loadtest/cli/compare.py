@@ -8,11 +8,12 @@ import msgspec
 
 from loadtest.answers.compare.settings import SLOT_DEFAULT_S, CompareSettings, SideSettings, environment
 from loadtest.answers.compare.verdict import GATES, METRICS
+from loadtest.base.exits import fail
 from loadtest.base.units import format_duration, parse_duration_s
 from loadtest.cli.options import all_of, folder_options, load_options_with, talk_options
 from loadtest.cli.param_types import Duration, Share
-from loadtest.cli.resolve import fail, results_folder, serve_args, settings_of
 from loadtest.results.thresholds import Threshold
+from loadtest.runs.resolve import results_folder, serve_args, settings_of
 from loadtest.runs.settings import RunSettings
 from loadtest.workload.scenarios import SCENARIOS
 from procserver.errors import ConfigError

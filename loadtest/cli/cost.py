@@ -6,10 +6,11 @@ from typing import Any
 import click
 
 from loadtest.answers.cost.settings import CostSettings
+from loadtest.base.exits import fail
 from loadtest.base.units import format_duration
 from loadtest.cli.options import folder_options, server_options, speech_options, tls_options
 from loadtest.cli.param_types import Duration
-from loadtest.cli.resolve import fail, framing_of, results_folder, serve_args
+from loadtest.runs.resolve import framing_of, results_folder, serve_args
 from loadtest.runs.status_line import StatusLine
 from procserver.errors import ConfigError, ProcserverError
 

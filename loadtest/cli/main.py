@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from loadtest.base.exits import fail
 from loadtest.base.interrupts import interruptions
 from loadtest.cli.capacity import capacity
 from loadtest.cli.compare import compare
@@ -18,11 +19,11 @@ from loadtest.cli.options import (
     talk_options,
 )
 from loadtest.cli.report import report
-from loadtest.cli.resolve import check_plan, fail, results_folder, settings_of
 from loadtest.cli.worker import worker
 from loadtest.cli.workers import workers
 from loadtest.results.verdict import EXIT_CODES
 from loadtest.runs.progress import Progress, summary
+from loadtest.runs.resolve import check_plan, results_folder, settings_of
 from procserver.errors import ConfigError, ProcserverError
 
 __all__ = ["main"]

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 import click
 
 from loadtest.cli.param_types import Duration, Share
-from loadtest.cli.resolve import DEFAULT_THRESHOLD
 from loadtest.engine.locust_options import ARRIVALS, CONNECT_RATE_DEFAULT, FRAMINGS, PACING_DEFAULT
+from loadtest.runs.resolve import DEFAULT_THRESHOLD
 from loadtest.workload.scenarios import EVERY_DEFAULT, SCENARIOS
 from loadtest.workload.workload import TALKS
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from loadtest.cli.resolve import fail
+from loadtest.base.exits import fail
 from procserver.errors import ConfigError
 
 __all__ = ["report"]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
+from loadtest.base.exits import fail
 from loadtest.base.interrupts import interruptible
 from loadtest.base.processes import start, stop
 from loadtest.base.units import format_duration
 from loadtest.cli.param_types import Duration
-from loadtest.cli.resolve import fail
 from loadtest.workload.target import check_sources, parse_endpoint
 from procserver.addresses import Address
 from procserver.errors import ConfigError

@@ -8,9 +8,10 @@ import click
 
 from loadtest.answers.capacity.conclusion import EXIT_CODES
 from loadtest.answers.capacity.question import P99_DEFAULT, understood
+from loadtest.base.exits import fail
 from loadtest.cli.capacity import search_options
 from loadtest.cli.options import elsewhere_options, result_options, service_options, talk_options
-from loadtest.cli.resolve import fail, results_folder, serve_args
+from loadtest.runs.resolve import results_folder, serve_args
 from loadtest.runs.service import option_value
 from loadtest.runs.settings import RunSettings
 from loadtest.statistics.usl import SIZES_MIN

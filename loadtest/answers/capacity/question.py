@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from loadtest.base.units import parse_duration_s
-from loadtest.cli.resolve import settings_of
 from loadtest.engine.locust_options import RATE_MAX
 from loadtest.results.thresholds import Threshold, parse_threshold
 from loadtest.results.verdict import samples_needed
+from loadtest.runs.resolve import settings_of
 from loadtest.runs.service import option_value
 from loadtest.runs.settings import CONNECTIONS_MAX, DURATION_MAX_S, DURATION_MIN_S, RunSettings, within
 from loadtest.statistics.search import FACTOR

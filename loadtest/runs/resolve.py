@@ -1,10 +1,9 @@
-"""From a command's options to what a run is told, checked before anything starts; and how a command fails."""
+"""From a command's options to the checked settings of a run, before anything is started."""
 
 import shlex
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from loadtest.base.units import parse_duration_s
 from loadtest.engine.locust_options import FRAMINGS, PACING_DEFAULT
@@ -18,7 +17,6 @@ from procserver.errors import ConfigError
 __all__ = [
     "DEFAULT_THRESHOLD",
     "check_plan",
-    "fail",
     "framing_of",
     "results_folder",
     "serve_args",
@@ -104,8 +102,3 @@ def results_folder(results: str | None) -> Path:
     except OSError as error:
         raise ConfigError(f"--results {str(folder)!r}: {error.strerror}") from None
     return folder
-
-
-def fail(text: str, code: int) -> NoReturn:
-    print(f"loadtest: {text}", file=sys.stderr)
-    sys.exit(code)
