@@ -1,5 +1,7 @@
 """The map of the code holds: imports point down, and each library stays in its room."""
 
+import ast
+import graphlib
 import shutil
 import subprocess
 import sys
@@ -7,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.repository import ROOT, imports_of, python_files, shown
+from tests.support.repository import ROOT, imports_of, module_of, python_files, shown
 
 LINT = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"]
 
@@ -133,6 +135,59 @@ def test_what_the_load_test_decides_is_pure(pattern: str) -> None:
         assert not {name.split(".")[0] for name in used} & IMPURE, shown(path)
         ours = {name.replace(".", "/") + ".py" for name in used if name.startswith("loadtest.")}
         assert {name for name in ours if (ROOT / name).exists()} <= pure, shown(path)
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """The modules of one circle of imports; empty if there is none."""
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
+
+
+def all_imports(package: str) -> dict[str, set[str]]:
+    """Each module of a package with the modules of it that it imports, those for types alone included."""
+    modules = {module_of(path): path for path in python_files(package)}
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        found = graph[module] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
+        # A package that only holds its modules is no stop on the way.
+        found &= {name for name, path in modules.items() if path.read_text().strip()} - {package, module}
+    return graph
+
+
+@pytest.mark.parametrize("package", ["procserver", "loadtest"])
+def test_imports_go_in_no_circle(package: str) -> None:
+    """Within the folders, too, and with the imports that only a type checker reads."""
+    graph = all_imports(package)
+    assert len(graph) > 50
+    assert circle(graph) == []
+
+
+def test_a_circle_is_found() -> None:
+    """The test above can fail, also for a type-only import from below."""
+    graph = all_imports("procserver")
+    assert "procserver.supervisor.accounting" in graph["procserver.supervisor.status"]  # for types alone
+    graph["procserver.supervisor.accounting"].add("procserver.supervisor.status")
+    assert {"procserver.supervisor.accounting", "procserver.supervisor.status"} <= set(circle(graph))
+
+
+def test_no_module_below_the_loop_knows_the_supervisor() -> None:
+    """Owners are given what they read; only `server` makes a Supervisor, and only the loop is one."""
+    knowing = {
+        shown(path)
+        for path in python_files("procserver")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if "Supervisor" in (getattr(node, "id", ""), getattr(node, "name", ""), getattr(node, "attr", ""))
+    }
+    assert knowing == {"procserver/server.py", "procserver/supervisor/loop.py"}
 
 
 def test_no_module_imports_the_locustfile() -> None:

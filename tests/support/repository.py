@@ -58,3 +58,8 @@ def imports_of(path: Path) -> Iterator[str]:
 
 def shown(path: Path) -> str:
     return str(path.relative_to(ROOT))
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a file's module."""
+    return shown(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")

@@ -18,6 +18,7 @@ from procserver.supervisor.upgrade import handover
 from tests.support.changing import PARROT, ChangingServer
 from tests.support.crowd import Crowd
 from tests.support.injection import without_descriptors
+from tests.support.old_release import install_old_release
 from tests.support.server import RunningServer, run_to_end
 from tests.support.wait import wait_until
 
@@ -260,3 +261,24 @@ def test_while_one_goes_on_another_is_refused(server: ChangingServer) -> None:
     assert (order.returncode, order.stdout) == (1, "")
     assert "no upgrade: the service has ended (stopped by SIGTERM)" in order.stderr
     wait_until(lambda: server.process.poll() is not None, "it stops")
+
+
+@pytest.mark.parametrize("running_release", ["old", "new"])
+def test_a_release_with_another_handover_is_refused(running_release: str) -> None:
+    """In both directions the pre-flight refuses in one line that says restart; no client is lost, and all goes on."""
+    server = ChangingServer(settings="workers = 2")
+    old = install_old_release(server.folder)
+    if running_release == "old":
+        server.argv[:3] = [old]  # instead of python -m procserver
+    with server:
+        server.announce("upgrade_failed")
+        guest, before = server.meet("one"), running(server)
+        assert ("procserver-of-old" in before) == (running_release == "old")
+        done = server.order("upgrade", "--to", program(server) if running_release == "old" else old)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "restart" in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert running(server) == before
+        server.chat(guest, "one")
+        server.meet("one")
+        assert server.status()["supervisor"]["generation"] == 1

@@ -76,7 +76,7 @@ class Preflight:
             last = self._output().strip().splitlines()[-1:] or [status.reason if status else "gone"]
             self.failure = f"pre-flight of {self.command[0]}: {last[0]}"
             if code == EXIT_CONFIG and "restart" not in self.failure:
-                self.failure += "; what it refuses needs a restart"
+                self.failure += "; to run that program, restart"
 
     def check(self, now: float) -> None:
         """Kill a pre-flight that is out of time."""
