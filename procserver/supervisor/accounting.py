@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from time import monotonic_ns
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from procserver.policy.events import WorkerSnapshot
 from procserver.shared import layout, records
@@ -19,32 +19,13 @@ if TYPE_CHECKING:
     from procserver.supervisor.child_processes import ExitStatus
     from procserver.supervisor.log_pipe import LogPipe
 
-
-class WorkerView(NamedTuple):
-    """One slot of the scoreboard, read."""
-
-    slot: int
-    pid: int
-    generation: int
-    state: int
-    stage: int
-    since_ns: int
-    peer: str
-    connections: int
-    messages: int
-    bytes_in: int
-    bytes_out: int
-
-
-class Totals(NamedTuple):
-    """Sums over all slots, living and dead: they only grow. `outcomes` are in the layout's order."""
-
-    connections: int
-    messages: int
-    bytes_in: int
-    bytes_out: int
-    records_dropped: int
-    outcomes: tuple[int, ...]
+TOTALS = {
+    "connections": layout.CONNECTIONS,
+    "messages": layout.MESSAGES,
+    "bytes_in": layout.BYTES_IN,
+    "bytes_out": layout.BYTES_OUT,
+    "records_dropped": layout.RECORDS_DROPPED,
+}
 
 
 class Accounting:
@@ -69,6 +50,7 @@ class Accounting:
         self.board.words[layout.H_TICK_NS] = monotonic_ns()
 
     def stopping(self) -> None:
+        """Tell workers that a stop signal means the whole service."""
         self.board.words[layout.H_STOPPING] = 1
 
     def drain(self, *, serve: bool) -> None:
@@ -83,7 +65,7 @@ class Accounting:
     # The slots
 
     def open(self, slot: int, generation: int, quota: int) -> None:
-        """A worker is about to be forked for this slot; its counters go on from where the last one's ended."""
+        """Prepare the slot of a worker that is about to be forked; its counters go on from the last worker's."""
         words = self.board.slot(slot)
         words[layout.GENERATION] = generation
         words[layout.ARMED] = 0
@@ -92,6 +74,7 @@ class Accounting:
         self.before[slot] = words[layout.CONNECTIONS]
 
     def arm(self, slots: frozenset[int]) -> None:
+        """Let the workers of these slots, and no others, ring when they turn busy."""
         for slot in self.armed - slots:
             self.board.slot(slot)[layout.ARMED] = 0
         for slot in slots - self.armed:
@@ -99,7 +82,7 @@ class Accounting:
         self.armed = slots
 
     def snapshots(self, slots: Iterable[int]) -> dict[int, WorkerSnapshot]:
-        """What each slot shows now. Five strided reads for all of them: a read per word costs five times as much."""
+        """Return what each slot shows now, by five strided reads: a read per word costs five times as much."""
         board, now_ns = self.board, monotonic_ns()
         states = board.column(layout.STATE)
         stages = board.column(layout.STAGE)
@@ -114,7 +97,7 @@ class Accounting:
         }
 
     def pss_bytes(self, pid: int) -> int:
-        """A process's proportional share of memory, in bytes; 0 if it cannot be read (any more)."""
+        """Return a process's proportional share of memory, in bytes; 0 if it cannot be read (any more)."""
         try:
             text = Path(f"/proc/{pid}/smaps_rollup").read_bytes()
         except OSError:
@@ -125,11 +108,15 @@ class Accounting:
     def settle(
         self, slot: int, status: ExitStatus | None, killed_for: str, log_pipe: LogPipe
     ) -> tuple[int, int, bool]:
-        """Close a dead worker's books: connections served, connections left open, whether it had been ready."""
+        """Free a dead worker's slot, and write the access record that the worker could not write.
+
+        Returns the connections that it served, those that it left open, and
+        whether it had been ready. `status` is None if it was reaped elsewhere.
+        """
         words = self.board.slot(slot)
         was_ready = words[layout.STATE] in (layout.IDLE, layout.BUSY, layout.LEAVING)
         cut = open_connections(words)
-        outcome = words[layout.RECORD_DUE] - OUTCOMES  # it was booked; its record may be out, or not
+        outcome = words[layout.RECORD_DUE] - OUTCOMES  # it is counted; its record may be written, or not
         name = OUTCOME_NAMES[outcome] if 0 <= outcome < len(OUTCOME_NAMES) else ""
         if cut:
             stuck = killed_for == "handler_timeout"
@@ -143,41 +130,15 @@ class Accounting:
         words[layout.STATE], words[layout.STAGE] = layout.FREE, 0  # its writer is dead
         return words[layout.CONNECTIONS] - self.before[slot], cut, was_ready
 
-    def totals(self, dropped: int) -> Totals:
-        """Sums over all slots; `dropped` is the supervisor's own count of lost records."""
-        column = self.board.column
-        return Totals(
-            sum(column(layout.CONNECTIONS)),
-            sum(column(layout.MESSAGES)),
-            sum(column(layout.BYTES_IN)),
-            sum(column(layout.BYTES_OUT)),
-            sum(column(layout.RECORDS_DROPPED)) + dropped,
-            tuple(sum(column(OUTCOMES + i)) for i in range(len(OUTCOME_NAMES))),
-        )
-
-    def views(self, slots: Iterable[int]) -> list[WorkerView]:
-        views = []
-        for slot in sorted(slots):
-            words = self.board.slot(slot)
-            views.append(
-                WorkerView(
-                    slot=slot,
-                    pid=words[layout.PID],
-                    generation=words[layout.GENERATION],
-                    state=min(words[layout.STATE], len(layout.STATE_NAMES) - 1),
-                    stage=min(words[layout.STAGE] & STAGE_MASK, len(layout.STAGE_NAMES) - 1),
-                    since_ns=words[layout.SINCE_NS],
-                    peer=self.board.peer(slot),
-                    connections=words[layout.CONNECTIONS],
-                    messages=words[layout.MESSAGES],
-                    bytes_in=words[layout.BYTES_IN],
-                    bytes_out=words[layout.BYTES_OUT],
-                )
-            )
-        return views
+    def totals(self, dropped: int) -> dict[str, object]:
+        """Return sums over all slots, which only grow; `dropped` is the supervisor's own count of lost records."""
+        sums = {name: sum(self.board.column(word)) for name, word in TOTALS.items()}
+        sums["records_dropped"] += dropped
+        outcomes = {name: sum(self.board.column(OUTCOMES + i)) for i, name in enumerate(OUTCOME_NAMES)}
+        return {**sums, "outcomes": outcomes}
 
     def _last_record(self, slot: int, status: ExitStatus, outcome: str) -> bytes:
-        """The access record that a killed worker could not write: from its slot and what `wait4` told."""
+        """Return the access record of a killed worker's connection, from its slot and the result of `wait4`."""
         words = self.board.slot(slot)
         now = usage_words(status.usage)
         before = words[layout.USAGE_BEFORE : layout.USAGE_BEFORE + len(now)].tolist()

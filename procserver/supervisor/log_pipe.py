@@ -40,7 +40,11 @@ class LogPipeState(msgspec.Struct, frozen=True):
 
 
 class LogPipe:
-    """`writer` is the descriptor that every process of the service inherits."""
+    """The record pipe and its observer; every process of the service inherits `writer`.
+
+    `dropped` counts the supervisor's own records that did not fit; `due` is when
+    the observer is to be started again.
+    """
 
     def __init__(
         self, processes: ChildProcesses, settings: Settings, state: LogPipeState | None = None
@@ -69,6 +73,7 @@ class LogPipe:
         self.due: float | None = None
 
     def start(self, now: float) -> None:
+        """Start an observer; without descriptors or memory for one, try again later."""
         self.due = None
         spec, fds = self.spec | {"pipe": self.reader}, [self.reader]
         with contextlib.ExitStack() as lent:
@@ -92,11 +97,12 @@ class LogPipe:
         self.report("error", "observer_died", reason=reason, again_in_s=round(self.due - now, 3))
 
     def report(self, level: str, event: str, **facts: object) -> None:
+        """Log an event: a past-tense name and its facts."""
         self.write(records.event(level, event, **facts))
 
     def announce(self, line: str, ready_fd: int) -> None:
-        """Say where we listen; also to whoever waits for it on `ready_fd` (-1: nobody), which is closed then."""
-        self.say(line)
+        """Log where the service listens, and write it to `ready_fd`, which is closed then (-1: there is none)."""
+        self.write_line(line)
         if self.metrics is not None:
             self.report("info", "metrics_served", addresses=", ".join(self.metrics.names))
         if ready_fd < 0:
@@ -107,20 +113,21 @@ class LogPipe:
         except OSError as error:
             self.report("warning", "ready_fd_not_written", fd=ready_fd, error=str(error))
 
-    def say(self, line: str) -> None:
-        """A line as it is, whatever the format and level: what scripts wait for."""
+    def write_line(self, line: str) -> None:
+        """Log a line as it is, in any format and at any level: scripts wait for it."""
         self.write(json.dumps({"kind": "line", "text": line}).encode() + b"\n")
 
     def write(self, record: bytes) -> None:
+        """Write one record, or count it as dropped."""
         if not records.write(self.writer, record):
             self.dropped += 1
 
     def owns(self, fd: int) -> bool:
-        """Whether it is our line to the observer."""
+        """Whether it is the line to the observer."""
         return self.metrics is not None and self.metrics.owns(fd)
 
     def answer(self, facts: Callable[[], dict[str, object]]) -> None:
-        """The observer asks what there is to show, or is gone."""
+        """Send the observer the facts that it asks for; or it is gone."""
         assert self.metrics is not None
         self.metrics.answer(facts)
 
@@ -137,7 +144,7 @@ class LogPipe:
             self.processes.send(self.observer, signal.SIGUSR1)
 
     def close(self, reason: str, code: int, patience_s: float) -> None:
-        """The last line, then EOF; the observer gets `patience_s` to write out what it has."""
+        """Write the last line, then EOF; the observer gets `patience_s` to write out what it has."""
         level = "info" if code == 0 else "error"
         facts: dict[str, object] = {"reason": reason, "exit_code": code}
         self.write(records.event(level, "bye", **facts, last=True))
@@ -147,13 +154,13 @@ class LogPipe:
         if self.observer is None or not self.processes.wait_for([self.observer], patience_s):
             as_json = json.dumps({"at": time(), "level": level, "event": "bye", **facts})
             as_text = f"procserver: {reason} (exit code {code})"
-            _say_ourselves(as_json if self.spec["log_format"] == "json" else as_text)
+            _write_to_stderr(as_json if self.spec["log_format"] == "json" else as_text)
 
 
-def _say_ourselves(line: str) -> None:
-    """Nobody is left to write it; a terminal that does not take it is not waited for."""
+def _write_to_stderr(line: str) -> None:
+    """Write the last line without an observer; a terminal that does not take it is not waited for."""
     try:
         os.set_blocking(2, False)
         os.write(2, line.encode() + b"\n")
     except OSError:
-        pass  # closed or full: there is nowhere to say it
+        pass  # closed or full: there is no other place for it

@@ -65,29 +65,29 @@ class MetricsEndpoint:
         return self.line is not None and self.line.fileno() == fd
 
     def renew(self) -> socket.socket:
-        """A line for a new observer: its end, for the caller to close. OSError: no descriptors are left."""
-        self._hang_up()
+        """Make a line for a new observer and return its end, which the caller closes; OSError without descriptors."""
+        self._drop_line()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._hold(ours)
         return theirs
 
     def answer(self, facts: Callable[[], dict[str, object]]) -> None:
-        """The line is readable: a question, or the observer is gone."""
+        """Answer the question on the line; at its end, let go of the line."""
         assert self.line is not None
         try:
             question = self.line.recv(QUESTION_BYTES_MAX)
             if not question:
-                self._hang_up()
+                self._drop_line()
                 return
             answer = {"question": question.decode("ascii", "replace"), "facts": facts()}
             self.line.send(json.dumps(answer).encode())
         except BlockingIOError:
-            pass  # those before it have not been read: who asked has given up
+            pass  # earlier answers have not been read: the observer has given up on them
         except OSError:
-            self._hang_up()
+            self._drop_line()
 
     def close(self) -> None:
-        self._hang_up()
+        self._drop_line()
         for sock in self.sockets:
             sock.close()
 
@@ -96,7 +96,7 @@ class MetricsEndpoint:
         self.poller.register(line, READ)
         self.line = line
 
-    def _hang_up(self) -> None:
+    def _drop_line(self) -> None:
         if self.line is not None:
             self.poller.unregister(self.line)
             self.line.close()

@@ -1,8 +1,8 @@
-"""Asking a stuck worker for its Python stack, before it is ended.
+"""Stack dumps: a stuck worker is asked for its Python stack, which is logged before the worker is killed.
 
-`faulthandler` writes it from a C signal handler to one pipe that all workers
-share, so one worker is asked at a time. What comes is text from a process
-that runs user code: bounded, and only ever shown.
+`faulthandler` writes the stack from a C signal handler to one pipe that all
+workers share, so one worker is asked at a time. What comes is text from a
+process that runs user code: it is bounded, and only ever shown.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ SILENCE = {
 
 
 class DumpRequest(NamedTuple):
+    """A worker to be asked; `age_s` is for how long its slot has shown the same state, in seconds."""
+
     child: Child
     reason: str
     peer: str
@@ -38,6 +40,8 @@ class DumpRequest(NamedTuple):
 
 
 class StackDumps:
+    """Asks one worker at a time; `ends` is when the answer of the present one is due, None when none is asked."""
+
     def __init__(
         self, processes: ChildProcesses, log_pipe: LogPipe, pipe: tuple[int, int] | None = None
     ) -> None:
@@ -49,7 +53,7 @@ class StackDumps:
         self.state = ""
         self.ends: float | None = None
 
-    def open(self, request: DumpRequest, now: float) -> None:
+    def request(self, request: DumpRequest, now: float) -> None:
         self.requests.append(request)
         if self.ends is None:
             self._ask(now)
@@ -63,13 +67,13 @@ class StackDumps:
             pass
 
     def tick(self, now: float) -> None:
-        """Close the case that is open when its time is up, and open the next; the dead are not waited for."""
+        """Log the present dump when its time is up, and ask the next worker; dead workers are not waited for."""
         while self.ends is not None and now >= self.ends:
-            self._close(self.requests.pop(0))
+            self._log(self.requests.pop(0))
             if self.requests:
                 self._ask(now)
 
-    def _close(self, request: DumpRequest) -> None:
+    def _log(self, request: DumpRequest) -> None:
         lines = self.text.decode("utf-8", "backslashreplace").splitlines()[1 : LINES_MAX + 1]
         stack = [line.strip() for line in lines] or [SILENCE.get(self.state, "none came in time")]
         self.log_pipe.report(
@@ -94,7 +98,7 @@ class StackDumps:
 
 
 def state_of(pid: int) -> str:
-    """The letter of proc(5); empty if it is gone, ? if we cannot look."""
+    """Return the process state's letter of proc(5); empty if it is gone, ? if it cannot be read."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from procserver.policy.worker_table import WorkerPhase
-from procserver.shared.layout import OUTCOME_NAMES, STAGE_MASK, STAGE_NAMES, STATE_NAMES
+from procserver.shared import layout
+from procserver.shared.layout import STAGE_MASK, STAGE_NAMES, STATE_NAMES
 from procserver.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from procserver.policy.pool import Pool
     from procserver.settings import Settings
-    from procserver.supervisor.accounting import Accounting, Totals, WorkerView
+    from procserver.supervisor.accounting import Accounting
     from procserver.supervisor.child_processes import ChildProcesses
     from procserver.supervisor.listeners import Listeners
     from procserver.supervisor.log_pipe import LogPipe
@@ -78,12 +81,15 @@ class Status:
 
     def everything(self) -> dict[str, object]:
         """The whole of `status --json`, but for what the asking command measures itself."""
-        now_ns, pids = monotonic_ns(), {role: self._pids(role) for role in ("template", "observer")}
-        slots = [child.number for child in self.processes.of("worker")]
+        board, now_ns = self.accounting.board, monotonic_ns()
+        slots = sorted(child.number for child in self.processes.of("worker"))
         return {
             **self.summary(),
-            "workers": [worker_facts(view, now_ns) for view in self.accounting.views(slots)],
-            "processes": {"template": pids["template"], "observer": next(iter(pids["observer"]), None)},
+            "workers": [worker_facts(slot, board.slot(slot), board.peer(slot), now_ns) for slot in slots],
+            "processes": {
+                "template": self._pids("template"),
+                "observer": next(iter(self._pids("observer")), None),
+            },
         }
 
     def summary(self) -> dict[str, object]:
@@ -101,7 +107,7 @@ class Status:
             },
             "pool": pool_facts(self.pool),
             "queue": {"depth": depth.waiting, "limit": depth.limit, "depth_max": facts.queue_depth_max},
-            "totals": totals_facts(self.accounting.totals(self.log_pipe.dropped)),
+            "totals": self.accounting.totals(self.log_pipe.dropped),
             "listeners": self.listeners.names,
             "metrics": metrics.names if metrics is not None else [],
             "last_reload": self.last_reload,
@@ -134,23 +140,20 @@ def pool_facts(pool: Pool) -> dict[str, object]:
     }
 
 
-def totals_facts(totals: Totals) -> dict[str, object]:
-    outcomes = dict(zip(OUTCOME_NAMES, totals.outcomes, strict=True))
-    return {**totals._asdict(), "outcomes": outcomes}
-
-
-def worker_facts(view: WorkerView, now_ns: int) -> dict[str, object]:
-    busy = STATE_NAMES[view.state] == "busy"
+def worker_facts(slot: int, words: Sequence[int], peer: str, now_ns: int) -> dict[str, object]:
+    """What a worker's slot shows: its `words` and `peer`; what a finished connection left is not shown."""
+    state = STATE_NAMES[min(words[layout.STATE], len(STATE_NAMES) - 1)]
+    stage = STAGE_NAMES[min(words[layout.STAGE] & STAGE_MASK, len(STAGE_NAMES) - 1)]
     return {
-        "slot": view.slot,
-        "pid": view.pid,
-        "generation": view.generation,
-        "state": STATE_NAMES[view.state],
-        "stage": STAGE_NAMES[view.stage & STAGE_MASK] if busy else "none",
-        "peer": view.peer if busy else "",
-        "age_s": round(max(0, now_ns - view.since_ns) / 1e9, 3),
-        "connections": view.connections,
-        "messages": view.messages,
-        "bytes_in": view.bytes_in,
-        "bytes_out": view.bytes_out,
+        "slot": slot,
+        "pid": words[layout.PID],
+        "generation": words[layout.GENERATION],
+        "state": state,
+        "stage": stage if state == "busy" else "none",
+        "peer": peer if state == "busy" else "",
+        "age_s": round(max(0, now_ns - words[layout.SINCE_NS]) / 1e9, 3),
+        "connections": words[layout.CONNECTIONS],
+        "messages": words[layout.MESSAGES],
+        "bytes_in": words[layout.BYTES_IN],
+        "bytes_out": words[layout.BYTES_OUT],
     }

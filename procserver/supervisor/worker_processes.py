@@ -33,7 +33,7 @@ class WorkerProcesses:
         self.measure_due = 0.0
 
     def adopt(self, event: Spawned) -> Event:
-        """Watch a newborn; the event that this makes of its birth."""
+        """Watch a worker that was forked; returns the event for the pool: born, or gone already."""
         try:
             self.children[event.slot] = self.processes.adopt("worker", event.slot, event.pid)
         except ProcessLookupError as error:
@@ -55,18 +55,20 @@ class WorkerProcesses:
         return Exited(child.number, reason, status is not None and status.code == 0, served, cut, was_ready)
 
     def signal(self, slot: int, number: int) -> None:
+        """Send a signal to the worker in this slot, if it still lives."""
         if child := self.children.get(slot):
             self.processes.send(child, number)
 
     def dump_stack(self, slot: int, reason: str) -> None:
+        """Ask the worker in this slot for its Python stack, which is logged with the reason."""
         if child := self.children.get(slot):
             words = self.accounting.board.slot(slot)
             peer = self.accounting.board.peer(slot) if words[layout.STATE] == layout.BUSY else ""
             age_s = (monotonic_ns() - words[layout.SINCE_NS]) / 1e9
-            self.stack_dumps.open(DumpRequest(child, reason, peer, age_s), monotonic())
+            self.stack_dumps.request(DumpRequest(child, reason, peer, age_s), monotonic())
 
     def measure(self, now: float) -> MemoryMeasured | None:
-        """The next one in turn, when it is time."""
+        """Measure the next worker in turn, when it is time."""
         if now < self.measure_due or not self.children:
             return None
         self.measure_due = now + MEASURE_EVERY_S

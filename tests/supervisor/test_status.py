@@ -2,12 +2,11 @@
 
 from procserver.policy.events import PoolSettings, StopMode, StopRequested
 from procserver.policy.pool import Pool
-from procserver.shared.layout import BUSY, IDLE, IN_HANDLER, OUTCOME_NAMES
-from procserver.supervisor.accounting import Totals, WorkerView
+from procserver.shared import layout
+from procserver.shared.layout import BUSY, IDLE, IN_HANDLER
 from procserver.supervisor.status import (
     pool_facts,
     service_state,
-    totals_facts,
     worker_facts,
 )
 from tests.support.pool_world import World
@@ -50,19 +49,19 @@ def test_saturation_that_still_lasts_is_counted() -> None:
     assert pool_facts(pool)["saturated_s"] == 3.5
 
 
-def test_totals_and_workers_as_plain_facts() -> None:
-    totals = totals_facts(Totals(9, 8, 7, 6, 5, tuple(range(len(OUTCOME_NAMES)))))
-    assert totals["outcomes"] == {name: i for i, name in enumerate(OUTCOME_NAMES)}
-    assert (totals["connections"], totals["records_dropped"]) == (9, 5)
-    view = WorkerView(3, 42, 1, BUSY, IN_HANDLER, 1_000_000_000, "127.0.0.1:9", 1, 2, 3, 4)
-    facts = worker_facts(view, 2_500_000_000)
-    assert (facts["state"], facts["stage"], facts["peer"], facts["age_s"]) == (
-        "busy",
-        "handler",
-        "127.0.0.1:9",
-        1.5,
-    )
-    idle = worker_facts(view._replace(state=IDLE), 0)
-    assert (idle["stage"], idle["peer"], idle["age_s"]) == ("none", "", 0.0), (
-        "what a finished guest left is not told"
-    )
+def test_workers_as_plain_facts() -> None:
+    """What a finished connection left in the slot is not shown."""
+    words = [0] * layout.SLOT_WORDS
+    words[layout.STATE], words[layout.STAGE], words[layout.SINCE_NS] = BUSY, IN_HANDLER, 1_000_000_000
+    facts = worker_facts(3, words, "127.0.0.1:9", 2_500_000_000)
+    assert (facts["slot"], facts["state"], facts["stage"]) == (3, "busy", "handler")
+    assert (facts["peer"], facts["age_s"]) == ("127.0.0.1:9", 1.5)
+    words[layout.STATE] = IDLE
+    idle = worker_facts(3, words, "127.0.0.1:9", 0)
+    assert (idle["stage"], idle["peer"], idle["age_s"]) == ("none", "", 0.0)
+
+
+def test_what_no_worker_writes_is_shown_all_the_same() -> None:
+    """A handler can write anything into its slot."""
+    facts = worker_facts(3, [(1 << 64) - 1] * layout.SLOT_WORDS, "", 0)
+    assert (facts["state"], facts["age_s"]) == ("leaving", 0.0)
