@@ -46,6 +46,7 @@ from procserver.supervisor.accounting import Accounting
 from procserver.supervisor.control_server import ControlServer
 from procserver.supervisor.log_pipe import LogPipe
 from procserver.supervisor.operator_requests import OperatorRequests
+from procserver.supervisor.process_setup import become_subreaper
 from procserver.supervisor.signal_pipe import SignalPipe
 from procserver.supervisor.stack_dumps import StackDumps
 from procserver.supervisor.template_channel import Shared, TemplateChannel
@@ -124,7 +125,7 @@ class Supervisor:
 
     def begin(self) -> None:
         """The first template, or what another program has left: whatever fails here, nothing has been changed."""
-        child_processes.become_subreaper()
+        become_subreaper()
         set_process_name(b"procserver")
         self.listeners.configure(self.settings.idle_timeout)
         if self.estate is not None:

@@ -22,7 +22,7 @@ from procserver.policy.events import (
     StopRequested,
 )
 from procserver.settings import TABLE
-from procserver.supervisor.child_processes import has_terminal
+from procserver.supervisor.process_setup import has_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

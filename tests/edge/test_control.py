@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from procserver.addresses import UNIX_PATH_BYTES_MAX
 from procserver.clients import control
 from procserver.clients.control import ControlError
 from procserver.errors import ConfigError, StartError
+from procserver.shared import runtime_folder
+from procserver.shared.bounded_server import CLIENTS_MAX, REQUEST_TIMEOUT_S
 from procserver.supervisor.control_server import (
-    CLIENTS_MAX,
-    PATIENCE_S,
     REQUEST_BYTES_MAX,
     Client,
     ControlServer,
@@ -139,7 +140,7 @@ def test_an_answer_that_takes_time_comes_when_it_is_done(desk: Desk) -> None:
     with desk.client() as client:
         client.sendall(b'{"command": "long"}\n')
         desk.turn_until(lambda: desk.waiting, "it is understood")
-        desk.now = 100 * PATIENCE_S
+        desk.now = 100 * REQUEST_TIMEOUT_S
         desk.turn()
         assert desk.control.push(desk.waiting[0], {"progress": 1})
         assert client.recv(4096) == b'{"progress": 1}\n'
@@ -180,10 +181,10 @@ def test_who_is_slow_is_dropped_at_the_deadline_and_not_before(desk: Desk, how: 
             client.sendall(b'{"command": "big"}\n')
         desk.turn_until(lambda: desk.control.clients, "it is there")
         desk.turn(3)
-        desk.now = PATIENCE_S - 0.01
+        desk.now = REQUEST_TIMEOUT_S - 0.01
         desk.turn()
         assert desk.control.clients
-        desk.now = PATIENCE_S
+        desk.now = REQUEST_TIMEOUT_S
         desk.turn()
         assert not desk.control.clients
 
@@ -236,21 +237,21 @@ def test_what_the_client_says_when_nobody_answers(tmp_path: Path) -> None:
 def test_the_default_folder_is_ours_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
-    folder = control.runtime_folder()
-    control.make_private_folder(folder)
+    folder = runtime_folder.runtime_folder()
+    runtime_folder.make_private_folder(folder)
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.chmod(0o777)
     with pytest.raises(ConfigError, match="not a folder that only we can write to"):
-        control.make_private_folder(folder)
+        runtime_folder.make_private_folder(folder)
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(ConfigError, match="not a folder that only we"):
-        control.make_private_folder(tmp_path / "link")
+        runtime_folder.make_private_folder(tmp_path / "link")
 
 
 def test_a_bind_that_is_too_long_for_a_socket_s_name_still_has_a_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/procserver")
-    path = control.default_path("unix:/" + "long" * 25)
-    assert len(os.fsencode(path)) <= control.SUN_PATH_MAX
-    assert path != control.default_path("unix:/" + "long" * 24)
+    path = runtime_folder.default_path("unix:/" + "long" * 25)
+    assert len(os.fsencode(path)) <= UNIX_PATH_BYTES_MAX
+    assert path != runtime_folder.default_path("unix:/" + "long" * 24)

@@ -165,7 +165,7 @@ class Transfer:
             s.board.slot(slot)[layout.ARMED] = 0
         for fd in estate.fds.waiting:
             if s.control is not None:
-                client = s.control.adopt(socket.socket(fileno=fd))
+                client = s.control.adopt_parked(socket.socket(fileno=fd))
                 what = "upgrade" if estate.failure else "reload"
                 s.operator_requests.pending.append(PendingRequest(what, estate.newest + 1, client))
         # A child may have ended while nobody listened.
