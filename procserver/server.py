@@ -1,4 +1,4 @@
-r"""Composition: settings and a handler's name become a running service.
+r"""The service as an object: settings and a handler become a running supervisor.
 
 >>> from procserver import Server, Settings
 >>> def handle(conn):
@@ -11,19 +11,18 @@ r"""Composition: settings and a handler's name become a running service.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from procserver.clients.control import default_path, make_private_folder, runtime_folder
-from procserver.errors import ConfigError, StartError
+from procserver.errors import ConfigError
 from procserver.settings import Settings
+from procserver.shared.runtime_folder import default_path, make_private_folder, runtime_folder
 from procserver.shared.worker_config import BUILTIN_HANDLER
-from procserver.supervisor.child_processes import occupy_standard_fds
 from procserver.supervisor.listeners import Listeners
 from procserver.supervisor.loop import Supervisor
+from procserver.supervisor.process_setup import lock_pidfile, occupy_standard_fds, remove_pidfile
 from procserver.supervisor.upgrade import handover
 
 if TYPE_CHECKING:
@@ -34,9 +33,15 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """`handler` is `MODULE:QUALNAME`, or a function or class at the top of a module or of the running script.
+    """A service: one handler, one set of settings; `run` serves it.
 
-    `reread` gives the settings for a reload (ConfigError refuses it); without it, a reload brings new code only.
+    `handler` is `MODULE:QUALNAME`, or a function or class at the top of a module or
+    of the running script: ConfigError for one that other processes cannot import.
+    `settings` are the defaults if None. `ready_fd` is an open descriptor (-1: none):
+    `run` writes one line to it, `listening on ADDRESS, ...`, when connections are
+    served, and closes it. `reread` returns the settings for a reload; if it raises
+    ConfigError, the reload is refused and its text logged. Without it, a reload
+    brings in new handler code only.
     """
 
     def __init__(
@@ -53,10 +58,13 @@ class Server:
         self.reread = reread or (lambda: self.settings)
 
     def run(self) -> int:
-        """Serve until stopped; returns the exit code. ConfigError and StartError before anything was served.
+        """Serve until the service is stopped, and return its exit code for `sys.exit`.
 
-        Where the environment names a handover's state, this program takes over a running
-        service, or, in a pre-flight, only says whether it could.
+        To be called once, in the main thread of a process without other threads: it
+        forks, and handles SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2 and SIGCHLD.
+        ConfigError and StartError mean that no connection has been accepted. Where the
+        environment names a handover state, this program takes over a running service,
+        or, in a pre-flight, only checks that it could.
         """
         occupy_standard_fds()
         with contextlib.ExitStack() as opened:
@@ -68,7 +76,7 @@ class Server:
             return supervisor.run().code
 
     def _begin(self, opened: contextlib.ExitStack) -> Supervisor | None:
-        """The supervisor, at work; None in a pre-flight, when all is well."""
+        """The supervisor with its first template started; None in a pre-flight that has passed."""
         state = handover.read(os.environ)
         if state is not None:
             handover.check(state, self.settings)
@@ -77,7 +85,7 @@ class Server:
         pidfile, listeners = self._open(state)
         opened.callback(listeners.close)
         if pidfile >= 0:
-            opened.callback(_drop_pidfile, self.settings.pidfile, pidfile)
+            opened.callback(remove_pidfile, self.settings.pidfile, pidfile)
         supervisor = Supervisor(
             self.settings,
             self.handler,
@@ -95,12 +103,12 @@ class Server:
         settings = self.settings
         if state is not None:
             return state.pidfile, Listeners.inherit(state.listeners)
-        pidfile = _lock_pidfile(settings.pidfile) if settings.pidfile else -1
+        pidfile = lock_pidfile(settings.pidfile) if settings.pidfile else -1
         return pidfile, Listeners.open(settings.bind, settings.backlog, os.environ)
 
 
 def name_of(handler: Any) -> str:
-    """The name by which the template will import it; ConfigError for what has none."""
+    """The name by which the template will import `handler`; ConfigError if it has none."""
     module, qualname = getattr(handler, "__module__", None), getattr(handler, "__qualname__", "")
     if not module or not qualname or "<" in qualname:
         raise ConfigError(
@@ -122,24 +130,3 @@ def _control_path(settings: Settings, first_listener: str) -> Path | None:
         return Path(settings.control)
     make_private_folder(runtime_folder())
     return default_path(first_listener)
-
-
-def _lock_pidfile(path: str) -> int:
-    """Write our pid and hold a lock while we live; the number alone proves nothing."""
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise StartError(f"cannot write the pidfile {path}: {error.strerror}") from None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        raise StartError(f"the pidfile {path} is locked: its server is still running") from None
-    os.ftruncate(fd, 0)
-    os.write(fd, f"{os.getpid()}\n".encode())
-    return fd
-
-
-def _drop_pidfile(path: str, fd: int) -> None:
-    Path(path).unlink(missing_ok=True)
-    os.close(fd)

@@ -81,11 +81,9 @@ def find_server(host: str, pid: str, control: str) -> Followed:
 def _default_control(host: str) -> Path:
     address = parse_host(host).address
     if address.kind == "unix":
-        return control_client.default_path(f"unix:{address.path}")
+        return control_client.find(bind=f"unix:{address.path}")
     name = "127.0.0.1" if address.host == "localhost" else address.host
-    return control_client.default_path(
-        f"[{name}]:{address.port}" if ":" in name else f"{name}:{address.port}"
-    )
+    return control_client.find(bind=f"[{name}]:{address.port}" if ":" in name else f"{name}:{address.port}")
 
 
 class Live:

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import click
 
+from procserver.cli.options import errors_shown, parsed_by, seconds_option
 from procserver.clients.fetch import (
     MAX_BYTES,
     TIMEOUT_S,
@@ -19,20 +20,19 @@ from procserver.clients.fetch import (
     whole_file,
 )
 from procserver.clients.http_request import Url, parse_url
-from procserver.errors import ConfigError, ProcserverError
+from procserver.observer.log_text import escape_unprintable
 
 MIB = 1024 * 1024
 PROGRESS_FROM_BYTES = MIB
 PROGRESS_EVERY_S = 0.1
-
-SECONDS = click.FloatRange(min=0.001, max=86_400)
+SECONDS_MAX = 86_400
 
 
 @click.command(
     epilog="Example: procserver fetch https://example.org/ -o page.html",
     short_help="Fetch a page over a bare socket.",
 )
-@click.argument("url", metavar="URL", callback=lambda _context, _param, text: _url(text))
+@click.argument("url", metavar="URL", callback=parsed_by(parse_url))
 @click.option("-o", "--output", default="-", metavar="FILE", help="Save the body there, whole or not at all.")
 @click.option(
     "--max-bytes",
@@ -41,28 +41,17 @@ SECONDS = click.FloatRange(min=0.001, max=86_400)
     show_default=True,
     help="How long the body may be.",
 )
-@click.option(
+@seconds_option(
     "--timeout",
-    "timeout_s",
-    type=SECONDS,
-    default=TIMEOUT_S,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long each wait may take: connecting, the TLS handshake, the next bytes.",
+    TIMEOUT_S,
+    SECONDS_MAX,
+    "How long each wait may take: connecting, the TLS handshake, the next bytes.",
 )
-@click.option(
-    "--total-timeout",
-    "total_timeout_s",
-    type=SECONDS,
-    default=TOTAL_TIMEOUT_S,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long all of it may take.",
-)
+@seconds_option("--total-timeout", TOTAL_TIMEOUT_S, SECONDS_MAX, "How long the whole fetch may take.")
 @click.option(
     "--cacert", default="", metavar="FILE", help="Trust the certificates in this PEM file, no others."
 )
-@click.option("--insecure", is_flag=True, help="Trust any certificate: anybody may be answering.")
+@click.option("--insecure", is_flag=True, help="Trust any certificate, an impostor's too.")
 def fetch(
     url: Url,
     output: str,
@@ -75,24 +64,17 @@ def fetch(
     """Fetch URL (http or https): print the status line and the headers, print or save the body.
 
     Without -o the body goes to stdout and the head to stderr, so that the body can be piped. Redirects
-    are not followed: where they point is said. Only the body of a 2xx answer is saved.
-    Exit code 0: a 2xx answer came whole; 1: another answer, or none that is sound; 2: usage.
+    are not followed: their target is shown. Only the body of a 2xx answer is saved.
+    Exit code 0: a 2xx answer came whole; 1: another answer, or a broken one; 2: usage.
     """
     if cacert and insecure:
         raise click.UsageError("--cacert and --insecure exclude each other")
-    try:
+    with errors_shown(), _stopped_cleanly():
         tls = tls_context(cacert=cacert, insecure=insecure) if url.scheme == "https" else None
-        with (
-            _stopped_cleanly(),
-            open_url(
-                url, max_bytes=max_bytes, timeout_s=timeout_s, total_timeout_s=total_timeout_s, tls=tls
-            ) as response,
-        ):
+        with open_url(
+            url, max_bytes=max_bytes, timeout_s=timeout_s, total_timeout_s=total_timeout_s, tls=tls
+        ) as response:
             _deliver(response, output)
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from None
-    except ProcserverError as error:
-        raise click.ClickException(_printable(str(error))) from None
 
 
 def _deliver(response: Response, output: str) -> None:
@@ -109,23 +91,23 @@ def _deliver(response: Response, output: str) -> None:
             raise click.ClickException(f"cannot write {output}: {error.strerror}") from None
         click.echo(f"saved {size} bytes to {output}")
     if response.redirect:
-        raise click.ClickException(f"not followed: a redirect to {_printable(response.redirect)}")
+        raise click.ClickException(f"not followed: a redirect to {escape_unprintable(response.redirect)}")
     if not good:
         not_saved = "" if to_stdout else f"; {output} is not written"
         raise click.ClickException(
-            f"the answer is {response.status} {_printable(response.reason)}{not_saved}"
+            f"the answer is {response.status} {escape_unprintable(response.reason)}{not_saved}"
         )
 
 
 def _show_head(response: Response, *, err: bool) -> None:
-    click.echo(_printable(f"HTTP/{response.version} {response.status} {response.reason}"), err=err)
+    click.echo(escape_unprintable(f"HTTP/{response.version} {response.status} {response.reason}"), err=err)
     for name, value in response.headers:
-        click.echo(_printable(f"{name}: {value}"), err=err)
+        click.echo(escape_unprintable(f"{name}: {value}"), err=err)
     click.echo(err=err)
 
 
 def _copy(response: Response, out: BinaryIO, *, beside_the_body: bool) -> int:
-    """Copy the body and return its size in bytes; progress is shown unless it would be mixed into it."""
+    """Copy the body and return its size in bytes; show progress unless the body goes to the same terminal."""
     size = 0
     drawn_at = 0.0
     watched = sys.stderr.isatty() and not beside_the_body
@@ -149,28 +131,16 @@ def _progress(size: int, total: int | None) -> str:
     return f"{size / MIB:.1f} of {total / MIB:.1f} MiB, {100 * size // total} %"
 
 
-def _printable(text: str) -> str:
-    """Text of the peer's, made safe for a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 @contextlib.contextmanager
 def _stopped_cleanly() -> Iterator[None]:
-    """Leave by an exception when told to stop, so that a half-written file is removed."""
+    """Turn SIGTERM and SIGHUP into SystemExit, so that a half-written file is removed."""
 
-    def leave(number: int, _frame: object) -> None:
+    def exit_by(number: int, _frame: object) -> None:
         sys.exit(128 + number)
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, exit_by) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _url(text: str) -> Url:
-    try:
-        return parse_url(text)
-    except ConfigError as error:
-        raise click.BadParameter(str(error)) from None

@@ -1,7 +1,8 @@
-"""Commands for a running server."""
+"""The commands for a running server."""
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -15,106 +16,107 @@ if TYPE_CHECKING:
 
 SILENCE_S = 10.0
 
+Request = dict[str, object]
 
-def asks(name: str, example: str) -> Callable[[Callable[..., int]], click.Command]:
-    """A command that asks a running server something: with the two ways of naming one."""
+
+def _for_server(name: str, example: str) -> Callable[[Callable[..., int]], click.Command]:
+    """A command for a running server: two ways to name it, and the answer as text or JSON."""
 
     def made(function: Callable[..., int]) -> click.Command:
-        function = click.option(
-            "--bind", default="", metavar="ADDRESS", help="or the first address that it listens on"
-        )(function)
-        function = click.option("--control", default="", metavar="PATH", help="the server's control socket")(
-            function
-        )
-        return click.command(name, epilog=f"Example: procserver {example}")(function)
+        for option in (
+            click.option("--json", "as_json", is_flag=True, help="the answer as JSON"),
+            click.option(
+                "--bind", default="", metavar="ADDRESS", help="or the first address that it listens on"
+            ),
+            click.option("--control", default="", metavar="PATH", help="the server's control socket"),
+        ):
+            function = option(function)
+        return click.command(name, epilog=f"Example: procserver {name} {example}")(function)
 
     return made
 
 
-def json_flag(function: Callable[..., int]) -> Callable[..., int]:
-    return click.option("--json", "as_json", is_flag=True, help="the answer as JSON")(function)
+def _asks(name: str, example: str) -> Callable[[Callable[..., Request]], click.Command]:
+    """A command that sends the request which the function returns, and shows how the server gets on with it."""
+
+    def made(function: Callable[..., Request]) -> click.Command:
+        @functools.wraps(function)
+        def ask(*, control: str, bind: str, as_json: bool, **arguments: Any) -> int:
+            command = function(**arguments)
+            path = control_client.find(control, bind)
+            answer = control_client.request(path, command, SILENCE_S, _show_progress)
+            click.echo(json.dumps(answer) if as_json else answer["text"])
+            return int(answer.get("exit_code", 0))
+
+        return _for_server(name, example)(ask)
+
+    return made
 
 
-@asks("status", "status --bind 127.0.0.1:9999 --json")
-@json_flag
-def status(control: str, bind: str, *, as_json: bool) -> int:
+@_for_server("status", "--bind 127.0.0.1:9999 --json")
+def status(*, control: str, bind: str, as_json: bool) -> int:
     """Show what a running server is doing."""
-    path = control_client.find(control, bind)
-    found = control_client.request(path, {"command": "status"})
+    found = control_client.request(control_client.find(control, bind), {"command": "status"})
     found["resources"] = _resources(found)
-    click.echo(json.dumps(found, indent=2) if as_json else _for_people(found))
+    click.echo(json.dumps(found, indent=2) if as_json else _status_text(found))
     return 0
 
 
-@asks("reload", "reload --bind 127.0.0.1:9999")
-@json_flag
-def reload(control: str, bind: str, *, as_json: bool) -> int:
+@_asks("reload", "--bind 127.0.0.1:9999")
+def reload() -> Request:
     """Bring in new settings and new handler code; the old ones serve on if they fail."""
-    return _ask({"command": "reload"}, control, bind, as_json=as_json)
+    return {"command": "reload"}
 
 
-@asks("recycle", "recycle --bind 127.0.0.1:9999")
-@json_flag
-def recycle(control: str, bind: str, *, as_json: bool) -> int:
+@_asks("recycle", "--bind 127.0.0.1:9999")
+def recycle() -> Request:
     """Replace every worker, its successor first."""
-    return _ask({"command": "recycle"}, control, bind, as_json=as_json)
+    return {"command": "recycle"}
 
 
-@asks("scale", "scale 32 --bind 127.0.0.1:9999")
+@_asks("scale", "32 --bind 127.0.0.1:9999")
 @click.argument("workers", metavar="N|none")
-@json_flag
-def scale(workers: str, control: str, bind: str, *, as_json: bool) -> int:
+def scale(workers: str) -> Request:
     """Have N workers (static pool), or at most N (elastic); it outlives reloads, until `scale none`."""
     if workers != "none" and not workers.isdecimal():
         raise click.BadParameter(f"{workers!r} is neither a whole number nor none", param_hint="N")
-    wanted = None if workers == "none" else int(workers)
-    return _ask({"command": "scale", "workers": wanted}, control, bind, as_json=as_json)
+    return {"command": "scale", "workers": None if workers == "none" else int(workers)}
 
 
-@asks("stop", "stop --bind 127.0.0.1:9999")
+@_asks("stop", "--bind 127.0.0.1:9999")
 @click.option("--now", is_flag=True, help="quick: conversations get one second, not graceful_timeout")
-@json_flag
-def stop(control: str, bind: str, *, now: bool, as_json: bool) -> int:
-    """Stop a running server, and wait until it is gone."""
-    return _ask({"command": "stop", "now": now}, control, bind, as_json=as_json)
+def stop(*, now: bool) -> Request:
+    """Stop a running server, and wait until it has exited."""
+    return {"command": "stop", "now": now}
 
 
-@asks("upgrade", "upgrade --to /opt/new/bin/procserver")
+@_asks("upgrade", "--to /opt/new/bin/procserver")
 @click.option(
     "--to", default="", metavar="BIN", help="another installation's procserver; default: this program, anew"
 )
-@json_flag
-def upgrade(to: str, control: str, bind: str, *, as_json: bool) -> int:
+def upgrade(to: str) -> Request:
     """Put a new program under the running service: same pid, same connections."""
-    return _ask({"command": "upgrade", "to": to}, control, bind, as_json=as_json)
+    return {"command": "upgrade", "to": to}
 
 
-def _ask(command: dict[str, object], control: str, bind: str, *, as_json: bool) -> int:
-    """One question whose answer may take time; the server tells every second that it is at work."""
-    path = control_client.find(control, bind)
-    answer = control_client.request(path, command, SILENCE_S, _show_progress)
-    click.echo(json.dumps(answer) if as_json else answer["text"])
-    return int(answer.get("exit_code", 0))
-
-
-def _show_progress(news: dict[str, Any]) -> None:
+def _show_progress(state: dict[str, Any]) -> None:
     if sys.stderr.isatty():
         click.echo(
-            f"  {news['state']}: {news['workers']} workers, {news['idle']} idle, {news['busy']} busy, "
-            f"{news['starting']} starting, {news['draining']} draining",
+            f"  {state['state']}: {state['workers']} workers, {state['idle']} idle, {state['busy']} busy, "
+            f"{state['starting']} starting, {state['draining']} draining",
             err=True,
         )
 
 
 def _resources(found: dict[str, Any]) -> dict[str, object]:
-    """Of the whole tree, measured here and now: the supervisor itself never loads psutil."""
+    """What all processes of the server use, measured here: the supervisor itself never loads psutil."""
     from procserver.resources import Tree
 
     try:
         tree = Tree(found["supervisor"]["pid"])
         usage, detail = tree.usage(), tree.detail()
     except ProcessLookupError as error:
-        raise control_client.ControlError(f"the server has gone meanwhile ({error})") from None
+        raise control_client.ControlError(f"the server has exited meanwhile ({error})") from None
     by_pid = {process.pid: process for process in detail.processes}
     for worker in found["workers"]:
         if (process := by_pid.get(worker["pid"])) is not None:
@@ -131,7 +133,7 @@ def _resources(found: dict[str, Any]) -> dict[str, object]:
     }
 
 
-def _for_people(found: dict[str, Any]) -> str:
+def _status_text(found: dict[str, Any]) -> str:
     service, pool, queue = found["supervisor"], found["pool"], found["queue"]
     totals, used = found["totals"], found["resources"]
     outcomes = (

@@ -1,4 +1,4 @@
-"""`procserver serve` and `procserver check`: the settings as flags, and what is done with them."""
+"""`procserver serve` and `procserver check`: every setting is a flag."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from procserver.errors import ConfigError
 from procserver.server import Server
 from procserver.settings import TABLE, TYPES, allowed, choices_of, default_of
 from procserver.shared.worker_config import BUILTIN_HANDLER
+from procserver.supervisor.inherited_fds import check_ready_fd
 
 Command = TypeVar("Command", bound=click.Command)
 
 
 def settings_flags(command: Command) -> Command:
-    """One flag for each row of the table, in its order."""
+    """Add a flag for each setting, in the order of the table, and `--config`."""
     for name, row in TABLE.items():
         default = default_of(name)
         shown = ", ".join(default) if isinstance(default, tuple) else default
@@ -44,7 +45,7 @@ def settings_flags(command: Command) -> Command:
 
 
 def resolve_flags(flags: dict[str, Any]) -> Resolved:
-    """Merge flags, environment and file; ConfigError as in `sources.resolve`."""
+    """Merge flags, environment and the file of `--config`; ConfigError as `resolve`, or if it cannot be read."""
     file_name = flags.pop("config") or ""
     text = ""
     if file_name:
@@ -71,8 +72,10 @@ def serve(handler: str, ready_fd: int | None, *, debug: bool, **flags: Any) -> i
     resolved = resolve_flags(dict(flags))
     for warning in resolved.warnings:
         click.echo(f"procserver: {warning}", err=True)
-    if "PROCSERVER_HANDOVER" not in os.environ:  # after an upgrade it has long been written and closed
-        check_fd(ready_fd)
+    if (
+        ready_fd is not None and "PROCSERVER_HANDOVER" not in os.environ
+    ):  # else it has been written and closed
+        check_ready_fd(ready_fd)
     if debug:
         from procserver.cli.debug import serve_in_foreground
 
@@ -105,16 +108,5 @@ def check(handler: str, *, print_: bool, **flags: Any) -> int:
             shown = ", ".join(value) if isinstance(value, tuple) else "-" if value in (None, "") else value
             click.echo(f"{name:{width}}  {shown!s:24}  {resolved.origins[name]}")
     else:
-        click.echo("the settings and the handler are well")
+        click.echo("the settings and the handler are valid")
     return 0
-
-
-def check_fd(fd: int | None) -> None:
-    if fd is None:
-        return
-    try:
-        os.fstat(fd)
-    except OSError:
-        raise ConfigError(
-            f"ready_fd={fd}: no such descriptor is open; allowed: one that the caller has passed"
-        ) from None

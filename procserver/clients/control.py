@@ -1,44 +1,41 @@
-"""The operator's end of the control socket: find a running server, ask it something.
+"""The control socket's client: find a running server, send it a request, read the answer.
 
-A request is one line of JSON, the answer another; see `control`.
+A request is one line of JSON, the answer another; see `control_server`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import socket
-import stat
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from procserver.errors import ConfigError, ProcserverError
+from procserver.errors import ProcserverError
+from procserver.shared.runtime_folder import SUFFIX, default_path, runtime_folder
+from procserver.shared.unix_sockets import is_served
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ANSWER_BYTES_MAX = 1 << 26
-SUN_PATH_MAX = 107
-SUFFIX = ".sock"
 
 
 class ControlError(ProcserverError):
-    """The server could not be asked, or its answer could not be read."""
+    """No server answered in time, it refused the request, or its answer could not be read."""
 
 
 def request(
     path: str | os.PathLike[str],
     command: dict[str, object],
     timeout_s: float = 5.0,
-    progress: Callable[[dict[str, Any]], None] = lambda _news: None,
+    progress: Callable[[dict[str, Any]], None] = lambda _state: None,
 ) -> dict[str, Any]:
-    """Send one command and return the answer; ControlError when nobody answers in time, or it is refused.
+    """Send `command` to the server at `path` and return its answer; ControlError.
 
-    What takes time is answered when it is done; `progress` is told meanwhile,
-    and `timeout_s` is how long the server may be silent.
+    A command that takes time is answered when it is done; until then, `progress`
+    receives the state once a second. `timeout_s` bounds each silence of the server.
     """
     try:
         with socket.socket(socket.AF_UNIX) as sock:
@@ -87,26 +84,11 @@ def _parse(line: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
     return reply
 
 
-def runtime_folder() -> Path:
-    """Where control sockets live by default: systemd's folder, the user's, or a private one in the temporary folder."""
-    if folder := os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]:
-        return Path(folder)
-    if users := os.environ.get("XDG_RUNTIME_DIR", ""):
-        return Path(users) / "procserver"
-    return Path(tempfile.gettempdir()) / f"procserver-{os.geteuid()}"
-
-
-def default_path(bind: str) -> Path:
-    """The control socket of the server whose first address this is."""
-    name = bind.replace("/", "_") + SUFFIX
-    path = runtime_folder() / name
-    if len(os.fsencode(path)) > SUN_PATH_MAX:
-        path = runtime_folder() / (hashlib.sha256(bind.encode()).hexdigest()[:16] + SUFFIX)
-    return path
-
-
 def find(control: str = "", bind: str = "") -> Path:
-    """The control socket meant: the path given, that of the address given, or that of the only server running."""
+    """`control` if given, else the control socket of the server at `bind`, else that of the only running server.
+
+    ControlError if several run, or none.
+    """
     if control:
         return Path(control)
     if bind:
@@ -123,34 +105,9 @@ def find(control: str = "", bind: str = "") -> Path:
 
 
 def running() -> list[Path]:
-    """The control sockets in the default folder that somebody listens on."""
+    """The control sockets of the servers that run, as far as they are in the default folder."""
     try:
         paths = sorted(runtime_folder().glob("*" + SUFFIX))
     except OSError:
         return []
-    return [path for path in paths if _is_alive(path)]
-
-
-def make_private_folder(folder: Path) -> None:
-    """Create the default folder, 0700; ConfigError if it is there and not ours alone."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"control: cannot make {folder} ({error.strerror}); set another path, or none"
-        ) from None
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        raise ConfigError(
-            f"control: {folder} is not a folder that only we can write to; set another path, or none"
-        )
-
-
-def _is_alive(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(0.5)
-        try:
-            probe.connect(os.fspath(path))
-        except OSError:
-            return False
-    return True
+    return [path for path in paths if is_served(str(path))]

@@ -1,7 +1,7 @@
-"""What a scrape shows: the supervisor's facts, asked over the line; its processes' use, measured here.
+"""What a scrape shows: facts that the supervisor answers over the line, and the use of its processes, measured here.
 
-However many ask, the supervisor is asked ten times a second at most, and memory is read for no more than a
-fiftieth of the time: reading it takes as long as there are processes.
+However many scrape, the supervisor is asked ten times a second at most, and memory is read for no more than a
+fiftieth of the time: the reading takes longer the more processes there are.
 """
 
 from __future__ import annotations
@@ -26,14 +26,11 @@ DETAIL_SHARE_MAX = 0.02
 
 
 class NoAnswer(ProcserverError):
-    """The supervisor does not answer, or is gone."""
+    """The supervisor does not answer in time, or has exited."""
 
 
 class Snapshot(NamedTuple):
-    """`facts` as in `reporting.summary`; `measured_at` is the Unix time at which the detail was read.
-
-    `own_cpu_s` is what the endpoint's thread has used, all readings included.
-    """
+    """One scrape's values. `measured_at` is the Unix time of `detail`; `own_cpu_s` the CPU of this thread so far."""
 
     facts: dict[str, Any]
     usage: TreeUsage
@@ -44,28 +41,28 @@ class Snapshot(NamedTuple):
 
 
 class Collector:
-    """`line`: the observer's end of the one that `metrics_endpoint` holds."""
+    """Asks and measures, each no more often than its bound. `line` is the observer's end of the metrics line."""
 
     def __init__(self, line: socket.socket, answer_timeout_s: float = ANSWER_TIMEOUT_S) -> None:
         self.line = line
         self.answer_timeout_s = answer_timeout_s
         self.asked = 0
-        self.facts_known: dict[str, Any] = {}
+        self.last_facts: dict[str, Any] = {}
         self.tree: Tree | None = None
         self.detail: TreeDetail | None = None
         self.measured_at = 0.0
         self.due = {"facts": 0.0, "children": 0.0, "detail": 0.0}
 
     def facts(self) -> dict[str, Any]:
-        """What the supervisor says of itself. NoAnswer."""
+        """The supervisor's facts; NoAnswer."""
         if self._is_due("facts", FACTS_FRESH_S):
-            self.due["facts"] = 0.0  # should it fail, it is asked again
-            self.facts_known = self._ask()
+            self.due["facts"] = 0.0  # should it fail, the next call asks again
+            self.last_facts = self._ask()
             self._is_due("facts", FACTS_FRESH_S)
-        return self.facts_known
+        return self.last_facts
 
-    def reading(self) -> Snapshot:
-        """All there is to show. NoAnswer."""
+    def snapshot(self) -> Snapshot:
+        """Everything that `/metrics` shows; NoAnswer."""
         facts = self.facts()
         try:
             usage, detail = self._measure(facts["supervisor"]["pid"])
@@ -98,16 +95,16 @@ class Collector:
         self.asked += 1
         question = str(self.asked)
         ends = time.monotonic() + self.answer_timeout_s
-        waiter = select.poll()
-        waiter.register(self.line, select.POLLIN)
+        poller = select.poll()
+        poller.register(self.line, select.POLLIN)
         try:
             self.line.send(question.encode())
-            while waiter.poll(max(0.0, ends - time.monotonic()) * 1000):
+            while poller.poll(max(0.0, ends - time.monotonic()) * 1000):
                 data = self.line.recv(ANSWER_BYTES_MAX)
                 if not data:
                     break
                 answer = json.loads(data)
-                if answer["question"] == question:  # else it is one that we had given up
+                if answer["question"] == question:  # else the late answer to one before, which had timed out
                     facts: dict[str, Any] = answer["facts"]
                     return facts
         except (OSError, ValueError) as error:

@@ -1,13 +1,11 @@
-"""Processes: started by `exec`, watched by pidfd, reaped with what they cost.
+"""Child processes: started by `exec`, watched by pidfd, reaped with their resource usage.
 
-A pidfd names one process for good; a number may be given to a stranger. So
-whoever is signalled here has been proved to be our child first.
+A pidfd names one process for good; a pid may be given to a stranger. So a
+process is proved to be our child before it is signalled.
 """
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import json
 import os
 import resource  # `wait4` would import it at the first death, which may come when no descriptor is left
@@ -22,7 +20,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PR_SET_CHILD_SUBREAPER = 36
 ROOT = str(Path(__file__).parents[2])
 # `-P` keeps the current folder off the path while our own modules load: a `socket.py` there is not ours.
 _BOOTSTRAP = (
@@ -43,7 +40,7 @@ class Child(NamedTuple):
 
 
 class ExitStatus(NamedTuple):
-    """How a child ended: `code` as in `Popen.returncode`, negative for a signal."""
+    """How a child exited: `code` as in `Popen.returncode`, negative for a signal."""
 
     child: Child
     code: int
@@ -51,7 +48,7 @@ class ExitStatus(NamedTuple):
 
     @property
     def signal_name(self) -> str:
-        """Of the signal that ended it, or `exit` when none did."""
+        """The name of the signal that killed it, or `exit`."""
         return signal.Signals(-self.code).name if self.code < 0 else "exit"
 
     @property
@@ -60,7 +57,7 @@ class ExitStatus(NamedTuple):
 
 
 class ChildProcesses:
-    """All children that we know, in one epoll set with whatever else the supervisor waits for."""
+    """The registered children. Their pidfds are in the epoll set of the supervisor's loop."""
 
     def __init__(self, poller: select.epoll) -> None:
         self.poller = poller
@@ -80,7 +77,10 @@ class ChildProcesses:
         return self.adopt(role, number, process.pid)
 
     def adopt(self, role: str, number: int, pid: int) -> Child:
-        """Know it from now on; ProcessLookupError if it is gone. Out of descriptors, SIGCHLD alone tells its end."""
+        """Register a child; ProcessLookupError if it has been reaped.
+
+        Without a free descriptor there is no pidfd, and only SIGCHLD reports its exit.
+        """
         try:
             pidfd = os.pidfd_open(pid)
         except ProcessLookupError:
@@ -94,11 +94,11 @@ class ChildProcesses:
         return child
 
     def send(self, child: Child, number: int) -> bool:
-        """Signal a child, once it is proved to be one; False if it is gone, or not (yet) ours."""
+        """Signal a process that is proved to be our child; False if it has been reaped, or is not (yet) ours."""
         if self.by_pid.get(child.pid) is not child:
-            return False  # reaped: the number is perhaps another's
+            return False  # reaped: its pid may be another process's
         try:
-            # A child of ours that nobody has reaped keeps its number: between the two calls nobody can.
+            # A child that is not reaped keeps its pid, and only this thread reaps.
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             os.kill(child.pid, number)
         except (ChildProcessError, ProcessLookupError):
@@ -106,12 +106,12 @@ class ChildProcesses:
         return True
 
     def reap(self, child: Child) -> ExitStatus | None:
-        """Take the status of a child that has ended; None if it has not, or is not ours (yet)."""
+        """Reap a child that has exited, and forget it; None if it runs, or is not ours (yet)."""
         try:
             pid, status, usage = os.wait4(child.pid, os.WNOHANG)
         except ChildProcessError:
-            # A dying middle process closes its files before it gives its children away: a worker may have
-            # come and gone in between. Its zombie will be ours in a moment.
+            # A middle process that exits closes its files before its children become ours: a worker may have
+            # started and exited in between. Its zombie will be ours in a moment.
             if not _exists(child):
                 self._forget(child)
             return None
@@ -121,7 +121,7 @@ class ChildProcesses:
         return ExitStatus(child, os.waitstatus_to_exitcode(status), usage)
 
     def ended(self) -> Iterator[int]:
-        """The pids of all children that have ended and wait to be reaped, one at a time, strangers included."""
+        """The pids of all children that wait to be reaped, one at a time, unregistered ones included."""
         while True:
             try:
                 found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -132,8 +132,8 @@ class ChildProcesses:
             yield found.si_pid
 
     def wait_for(self, children: list[Child], patience_s: float) -> bool:
-        """Reap these, waiting at most so long for all; who is left then is killed. Whether all left by themselves."""
-        ends, well = monotonic() + patience_s, True
+        """Reap `children`, waiting `patience_s` seconds in all, then kill the rest; whether none had to be killed."""
+        ends, clean = monotonic() + patience_s, True
         for child in children:
             waiter = select.poll()
             if child.pidfd >= 0:
@@ -141,9 +141,9 @@ class ChildProcesses:
             if not waiter.poll(max(0, int((ends - monotonic()) * 1000))):
                 self.send(child, signal.SIGKILL)
                 waiter.poll()
-                well = False
+                clean = False
             self.reap(child)
-        return well
+        return clean
 
     def of(self, role: str) -> list[Child]:
         return [child for child in self.by_pid.values() if child.role == role]
@@ -157,7 +157,7 @@ class ChildProcesses:
 
 
 def _exists(child: Child) -> bool:
-    """Whether nobody has reaped it; zombies exist."""
+    """Whether the process exists, a zombie included."""
     try:
         if child.pidfd >= 0:
             signal.pidfd_send_signal(child.pidfd, 0)
@@ -165,30 +165,4 @@ def _exists(child: Child) -> bool:
             os.kill(child.pid, 0)
     except ProcessLookupError:
         return False
-    return True
-
-
-def occupy_standard_fds() -> None:
-    """Open /dev/null where stdin, stdout or stderr is closed: else what is printed would go into our first socket."""
-    fd = os.open(os.devnull, os.O_RDWR)
-    while fd <= 2:
-        os.set_inheritable(fd, True)
-        fd = os.dup(fd)
-    os.close(fd)
-
-
-def become_subreaper() -> None:
-    """Workers are forked by a middle process that leaves: this makes us, not init, their new parent."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
-
-
-def has_terminal() -> bool:
-    """Whether we have a controlling terminal, as far as we can tell."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
-    except OSError as error:
-        # Without a descriptor to open it with it may well be there: a HUP must not end the service for that.
-        return error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
     return True

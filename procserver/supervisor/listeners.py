@@ -1,8 +1,8 @@
-"""The listening sockets: opened once by the supervisor, shared by everybody.
+"""The listening sockets: opened once by the supervisor, inherited by every worker.
 
-They are non-blocking, and every option that a connection should have is set
-here, because accepted TCP sockets inherit it: no call per connection. A
-timeout of Python's own (`settimeout`) never is: it would make each call two.
+They are non-blocking, and every option that a connection needs is set here,
+because accepted TCP sockets inherit it: no call per connection. Python's own
+timeout (`settimeout`) is never used: it would make each call two.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ import errno
 import os
 import select
 import socket
-import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from procserver.addresses import parse_address
-from procserver.errors import ConfigError, StartError
+from procserver.errors import StartError
+from procserver.shared import unix_sockets
 from procserver.shared.records import address_text
 from procserver.shared.socket_options import timeval
+from procserver.supervisor.inherited_fds import listening_socket, systemd_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 from procserver.addresses import Address
 
-SYSTEMD_FIRST_FD = 3
 PRIVILEGED_PORTS = 1024
 KEEPALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3}
-# Keepalive alone misses a peer that vanished with data in flight, this alone one that vanished while idle.
+# Keepalive misses a peer that vanishes with data in flight, this timeout a peer that vanishes while idle.
 USER_TIMEOUT_MS = 90_000
 IP_MINTTL, IPV6_MINHOPCOUNT = 21, 73
 NEVER_ARRIVES = 255  # no packet that passed a router, or left a usual host, has this TTL
@@ -54,7 +54,10 @@ class ListenersState(msgspec.Struct, frozen=True):
 
 
 class Listeners:
-    """`ours` tells of each socket whether we made it; one that was inherited is only let go at the end."""
+    """The sockets in the order of `--bind`. `ours`: which we opened; an inherited one is only closed at the end.
+
+    `names` are their addresses in the forms of `--bind`, with the ports that the kernel chose.
+    """
 
     def __init__(self, sockets: list[socket.socket], *, ours: list[bool]) -> None:
         self.sockets = sockets
@@ -68,16 +71,18 @@ class Listeners:
 
     @classmethod
     def open(cls, binds: Iterable[str], backlog: int, environment: Mapping[str, str]) -> Listeners:
-        """Bind and listen on every address; StartError names the address and the reason of the first that fails."""
-        inherited = _from_systemd(environment)
-        if inherited:
+        """Listen on every address, or on systemd's sockets alone if there are any.
+
+        StartError names the first address that fails, and the reason; ConfigError a descriptor that is no listener.
+        """
+        if inherited := systemd_sockets(environment):
             return cls(inherited, ours=[False] * len(inherited))
         sockets: list[socket.socket] = []
         ours: list[bool] = []
         try:
             for text in binds:
                 address = parse_address(text)
-                sockets += _adopt(address.fd) if address.kind == "fd" else _listen(address, backlog)
+                sockets += _listen(address, backlog)
                 ours += [address.kind != "fd"] * (len(sockets) - len(ours))
         except BaseException:
             for sock in sockets:
@@ -94,7 +99,7 @@ class Listeners:
         return ListenersState([sock.fileno() for sock in self.sockets], self.ours)
 
     def configure(self, idle_timeout_s: float) -> None:
-        """The options that connections inherit; the kernel keeps the idle timeout, without a call per message."""
+        """Set the options that connections inherit; the kernel keeps the idle timeout, without a call per message."""
         for sock in self.sockets:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(idle_timeout_s))
@@ -107,7 +112,7 @@ class Listeners:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
 
     def depth(self) -> Depth:
-        """The queues' sum. A UNIX socket tells only whether anybody waits."""
+        """The sum of the queues. A UNIX socket shows only whether a connection waits."""
         waiting = limit = 0
         for sock in self.sockets:
             if sock.family == socket.AF_UNIX:
@@ -121,11 +126,11 @@ class Listeners:
         return Depth(waiting, limit)
 
     def freeze(self) -> bool:
-        """Let nobody new in, and lose nobody who is: whether all could be frozen.
+        """Keep new connections out and queued ones in; whether all sockets could be frozen.
 
         `listen(0)` neither refuses nor freezes. A minimum TTL of 255 drops new
-        SYNs (their senders try again, and find the port closed), while what
-        has been queued is untouched.
+        SYNs (their senders try again, and find the port closed), while the
+        queue is untouched.
         """
         for sock, own in zip(self.sockets, self.ours, strict=True):
             if own and sock.family == socket.AF_INET:
@@ -142,22 +147,24 @@ class Listeners:
         self.sockets = []
 
     def _unlink(self) -> None:
-        """Remove our UNIX sockets' names, unless somebody has put another file there since."""
         for path, inode in self._paths:
-            try:
-                if os.lstat(path).st_ino == inode:
-                    os.unlink(path)
-            except FileNotFoundError:
-                pass
+            unix_sockets.unlink_own(path, inode)
         self._paths = []
 
 
 def _listen(address: Address, backlog: int) -> list[socket.socket]:
-    return [_listen_unix(address, backlog)] if address.kind == "unix" else listen_tcp(address, backlog)
+    if address.kind == "fd":
+        return [listening_socket(address.fd)]
+    if address.kind == "tcp":
+        return listen_tcp(address, backlog)
+    try:
+        return [unix_sockets.listen(address.path, backlog)]
+    except OSError as error:
+        raise _failure(address, error) from None
 
 
 def listen_tcp(address: Address, backlog: int) -> list[socket.socket]:
-    """A socket for each address that the host's name stands for, all with one port; StartError."""
+    """Listen on each address that the host name resolves to, all with one port; StartError."""
     try:
         found = socket.getaddrinfo(
             address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -192,35 +199,6 @@ def listen_tcp(address: Address, backlog: int) -> list[socket.socket]:
     return sockets
 
 
-def _listen_unix(address: Address, backlog: int) -> socket.socket:
-    _clear_stale(address)
-    sock = socket.socket(socket.AF_UNIX)
-    try:
-        sock.bind(address.path)
-        sock.listen(backlog)
-    except OSError as error:
-        sock.close()
-        raise _failure(address, error) from None
-    return sock
-
-
-def _clear_stale(address: Address) -> None:
-    """Remove a socket that a dead server left; refuse when somebody listens there, or it is no socket."""
-    try:
-        mode = os.lstat(address.path).st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise StartError(f"cannot listen on {address}: the path exists and is not a socket")
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(address.path)
-        except ConnectionRefusedError:
-            os.unlink(address.path)
-        else:
-            raise StartError(f"cannot listen on {address}: a server is listening there already")
-
-
 def _failure(address: Address, error: OSError) -> StartError:
     reasons = {
         errno.EADDRINUSE: "the address is in use; is another server running there?",
@@ -230,29 +208,6 @@ def _failure(address: Address, error: OSError) -> StartError:
         errno.EADDRNOTAVAIL: "the address is not one of this machine's",
     }
     return StartError(f"cannot listen on {address}: {reasons.get(error.errno or 0, error.strerror)}")
-
-
-def _adopt(fd: int) -> list[socket.socket]:
-    try:
-        sock = socket.socket(fileno=fd)
-        listening = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-    except OSError as error:
-        raise ConfigError(f"bind='fd://{fd}': no socket is open there ({error.strerror})") from None
-    if not listening or sock.type != socket.SOCK_STREAM:
-        sock.detach()
-        raise ConfigError(f"bind='fd://{fd}': it is not a listening stream socket")
-    sock.set_inheritable(False)
-    return [sock]
-
-
-def _from_systemd(environment: Mapping[str, str]) -> list[socket.socket]:
-    """The sockets of sd_listen_fds(3), when they are meant for this process."""
-    if environment.get("LISTEN_PID") != str(os.getpid()):
-        return []
-    count = environment.get("LISTEN_FDS", "0")
-    if not count.isdigit():
-        raise ConfigError(f"LISTEN_FDS={count!r}: not a number of descriptors")
-    return [sock for fd in range(SYSTEMD_FIRST_FD, SYSTEMD_FIRST_FD + int(count)) for sock in _adopt(fd)]
 
 
 def _name(sock: socket.socket) -> str:

@@ -20,10 +20,11 @@ from procserver.shared import signal_numbers as signals
 from procserver.shared.process_name import set_process_name
 from procserver.shared.scoreboard import Scoreboard
 from procserver.supervisor.accounting import Accounting
-from procserver.supervisor.child_processes import ChildProcesses, become_subreaper
+from procserver.supervisor.child_processes import ChildProcesses
 from procserver.supervisor.log_pipe import LogPipe
 from procserver.supervisor.operator_requests import OperatorRequests
 from procserver.supervisor.pool_driver import PoolDriver
+from procserver.supervisor.process_setup import become_subreaper
 from procserver.supervisor.signal_pipe import SignalPipe
 from procserver.supervisor.stack_dumps import StackDumps
 from procserver.supervisor.status import Service, ServiceFacts, Status

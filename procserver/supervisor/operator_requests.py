@@ -22,8 +22,8 @@ from procserver.policy.events import (
     StopRequested,
 )
 from procserver.settings import TABLE
-from procserver.supervisor.child_processes import has_terminal
 from procserver.supervisor.control_server import ControlServer
+from procserver.supervisor.process_setup import has_terminal
 
 if TYPE_CHECKING:
     import select
@@ -210,7 +210,7 @@ class OperatorRequests:
         if self.control is None:
             return
         for fd in state.waiting:
-            client = self.control.adopt(socket.socket(fileno=fd))
+            client = self.control.adopt_parked(socket.socket(fileno=fd))
             what = "upgrade" if failure else "reload"
             self.pending.append(PendingRequest(what, self._next_generation(), client))
 

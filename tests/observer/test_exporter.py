@@ -10,7 +10,8 @@ from typing import Any, Self
 import pytest
 
 from procserver.observer.collector import Collector
-from procserver.observer.exporter import CLIENTS_MAX, REQUEST_BYTES_MAX, Exporter, readiness
+from procserver.observer.exporter import REQUEST_BYTES_MAX, Exporter, readiness
+from procserver.shared.bounded_server import CLIENTS_MAX
 from tests.support.scraping import ask
 from tests.support.wait import PATIENCE_S, wait_until
 
@@ -129,18 +130,18 @@ def test_who_only_connects_or_leaves_in_the_middle_costs_nothing(endpoint: Endpo
         with endpoint.connect() as sock:
             sock.sendall(beginning)
     assert ask(endpoint.address, "/healthz")[0] == 200
-    wait_until(lambda: not endpoint.exporter.visitors, "nobody is left")
+    wait_until(lambda: not endpoint.exporter.clients, "nobody is left")
 
 
 def test_one_too_many_ends_the_oldest(endpoint: Endpoint) -> None:
     """However many hold a connection without asking, a probe is answered."""
-    idlers = [endpoint.connect() for _ in range(2 * CLIENTS_MAX)]
-    assert ask(endpoint.address, "/healthz")[0] == 200
-    assert len(endpoint.exporter.visitors) < CLIENTS_MAX
-    for ended in idlers[: CLIENTS_MAX + 1]:
-        assert ended.recv(1) == b""
-    for idler in idlers:
-        idler.close()
+    with contextlib.ExitStack() as open_:
+        idlers = [open_.enter_context(endpoint.connect()) for _ in range(2 * CLIENTS_MAX)]
+        assert ask(endpoint.address, "/healthz")[0] == 200
+        # The probe has its answer a moment before the endpoint drops it.
+        wait_until(lambda: len(endpoint.exporter.clients) < CLIENTS_MAX, "the probe is dropped")
+        for ended in idlers[: CLIENTS_MAX + 1]:
+            assert ended.recv(1) == b""
 
 
 def test_who_asks_too_slowly_is_ended() -> None:

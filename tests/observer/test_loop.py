@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from procserver.handler.connection import Connection
 from procserver.handler.timed_socket import Deadlines
-from procserver.observer.loop import Observer, RateLimit
+from procserver.observer.loop import Observer
+from procserver.observer.rate_limit import RateLimit
 from procserver.shared import layout, records
 from procserver.shared.scoreboard import Scoreboard
 from procserver.shared.worker_config import WorkerConfig

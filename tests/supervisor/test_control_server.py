@@ -13,9 +13,8 @@ import pytest
 from procserver.clients import control
 from procserver.clients.control import ControlError
 from procserver.errors import StartError
+from procserver.shared.bounded_server import CLIENTS_MAX, REQUEST_TIMEOUT_S
 from procserver.supervisor.control_server import (
-    CLIENTS_MAX,
-    PATIENCE_S,
     REQUEST_BYTES_MAX,
     Client,
     ControlServer,
@@ -138,7 +137,7 @@ def test_an_answer_that_takes_time_comes_when_it_is_done(desk: Desk) -> None:
     with desk.client() as client:
         client.sendall(b'{"command": "long"}\n')
         desk.turn_until(lambda: desk.waiting, "it is understood")
-        desk.now = 100 * PATIENCE_S
+        desk.now = 100 * REQUEST_TIMEOUT_S
         desk.turn()
         assert desk.control.push(desk.waiting[0], {"progress": 1})
         assert client.recv(4096) == b'{"progress": 1}\n'
@@ -179,10 +178,10 @@ def test_who_is_slow_is_dropped_at_the_deadline_and_not_before(desk: Desk, how: 
             client.sendall(b'{"command": "big"}\n')
         desk.turn_until(lambda: desk.control.clients, "it is there")
         desk.turn(3)
-        desk.now = PATIENCE_S - 0.01
+        desk.now = REQUEST_TIMEOUT_S - 0.01
         desk.turn()
         assert desk.control.clients
-        desk.now = PATIENCE_S
+        desk.now = REQUEST_TIMEOUT_S
         desk.turn()
         assert not desk.control.clients
 
