@@ -35,8 +35,9 @@ from procserver.policy.commands import (
     Retire,
     StartTemplate,
 )
-from procserver.policy.events import Event, PoolSettings, ScoreboardRead, Spawned, SpawnFailed, TemplateReady
+from procserver.policy.events import Event, ScoreboardRead, Spawned, SpawnFailed, TemplateReady
 from procserver.policy.pool import Pool
+from procserver.settings import Settings
 from procserver.shared import layout, records
 from procserver.shared import signal_numbers as signals
 from procserver.shared.process_name import set_process_name
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from procserver.settings import Settings
     from procserver.supervisor.child_processes import Child
     from procserver.supervisor.listeners import Listeners
     from procserver.supervisor.upgrade.handover import HandoverState
@@ -87,7 +87,6 @@ class Supervisor:
         fds = estate.fds if estate is not None else None
         self.settings = settings
         self.pidfile = pidfile
-        self.proposed: Settings | None = None
         self.listeners = listeners
         self.ready_fd = ready_fd
         self.started = time()
@@ -106,7 +105,7 @@ class Supervisor:
         self.board = Scoreboard(fds.board) if fds else Scoreboard.create(room)
         self.most_workers = (self.board.slots - 8) // 2
         self.accounting = Accounting(self.board, listeners.names)
-        self.pool = Pool(settings.sizes(), self.board.slots, random.random)
+        self.pool = Pool(settings.sizes(), settings, self.board.slots, random.random)
         self.worker_processes = WorkerProcesses(
             self.processes, self.accounting, self.log_pipe, self.stack_dumps
         )
@@ -131,7 +130,7 @@ class Supervisor:
             self.transfer.take_up(self.estate)
         else:
             self.log_pipe.start(monotonic())
-            self._carry_out([StartTemplate(1)])
+            self._carry_out([StartTemplate(1, self.settings)])
 
     def run(self) -> Exit:
         """From the first fork to the last exit; the caller ends the process with the code that comes back."""
@@ -276,19 +275,18 @@ class Supervisor:
                 case Poke(slot):
                     self.worker_processes.signal(slot, signals.LOOK_AGAIN)
                 case DumpStack(slot, reason):
-                    self.worker_processes.dump_stack(slot, reason)
+                    self.worker_processes.dump_stack(slot, reason.value)
                 case Arm(slots):
                     self.accounting.arm(slots)
-                case StartTemplate(generation):
-                    self._start_template(generation)
+                case StartTemplate(generation, Settings() as settings):
+                    self._start_template(generation, settings)
                 case KillTemplate(generation, reason):
                     self.templates.kill(generation, reason)
                 case DismissTemplate(generation):
                     self.templates.dismiss(generation)
-                case Commit(generation):
-                    self.settings = self.templates.settings_of[generation]
-                    self.listeners.configure(self.settings.idle_timeout)
-                    self.pool.commit(self.settings.sizes())
+                case Commit(_, Settings() as settings):
+                    self.settings = settings
+                    self.listeners.configure(settings.idle_timeout)
                 case RequestCompleted():
                     self.operator_requests.settled(command)
                 case Announce():
@@ -308,6 +306,8 @@ class Supervisor:
                     self.log_pipe.report(level, event, **facts)
                 case Exit():
                     self.leaving = command
+                case _:
+                    raise AssertionError(f"not carried out: {command}")
 
     def _fork(self, generation: int, slots: tuple[int, ...]) -> None:
         for slot in slots:
@@ -315,8 +315,7 @@ class Supervisor:
         if not self.templates.fork(generation, slots):
             self.tell(SpawnFailed(slots, "the template does not take orders"))
 
-    def _start_template(self, generation: int) -> None:
-        settings, self.proposed = self.proposed or self.settings, None
+    def _start_template(self, generation: int, settings: Settings) -> None:
         failed = self.templates.start(generation, settings)
         if failed is not None:
             self.tell(failed)
@@ -330,11 +329,6 @@ class Supervisor:
         self.log_pipe.close(leaving.reason, leaving.code, LEAVE_S)
 
     # Operators
-
-    def propose(self, settings: Settings) -> PoolSettings:
-        """The settings that the next template is started with."""
-        self.proposed = settings
-        return settings.sizes()
 
     def next_generation(self) -> int:
         return self.pool.generations.newest + 1

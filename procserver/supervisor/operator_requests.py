@@ -14,7 +14,6 @@ from procserver.errors import ConfigError
 from procserver.policy.commands import Exit, RequestCompleted
 from procserver.policy.events import (
     Event,
-    PoolSettings,
     RecycleRequested,
     ReloadRequested,
     ScaleRequested,
@@ -58,7 +57,6 @@ class Service(Protocol):
     def status(self) -> dict[str, object]: ...
     def progress(self) -> dict[str, object]: ...
     def next_generation(self) -> int: ...
-    def propose(self, settings: Settings) -> PoolSettings: ...
     def begin_upgrade(self, program: str) -> None: ...
 
 
@@ -143,7 +141,7 @@ class OperatorRequests:
             text = f"{what}: cannot change without a restart; nothing was reloaded"
             self._note_reload(ok=False, reason=text)
             raise ValueError(text)
-        self.service.tell(ReloadRequested(self.service.propose(settings), reason))
+        self.service.tell(ReloadRequested(settings.sizes(), settings, reason))
 
     def settled(self, event: RequestCompleted) -> None:
         """The pool says how it ended: tell whoever has waited for it."""

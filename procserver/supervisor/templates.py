@@ -22,19 +22,15 @@ DISMISS_S = 2.0
 
 
 class Templates:
-    """`settings_of[generation]` is what a generation was, or would be, started with."""
-
     def __init__(self, processes: ChildProcesses, poller: select.epoll, handler: str, shared: Shared) -> None:
         self.processes = processes
         self.poller = poller
         self.handler = handler
         self.shared = shared
         self.channels: dict[int, TemplateChannel] = {}
-        self.settings_of: dict[int, Settings] = {}
 
     def start(self, generation: int, settings: Settings) -> TemplateExited | None:
         """Begin one; the event that it could not even be started, or None."""
-        self.settings_of[generation] = settings
         try:
             channel = TemplateChannel.start(
                 self.processes, settings.worker_config(self.handler, generation), self.shared, monotonic()
@@ -45,11 +41,11 @@ class Templates:
         self.poller.register(channel.sock, select.EPOLLIN)
         return None
 
-    def inherit(self, generation: int, pid: int, fd: int, settings: Settings) -> None:
+    def inherit(self, generation: int, pid: int, fd: int) -> None:
         """One that a former supervisor has started."""
         child = self.processes.adopt("template", generation, pid)
         channel = TemplateChannel(socket.socket(fileno=fd), child, generation, deadline=None)
-        self.channels[generation], self.settings_of[generation] = channel, settings
+        self.channels[generation] = channel
         self.poller.register(channel.sock, select.EPOLLIN)
 
     def hear(self, on_event: Callable[[TemplateChannel, Event], None]) -> list[TemplateExited]:

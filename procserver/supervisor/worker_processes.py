@@ -10,6 +10,7 @@ from procserver.shared import layout
 from procserver.supervisor.stack_dumps import DumpRequest
 
 if TYPE_CHECKING:
+    from procserver.policy.commands import KillReason
     from procserver.supervisor.accounting import Accounting
     from procserver.supervisor.child_processes import Child, ChildProcesses, ExitStatus
     from procserver.supervisor.log_pipe import LogPipe
@@ -41,7 +42,7 @@ class WorkerProcesses:
         self.accounting.board.slot(event.slot)[layout.PID] = event.pid
         return event
 
-    def reap(self, child: Child, status: ExitStatus | None, killed_for: str) -> Exited:
+    def reap(self, child: Child, status: ExitStatus | None, killed_for: KillReason | None) -> Exited:
         """Close a dead worker's books; `status` is None if somebody else has reaped it."""
         del self.children[child.number]
         served, cut, was_ready = self.accounting.settle(child.number, status, killed_for, self.log_pipe)

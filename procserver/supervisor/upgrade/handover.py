@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from procserver.errors import ConfigError
+from procserver.policy.worker_table import ReplaceReason
 from procserver.settings import TABLE, Settings
 from procserver.shared import layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-VERSION = 1
+VERSION = 2
 ESTATE_FD = "PROCSERVER_HANDOVER"
 PREFLIGHT = "PROCSERVER_PREFLIGHT"
 FAILURE_CHARACTERS_MAX = 2000
@@ -37,7 +38,7 @@ class WorkerState(msgspec.Struct, frozen=True):
     generation: int
     phase: str
     was_ready: bool
-    outdated: str
+    outdated: ReplaceReason | None
     quota: int
     born: float
     served_before: int

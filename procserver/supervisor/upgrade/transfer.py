@@ -136,7 +136,7 @@ class Transfer:
         if estate.observer:
             s.log_pipe.observer = s.processes.adopt("observer", 0, estate.observer)
         for template in estate.templates:
-            s.templates.inherit(template.generation, template.pid, template.fd, s.settings)
+            s.templates.inherit(template.generation, template.pid, template.fd)
         for heir in estate.workers:
             s.worker_processes.children[heir.slot] = s.processes.adopt("worker", heir.slot, heir.pid)
         s.pool.inherit(
@@ -179,4 +179,5 @@ class Transfer:
             supervisor.operator_requests.upgrade_failed(estate.failure)
             return
         supervisor.log_pipe.report("info", "upgraded", pid=os.getpid())
-        supervisor.tell(ReloadRequested(supervisor.propose(supervisor.settings), "the upgrade"))
+        settings = supervisor.settings
+        supervisor.tell(ReloadRequested(settings.sizes(), settings, "the upgrade"))
