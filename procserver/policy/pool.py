@@ -240,9 +240,7 @@ class Pool:
         return commands
 
     def _fork_one(self, now: float) -> list[Command]:
-        if not self.generations.ready:
-            return []
-        return self.table.fork(1, self.generations.current, now)
+        return self.table.fork(1, self.generations.current, now) if self.generations.ready else []
 
     def _back_off(self, event: str, facts: dict[str, object], now: float) -> Report:
         """Hold back the next fork, and the next template. Returns the report of the failure."""
