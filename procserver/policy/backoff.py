@@ -1,10 +1,10 @@
-"""Exponential backoff, per cause: how long to wait before the next try. Pure: time and chance are arguments."""
+"""Exponential backoff: how long to wait after a failure before the next try. Pure: time and chance are arguments."""
 
 from __future__ import annotations
 
 
 class Backoff:
-    """Doubles from `first_s` to `cap_s`; each wait is up to a quarter longer, so that causes do not beat together."""
+    """The wait doubles from `first_s` to `cap_s`, plus up to a quarter, so that retries do not synchronize."""
 
     def __init__(self, first_s: float = 0.1, cap_s: float = 60.0) -> None:
         self.first_s = first_s
@@ -25,6 +25,7 @@ class Backoff:
         return wait_s
 
     def succeeded(self) -> None:
+        """Start again from `first_s`."""
         self.failures = 0
         self.until = 0.0
 

@@ -1,40 +1,58 @@
-"""What the pool orders: commands, in the imperative, as plain values; the supervisor carries them out.
+"""What the pool orders: commands, in the imperative, as plain values. The supervisor carries them out, in order.
 
-`slot` is a worker's number in the scoreboard.
+`slot` is a worker's number in the scoreboard, `generation` a template's number.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
+
+
+class KillReason(Enum):
+    """Why a worker is killed; the names are those of the settings."""
+
+    HANDLER_TIMEOUT = "handler_timeout"
+    BOOT_TIMEOUT = "boot_timeout"
+    GRACEFUL_TIMEOUT = "graceful_timeout"
+    RELOAD_TIMEOUT = "reload_timeout"
+    STOP = "stop"
 
 
 @dataclass(frozen=True, slots=True)
 class StartTemplate:
+    """Start the template of this generation with these settings; its workers get them too."""
+
     generation: int
+    settings: object
 
 
 @dataclass(frozen=True, slots=True)
 class Fork:
+    """Have this generation's template fork a worker for each slot."""
+
     generation: int
     slots: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """Let a worker finish its connection and leave; repeated until its slot shows that it knows."""
+    """Let a worker finish its connection and exit; repeated until its slot shows that it has understood."""
 
     slot: int
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
+    """Send SIGKILL to a worker."""
+
     slot: int
-    reason: str
+    reason: KillReason
 
 
 @dataclass(frozen=True, slots=True)
 class KillTemplate:
-    """It does not answer."""
+    """Send SIGKILL to a template that does not answer; `reason` is the text for the log."""
 
     generation: int
     reason: str
@@ -42,21 +60,25 @@ class KillTemplate:
 
 @dataclass(frozen=True, slots=True)
 class DismissTemplate:
-    """None of its workers is left, or it never had any: let it go in peace."""
+    """Let a template exit that has no workers, but perhaps a canary that has failed."""
 
     generation: int
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The new generation's first worker is ready: from now on its settings hold."""
+    """The new generation's first worker is ready: its settings hold from now on."""
 
     generation: int
+    settings: object
 
 
 @dataclass(frozen=True, slots=True)
 class RequestCompleted:
-    """What operators wait for has come to its end: "reload" or "recycle", and with which generation."""
+    """Answer the operators that wait for a "reload" or "recycle" of this or an earlier generation.
+
+    `reason` is the text of the answer: the result if `ok`, else why it failed.
+    """
 
     what: str
     generation: int
@@ -66,55 +88,57 @@ class RequestCompleted:
 
 @dataclass(frozen=True, slots=True)
 class DumpStack:
-    """Log the worker's Python stack before it is ended."""
+    """Log the worker's Python stack before the worker is killed."""
 
     slot: int
-    reason: str
+    reason: KillReason
 
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """SIGABRT, which code stuck in one C call does not hold up as it does a Python handler."""
+    """Send SIGABRT to a worker: a C call that does not return delays a Python signal handler, but not this."""
 
     slot: int
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """From now on workers tell whoever still waits in the queue why not, and close."""
+    """From now on workers refuse the connections that they find in the queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """These slots, and no others, ring when they turn busy."""
+    """The workers in these slots, and no others, ring the supervisor's bell when they turn busy."""
 
     slots: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Poke:
-    """Wake an idle worker: a wake-up may have died with another."""
+    """Wake an idle worker: the wake-up for a queued connection may have gone to one that has died."""
 
     slot: int
 
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """The first worker is ready."""
+    """The service's first worker is ready: log it, and notify the process that started the service."""
 
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """Take no new connections; what is queued is still served."""
+    """Take no new connections; those in the queue are still served."""
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Let go of the listeners, in every process that does not serve."""
+    """Close the supervisor's listeners."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    """Log an event with its facts."""
+
     level: str
     event: str
     facts: dict[str, object] = field(default_factory=dict)
@@ -122,7 +146,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """All is done: exit with this code, and this last line."""
+    """No process is left: exit with this code; `reason` is the last line of the log."""
 
     code: int
     reason: str

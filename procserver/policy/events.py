@@ -1,7 +1,7 @@
-"""What the pool is told: events, in the past tense, as plain values.
+"""What happens to the pool: events, in the past tense, as plain values.
 
-`slot` is a worker's number in the scoreboard. Times are monotonic seconds and
-come with the call, never inside.
+`slot` is a worker's number in the scoreboard, `generation` a template's
+number. The time is an argument of `Pool.handle`, in monotonic seconds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,19 @@ from enum import IntEnum
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
-    """`workers` not None is a static pool, else an elastic one within the other three. Times in seconds, 0 is off."""
+    """The settings that the pool's policy reads. 0 switches a limit off; times are seconds.
+
+    `workers`: the size of a static pool; None is an elastic one, of at most
+    `max_workers`, that keeps `min_spare` to `max_spare` of them idle.
+    `boot_s`: from the order to fork until the worker must be ready.
+    `graceful_s`: how long connections may go on after a stop (0: not at all),
+    and a retired worker without a connection before it is killed.
+    `drain_delay_s`: how long a stopping service still takes connections.
+    `reload_s`: how long connections of an old generation may go on.
+    `quota`: the connections after which a worker is replaced; each worker's
+    own is longer by up to `quota_jitter`. `age_s`: the age at which it is.
+    `memory_bytes`: the proportional share of memory (PSS) above which it is.
+    """
 
     workers: int | None = None
     min_spare: int = 4
@@ -29,17 +41,18 @@ class PoolSettings:
 
     @property
     def cap(self) -> int:
+        """The most workers while none is being replaced."""
         return self.max_workers if self.workers is None else self.workers
 
     @property
     def surge(self) -> int:
-        """How many more may live while workers are being replaced: a tenth, at least one."""
+        """How many workers more than `cap` may live while some are being replaced: a tenth, at least one."""
         return max(1, self.cap // 10)
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateReady:
-    """A generation's template has imported its handler and can fork; it should have one thread."""
+    """A template has imported its handler and can fork; a count of `threads` above 1 makes forking risky."""
 
     generation: int
     threads: int = 1
@@ -47,7 +60,7 @@ class TemplateReady:
 
 @dataclass(frozen=True, slots=True)
 class TemplateExited:
-    """It is gone; `reason` says why, `unusable` that its handler could not be loaded."""
+    """A template has exited, with its middle processes; `unusable`: because its handler could not be loaded."""
 
     generation: int
     reason: str
@@ -56,19 +69,23 @@ class TemplateExited:
 
 @dataclass(frozen=True, slots=True)
 class Spawned:
+    """A worker has been forked."""
+
     slot: int
     pid: int
 
 
 @dataclass(frozen=True, slots=True)
 class SpawnFailed:
+    """The workers for these slots could not be forked."""
+
     slots: tuple[int, ...]
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class MalformedMessage:
-    """A template said something that means nothing: user code has got hold of its socket."""
+    """A template has sent a message that cannot be parsed: user code may be writing to its socket."""
 
     generation: int
     text: str
@@ -76,9 +93,10 @@ class MalformedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """A worker is gone and reaped; `clean` is exit status 0, `served` its connections, `cut` those it left open.
+    """A worker has exited and been reaped.
 
-    `was_ready` is what its slot showed last: it may have come and gone between two counts.
+    `clean`: with exit status 0. `served`: its connections, `cut`: those of them that it left open. `was_ready`: what
+    its slot showed at the end, as the worker may have become ready and exited between two readings.
     """
 
     slot: int
@@ -90,7 +108,7 @@ class Exited:
 
 
 class StopMode(IntEnum):
-    """How fast: each stronger than the one before. A request never weakens an earlier one."""
+    """How a service stops; a greater value is faster. A later request never slows a stop down."""
 
     GRACEFUL = 1
     QUICK = 2
@@ -99,6 +117,8 @@ class StopMode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:
+    """The service is to stop, and to exit with `code` unless it has to cut connections."""
+
     mode: StopMode
     reason: str
     code: int = 0
@@ -106,22 +126,27 @@ class StopRequested:
 
 @dataclass(frozen=True, slots=True)
 class ReloadRequested:
-    """Bring in a new generation; `sizes` take effect when it has proved itself."""
+    """A new generation is wanted. Its `sizes` take effect when its first worker is ready.
+
+    `settings` are what its template is started with; the pool does not look at them, it gives them back in
+    `StartTemplate` and `Commit`.
+    """
 
     sizes: PoolSettings
+    settings: object
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class ScaleRequested:
-    """Another size of the pool, over the settings' and over reloads; None goes back to theirs."""
+    """The pool is to have another size than its settings say, also after reloads; None ends this."""
 
     workers: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class RecycleRequested:
-    """Replace every worker of today, successors first."""
+    """Every worker that lives now is to be replaced; each retires after a successor is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +159,11 @@ class MemoryMeasured:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSnapshot:
-    """One worker as its slot shows it.
+    """What a worker's slot shows.
 
-    `stop_seen`: 0, or which of the layout's SEEN_ meanings of a stop signal it
-    has understood; `overdue`: its handler's deadline has passed.
+    `state`: one of the layout's states. `registered_ns`: when the worker began to wait for connections.
+    `stop_seen`: 0, or which of the layout's SEEN_ meanings of a stop signal it has understood.
+    `overdue`: its handler's deadline has passed. `served`: the slot's count of connections, its former workers' too.
     """
 
     state: int
@@ -149,7 +175,7 @@ class WorkerSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ScoreboardRead:
-    """The scoreboard was read: what each slot of ours shows, and how many connections wait in the kernel."""
+    """The scoreboard was read: the slots of all living workers, and how many connections the kernel has queued."""
 
     snapshots: dict[int, WorkerSnapshot]
     queue_depth: int = 0

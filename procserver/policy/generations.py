@@ -1,16 +1,17 @@
 r"""Generations: how new settings and new handler code come in, or stay out. Pure.
 
-    asked --StartTemplate--> loading --TemplateReady--> trying --canary ready--> rolling --nobody old stays--> done
+    asked --StartTemplate--> loading --TemplateReady--> trying --canary ready--> rolling --old ones retire--> done
                                 \___ import fails, dies, hangs ___\___ canary fails ___ -> failed: the old one serves on
 
-One attempt at a time; a request during one waits, and several that wait are
-one. A template that dies is replaced in the same way: the same gate, and if
-it fails the workers that live serve on while we try again, ever more seldom.
+There is one attempt at a time. A reload requested during one waits; the last
+of several that wait is the one that is made. A template that dies is replaced
+in the same way, with the settings of the generation that it served: if this
+fails the living workers serve on, and the next tries come ever more seldom.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -18,23 +19,20 @@ from procserver.policy.commands import (
     Command,
     Commit,
     DismissTemplate,
-    Fork,
     Report,
     RequestCompleted,
     StartTemplate,
 )
-from procserver.policy.events import PoolSettings, ReloadRequested, TemplateExited
-from procserver.policy.worker_table import WorkerPhase
+from procserver.policy.events import ReloadRequested, TemplateExited
+from procserver.policy.worker_table import ReplaceReason, WorkerPhase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from procserver.policy.worker_table import WorkerTable
 
-DRAINING_MAX = 2  # old generations that may go on for as long as they like
+DRAINING_MAX = 2  # old generations whose connections may go on for as long as they like
 
 
-class Phase(Enum):
+class AttemptStep(Enum):
     LOADING = "loading"
     TRYING = "trying"
     ROLLING = "rolling"
@@ -42,17 +40,21 @@ class Phase(Enum):
 
 @dataclass(slots=True)
 class Attempt:
+    """A generation that is being brought in. While it is tried it has one worker, the canary."""
+
     generation: int
-    sizes: PoolSettings
-    reason: str
-    phase: Phase = Phase.LOADING
-    canary: int = -1
+    request: ReloadRequested
+    step: AttemptStep = AttemptStep.LOADING
 
 
 class Generations:
-    """`current` forks; `ready` is whether its template can."""
+    """Workers are forked from `current`'s template, if it is `ready`; `serving` is the request that brought it in.
 
-    def __init__(self) -> None:
+    `living` are the generations whose templates have been started and have neither exited nor been dismissed.
+    """
+
+    def __init__(self, serving: ReloadRequested) -> None:
+        self.serving = serving
         self.current = 1
         self.newest = 1
         self.ready = False
@@ -61,54 +63,55 @@ class Generations:
         self.living: set[int] = {1}
 
     def inherit(self, current: int, newest: int, living: set[int]) -> None:
+        """Go on where a former supervisor has stopped."""
         self.current, self.newest, self.ready = current, newest, True
         self.living = living | {current}
-
-    def again(self) -> list[Command]:
-        """A first template that never had a worker can be replaced as it is."""
-        self.living.add(self.current)
-        return [StartTemplate(self.current)]
 
     def request(self, request: ReloadRequested) -> list[Command]:
         if self.attempt is not None:
             self.waiting = request
             return [Report("info", "reload_waits", {"for_generation": self.attempt.generation})]
+        self.waiting = None  # an older one, if its turn came in this moment: it would undo the newer settings
         self.newest += 1
-        self.attempt = Attempt(self.newest, request.sizes, request.reason)
+        self.attempt = Attempt(self.newest, request)
         self.living.add(self.newest)
         return [
             Report("info", "reloading", {"generation": self.newest, "reason": request.reason}),
-            StartTemplate(self.newest),
+            StartTemplate(self.newest, request.settings),
         ]
 
-    def loaded(
-        self, generation: int, table: WorkerTable, now: float, quota: Callable[[], int]
-    ) -> list[Command]:
-        """A template is ready: the first of all goes to work, a later one makes a canary."""
+    def replace_template(self, *, served: bool) -> list[Command]:
+        """The current template has died. A first one that has never had a ready worker is simply started again."""
+        if not served:
+            self.living.add(self.current)
+            return [StartTemplate(self.current, self.serving.settings)]
+        if self.attempt is not None or self.waiting is not None:
+            return []  # this replaces it too; should it fail, its end brings us back here
+        return self.request(replace(self.serving, reason="the template died"))
+
+    def loaded(self, generation: int, table: WorkerTable, now: float) -> list[Command]:
+        """A template is ready: the current one may fork, one on trial forks a canary."""
         if self.attempt is None or generation != self.attempt.generation:
             if generation == self.current:
                 self.ready = True
                 self.living.add(generation)
             return []
-        slots = table.ask(1, generation, now, quota)
-        if not slots:
-            return self.fail("no slot is free", table)
-        self.attempt.phase, self.attempt.canary = Phase.TRYING, slots[0]
-        return [Fork(generation, slots)]
+        self.attempt.step = AttemptStep.TRYING
+        return table.fork(1, generation, now) or self.fail("no slot is free", table)
 
-    def look(self, table: WorkerTable, now: float) -> list[Command]:
-        """At each count: whether the canary has proved itself, the roll is over, somebody may be let go."""
+    def scoreboard_read(self, table: WorkerTable, now: float) -> list[Command]:
+        """See whether the canary is ready, the roll is over, a template has no workers left, a request may begin."""
         commands: list[Command] = []
         attempt = self.attempt
-        if attempt is not None and attempt.phase is Phase.TRYING:
-            canary = table.get(attempt.canary)
-            if canary is None or canary.generation != attempt.generation:
+        if attempt is not None and attempt.step is AttemptStep.TRYING:
+            canary = next((entry for entry in table if entry.generation == attempt.generation), None)
+            if canary is None:
                 commands += self.fail("its first worker failed to start", table)
             elif canary.killed:
                 commands += self.fail("its first worker was not ready within boot_timeout", table)
             elif canary.was_ready:
                 commands += self._commit(attempt, table, now)
-        elif attempt is not None and attempt.phase is Phase.ROLLING:
+        elif attempt is not None and attempt.step is AttemptStep.ROLLING:
             commands += self._end_of_roll(attempt, table)
         serving = {entry.generation for entry in table} | {self.current}
         if self.attempt is not None:
@@ -121,16 +124,16 @@ class Generations:
             commands += self.request(request)
         return commands
 
-    def lost(self, event: TemplateExited, table: WorkerTable) -> list[Command]:
-        """A template is gone, and with it what it was asked for."""
+    def template_exited(self, event: TemplateExited, table: WorkerTable) -> list[Command]:
+        """The workers that it was asked for, and has not forked, will not come."""
         for entry in [e for e in table if e.phase is WorkerPhase.ASKED and e.generation == event.generation]:
             table.remove(entry.slot)
         self.living.discard(event.generation)
         commands: list[Command] = []
         if self.attempt is not None and event.generation == self.attempt.generation:
-            if self.attempt.phase is not Phase.ROLLING:
+            if self.attempt.step is not AttemptStep.ROLLING:
                 return self.fail(event.reason, table)
-            # Its settings hold, and what follows the template goes on replacing the old: but nobody need wait for it.
+            # Its settings hold, and its successor goes on replacing old workers; but no operator need wait for that.
             self.attempt = None
             reason = f"its template died while it replaced workers: {event.reason}"
             commands = [RequestCompleted("reload", event.generation, ok=False, reason=reason)]
@@ -145,7 +148,7 @@ class Generations:
             return []
         for entry in table:
             if entry.generation == attempt.generation:
-                entry.outdated = "failed generation"
+                entry.replace_because(ReplaceReason.FAILED_GENERATION)
         commands: list[Command] = []
         if attempt.generation in self.living:
             self.living.discard(attempt.generation)
@@ -158,42 +161,44 @@ class Generations:
         commands.append(Report("error", "reload_failed", facts))
         return [*commands, RequestCompleted("reload", attempt.generation, ok=False, reason=reason)]
 
-    def stop(self, table: WorkerTable) -> list[Command]:
-        """The service ends: whoever waits for a reload is told that none will come."""
-        why = "the service is stopping"
+    def refuse(self, reason: str) -> list[Command]:
+        """Answer the operators that wait for a reload: none will come."""
+        return [RequestCompleted("reload", self.newest + 1, ok=False, reason=reason)]
+
+    def stop(self, table: WorkerTable, reason: str) -> list[Command]:
+        """The service ends: give up what has begun, and what waits."""
         commands: list[Command] = []
-        if self.attempt is not None and self.attempt.phase is not Phase.ROLLING:
-            commands = self.fail(why, table)
+        if self.attempt is not None and self.attempt.step is not AttemptStep.ROLLING:
+            commands = self.fail(reason, table)
         if self.attempt is not None or self.waiting is not None:
-            commands.append(RequestCompleted("reload", self.newest + 1, ok=False, reason=why))
+            commands += self.refuse(reason)
         self.attempt = self.waiting = None
         return commands
 
     def _commit(self, attempt: Attempt, table: WorkerTable, now: float) -> list[Command]:
-        attempt.phase, self.current, self.ready = Phase.ROLLING, attempt.generation, True
-        sizes = attempt.sizes
+        attempt.step = AttemptStep.ROLLING
+        self.serving, self.current, self.ready = attempt.request, attempt.generation, True
+        sizes = attempt.request.sizes
         old = sorted({entry.generation for entry in table} - {attempt.generation}, reverse=True)
         for entry in table:
             if entry.generation == attempt.generation:
                 continue
-            entry.outdated = entry.outdated or "generation"
-            if sizes.reload_s:
-                entry.kill_deadline = now + sizes.reload_s
+            entry.replace_because(ReplaceReason.GENERATION)
+            deadline = now + sizes.reload_s if sizes.reload_s else entry.kill_deadline
             if entry.generation in old[DRAINING_MAX:]:
-                entry.kill_deadline = min(
-                    entry.kill_deadline or now + sizes.graceful_s, now + sizes.graceful_s
-                )
-        return [Commit(attempt.generation)]
+                deadline = min(deadline or now + sizes.graceful_s, now + sizes.graceful_s)
+            entry.kill_by(deadline)
+        return [Commit(attempt.generation, attempt.request.settings)]
 
     def _end_of_roll(self, attempt: Attempt, table: WorkerTable) -> list[Command]:
         old = [entry for entry in table if entry.generation != attempt.generation]
-        if any(entry.phase is not WorkerPhase.LEAVING for entry in old):
+        if any(entry.phase is not WorkerPhase.RETIRING for entry in old):
             return []
         self.attempt = None
-        talking = sum(entry.busy for entry in old)
+        busy = sum(entry.busy for entry in old)
         facts: dict[str, object] = {"generation": attempt.generation, "still_draining": len(old)}
         text = f"generation {attempt.generation} serves" + (
-            f"; {talking} old conversations go on" if talking else ""
+            f"; {busy} old conversations go on" if busy else ""
         )
         return [
             Report("info", "reloaded", facts),

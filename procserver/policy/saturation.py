@@ -1,8 +1,8 @@
-"""Saturation: everybody is busy and somebody waits. Told once per episode, its time added up. Pure.
+"""Saturation: every worker that may live is busy, and connections wait. Each episode is reported once. Pure.
 
-A full pool flaps by nature: a conversation ends, the next begins, and in
-between a worker is idle. So an episode is over only when it has been for a
-while; the time in between belongs to it.
+A full pool flaps by nature: a connection ends, the next begins, and in
+between a worker is idle. So an episode ends only after a while without
+saturation; shorter breaks count as part of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ OVER_AFTER_S = 2.0
 
 
 class Saturation:
-    """`busy_max` is the most workers that were seen busy; `since` when the present episode began."""
+    """`busy_max` is the most workers that were seen busy; `since` is when the present episode began."""
 
     def __init__(self) -> None:
         self.busy_max = 0
@@ -26,7 +26,12 @@ class Saturation:
         self.seen_at = 0.0
         self.past_s = 0.0
 
-    def note(self, table: WorkerTable, cap: int, queue_depth: int, now: float) -> list[Command]:
+    def inherit(self, busy_max: int, past_s: float) -> None:
+        """Go on from a former program's figures."""
+        self.busy_max, self.past_s = busy_max, past_s
+
+    def update(self, table: WorkerTable, cap: int, queue_depth: int, now: float) -> list[Command]:
+        """Take in what the scoreboard shows. Returns the report of an episode that begins or ends."""
         busy = table.count(lambda entry: entry.busy)
         self.busy_max = max(self.busy_max, busy)
         if busy >= cap and queue_depth > 0:
@@ -41,5 +46,5 @@ class Saturation:
         return []
 
     def total_s(self) -> float:
-        """Seconds of all episodes so far, as far as they were seen."""
+        """Seconds of all episodes so far."""
         return self.past_s + (self.seen_at - self.since if self.since is not None else 0.0)

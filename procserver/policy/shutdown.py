@@ -1,21 +1,20 @@
-r"""How a service ends. Pure: the pool asks at each count what is to be done.
+r"""How a service ends. Pure: the pool asks at each reading of the scoreboard what is to be done.
 
-    serving --TERM--> delaying --drain_delay--> draining --graceful_timeout--> cutting --> over
-                 \________INT: quick, one second's patience________/
-                  \_______again: now__________________________________/
+    serving --TERM--> accepting --drain_delay--> draining --graceful_timeout--> killing --> no worker is left: exit
+                 \________INT: quick, within one second_______/
+                  \_______the same again: now_________________________________/
 
-A request grows stronger, never weaker. Signals within STORM_S of the last one
-are one request: a storm of a hundred TERMs is still one orderly stop.
+A request can speed a stop up, never slow it down. Requests within STORM_S of
+the last one are the same request: a storm of a hundred TERMs is one orderly stop.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from procserver.policy.commands import Command, Exit, Fork, Freeze, Kill, Refuse, Release, Report
+from procserver.policy.commands import Command, Exit, Fork, Freeze, Kill, KillReason, Refuse, Release, Report
 from procserver.policy.events import StopMode, StopRequested
-from procserver.policy.sizing import retire
-from procserver.policy.worker_table import WorkerPhase
+from procserver.policy.worker_table import RETIRE_AGAIN_S, WorkerPhase
 from procserver.shared.layout import SEEN_STOP
 
 if TYPE_CHECKING:
@@ -23,15 +22,18 @@ if TYPE_CHECKING:
 
     from procserver.policy.worker_table import WorkerEntry, WorkerTable
 
-RETIRE_AGAIN_S = 0.1
 QUICK_S = 1.0
 STORM_S = 0.5
-CUT_AGAIN_S = 1.0
+KILL_AGAIN_S = 1.0  # the first order may have come before the child was known to the supervisor
 REFUSE_S = 1.0
 
 
 class Shutdown:
-    """One stop, from the first request on. `code` is the exit code if nothing has to be cut."""
+    """One stop, from the first request on.
+
+    `code` is the exit code unless connections have to be cut; `cut` counts those. It takes connections until `begins`,
+    and kills the workers that are left at `ends`; `frozen` is whether it has stopped taking connections.
+    """
 
     def __init__(
         self, request: StopRequested, now: float, *, drain_delay_s: float, graceful_s: float
@@ -53,7 +55,7 @@ class Shutdown:
         return {StopMode.GRACEFUL: self.graceful_s, StopMode.QUICK: QUICK_S, StopMode.NOW: 0.0}[self.mode]
 
     def request(self, request: StopRequested, now: float) -> list[Command]:
-        """A further request: a stronger one counts at once, the same again means: faster."""
+        """A further request: a faster mode holds at once; the same or a slower one, after STORM_S, is one step up."""
         mode = request.mode
         if mode <= self.mode:
             if now - self.requested_at < STORM_S or self.mode is StopMode.NOW:
@@ -71,7 +73,7 @@ class Shutdown:
     def drive(
         self, table: WorkerTable, queue_depth: int, now: float, fork_one: Callable[[float], list[Command]]
     ) -> list[Command]:
-        """What to do now; ends with Leave when nobody is left."""
+        """What to do now; ends with Exit when no worker is left."""
         commands: list[Command] = []
         if not self.frozen:
             self.frozen = True
@@ -83,14 +85,13 @@ class Shutdown:
         for entry in table:
             if entry.phase is WorkerPhase.ASKED:
                 continue
-            if self._must_end(entry, queue_depth, now):
-                entry.told_at, entry.killed = now, entry.killed or "stop"
-                commands.append(Kill(entry.slot, entry.killed))
+            if self._must_die(entry, queue_depth, now):
+                commands.append(Kill(entry.slot, entry.kill_because(KillReason.STOP, now)))
             elif not entry.killed and (
-                entry.phase is not WorkerPhase.LEAVING
-                or (entry.snapshot.stop_seen != SEEN_STOP and now - entry.told_at >= RETIRE_AGAIN_S)
+                entry.phase is not WorkerPhase.RETIRING
+                or (entry.snapshot.stop_seen != SEEN_STOP and now - entry.retired_at >= RETIRE_AGAIN_S)
             ):
-                commands.append(retire(entry, now))
+                commands.append(entry.retire(now))
         if not len(table):
             code = self.code or (3 if self.cut else 0)
             cut = f"; conversations cut: {self.cut}" if self.cut else ""
@@ -100,7 +101,7 @@ class Shutdown:
     def _begin_refusing(
         self, queue_depth: int, now: float, fork_one: Callable[[float], list[Command]]
     ) -> list[Command]:
-        """Time is up: who has waited all along in the queue is told so, by a worker made for it."""
+        """Time is up: a worker forked for this refuses the clients that are still in the queue."""
         self.refusing_until = now + (REFUSE_S if queue_depth else 0.0)
         if not queue_depth:
             return []
@@ -108,12 +109,12 @@ class Shutdown:
         self.refusers = frozenset(slot for fork in forks if isinstance(fork, Fork) for slot in fork.slots)
         return [Refuse(), *forks]
 
-    def _must_end(self, entry: WorkerEntry, queue_depth: int, now: float) -> bool:
-        if now < self.ends or now - entry.told_at < (CUT_AGAIN_S if entry.killed == "stop" else 0.0):
+    def _must_die(self, entry: WorkerEntry, queue_depth: int, now: float) -> bool:
+        if now < self.ends or (entry.killed is KillReason.STOP and now - entry.killed_at < KILL_AGAIN_S):
             return False
         refuses = entry.slot in self.refusers and queue_depth and now < (self.refusing_until or 0.0)
         return not refuses
 
     def wake_at(self, now: float) -> float:
-        """When to look again, should nothing happen before."""
+        """The time of the next reading, should nothing happen before."""
         return self.begins if now < self.begins else min(max(self.ends, now + 0.01), now + RETIRE_AGAIN_S)

@@ -6,6 +6,7 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
+from procserver.policy.commands import KillReason
 from procserver.policy.events import WorkerSnapshot
 from procserver.shared import layout, records
 from procserver.shared.layout import OUTCOME_NAMES, OUTCOMES, STAGE_MASK
@@ -106,7 +107,7 @@ class Accounting:
         return int(kib) << 10
 
     def settle(
-        self, slot: int, status: ExitStatus | None, killed_for: str, log_pipe: LogPipe
+        self, slot: int, status: ExitStatus | None, killed_for: KillReason | None, log_pipe: LogPipe
     ) -> tuple[int, int, bool]:
         """Free a dead worker's slot, and write the access record that the worker could not write.
 
@@ -119,7 +120,7 @@ class Accounting:
         outcome = words[layout.RECORD_DUE] - OUTCOMES  # it is counted; its record may be written, or not
         name = OUTCOME_NAMES[outcome] if 0 <= outcome < len(OUTCOME_NAMES) else ""
         if cut:
-            stuck = killed_for == "handler_timeout"
+            stuck = killed_for is KillReason.HANDLER_TIMEOUT
             name = "handler_timeout" if stuck or status is None else f"killed:{status.signal_name}"
             words[layout.HANDLER_TIMEOUT if stuck else layout.KILLED] += cut
         if name and log_pipe.wants_access and status is not None:

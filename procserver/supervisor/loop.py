@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from procserver.policy import commands, events
 from procserver.policy.pool import Pool
+from procserver.policy.pool_state import export_pool, restore_pool
 from procserver.shared import layout, records
 from procserver.shared import signal_numbers as signals
 from procserver.shared.process_name import set_process_name
@@ -88,7 +89,7 @@ class Supervisor:
         self.log_pipe = LogPipe(self.processes, settings, state.log_pipe if state else None)
         self.stack_dumps = StackDumps(self.processes, self.log_pipe, state.stack_pipe if state else None)
         self.accounting = Accounting(self.board, listeners.names, state.counted_before if state else None)
-        self.pool = Pool(settings.sizes(), self.board.slots, random.random)
+        self.pool = Pool(settings.sizes(), settings, self.board.slots, random.random)
         self.worker_processes = WorkerProcesses(
             self.processes, self.accounting, self.log_pipe, self.stack_dumps
         )
@@ -126,11 +127,11 @@ class Supervisor:
         self.listeners.configure(self.service.settings.idle_timeout)
         if self.state is None:
             self.log_pipe.start(monotonic())
-            self.driver.carry_out([commands.StartTemplate(1)])
+            self.driver.carry_out([commands.StartTemplate(1, self.service.settings)])
             return
         for template in self.state.templates:
-            self.templates.inherit(template, self.service.settings)
-        self.pool.restore(self.state.pool, monotonic())
+            self.templates.inherit(template)
+        restore_pool(self.pool, self.state.pool, monotonic())
         for entry in self.pool.table:
             self.worker_processes.inherit(entry.slot, entry.pid)
         self.requests.inherit(self.state.requests, self.state.failure)
@@ -161,7 +162,8 @@ class Supervisor:
             self._upgrade_failed(failure)
             return
         self.log_pipe.report("info", "upgraded", pid=os.getpid())
-        self.handle(events.ReloadRequested(self.service.settings.sizes(), "the upgrade"))
+        settings = self.service.settings
+        self.handle(events.ReloadRequested(settings.sizes(), settings, "the upgrade"))
 
     def _turn(self, ready: list[tuple[int, int]]) -> None:
         begun = monotonic()
@@ -285,7 +287,7 @@ class Supervisor:
             listeners=self.listeners.export(),
             log_pipe=self.log_pipe.export(),
             templates=self.templates.export(),
-            pool=self.pool.export(),
+            pool=export_pool(self.pool),
             counted_before=self.accounting.before,
             requests=self.requests.export(),
         )

@@ -172,7 +172,7 @@ class OperatorRequests:
             text = f"{what}: cannot change without a restart; nothing was reloaded"
             self.status.reload_ended(ok=False, reason=text)
             raise ValueError(text)
-        self.handle(ReloadRequested(settings.sizes(), reason))
+        self.handle(ReloadRequested(settings.sizes(), settings, reason))
 
     def completed(self, command: RequestCompleted) -> None:
         """Answer all clients that have waited for it."""

@@ -10,11 +10,11 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from procserver.policy import commands, events
+from procserver.settings import Settings
 from procserver.shared import signal_numbers as signals
 
 if TYPE_CHECKING:
     from procserver.policy.pool import Pool
-    from procserver.settings import Settings
     from procserver.supervisor.accounting import Accounting
     from procserver.supervisor.listeners import Listeners
     from procserver.supervisor.log_pipe import LogPipe
@@ -51,7 +51,6 @@ class PoolDriver:
         self.requests = requests
         self.ready_fd = ready_fd
         self.exit: commands.Exit | None = None
-        self.proposed: Settings | None = None
 
     def handle(self, event: events.Event) -> None:
         """Ask the pool what an event means, and carry that out."""
@@ -82,19 +81,18 @@ class PoolDriver:
                 case commands.Poke(slot):
                     self.worker_processes.signal(slot, signals.LOOK_AGAIN)
                 case commands.DumpStack(slot, reason):
-                    self.worker_processes.dump_stack(slot, reason)
+                    self.worker_processes.dump_stack(slot, reason.value)
                 case commands.Arm(slots):
                     self.accounting.arm(slots)
-                case commands.StartTemplate(generation):
-                    self._start_template(generation)
+                case commands.StartTemplate(generation, Settings() as settings):
+                    self._start_template(generation, settings)
                 case commands.KillTemplate(generation, reason):
                     self.templates.kill(generation, reason)
                 case commands.DismissTemplate(generation):
                     self.templates.dismiss(generation)
-                case commands.Commit(generation):
-                    self.service.settings = settings = self.templates.settings_of[generation]
+                case commands.Commit(_, Settings() as settings):
+                    self.service.settings = settings
                     self.listeners.configure(settings.idle_timeout)
-                    self.pool.commit(settings.sizes())
                 case commands.RequestCompleted():
                     self.requests.completed(order)
                 case commands.Announce():
@@ -111,6 +109,8 @@ class PoolDriver:
                     self.log_pipe.report(level, event, **facts)
                 case commands.Exit():
                     self.exit = order
+                case _:
+                    raise AssertionError(f"not carried out: {order}")
 
     def _fork(self, generation: int, slots: tuple[int, ...]) -> None:
         for slot in slots:
@@ -118,8 +118,7 @@ class PoolDriver:
         if not self.templates.fork(generation, slots):
             self.handle(events.SpawnFailed(slots, "the template does not take orders"))
 
-    def _start_template(self, generation: int) -> None:
-        settings, self.proposed = self.proposed or self.service.settings, None
+    def _start_template(self, generation: int, settings: Settings) -> None:
         failed = self.templates.start(generation, settings)
         if failed is not None:
             self.handle(failed)

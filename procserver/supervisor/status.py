@@ -122,7 +122,7 @@ def service_state(pool: Pool) -> str:
         return "draining"
     if not pool.announced:
         return "starting"
-    return "degraded" if pool.births.failures else "serving"
+    return "degraded" if pool.fork_backoff.failures else "serving"
 
 
 def pool_facts(pool: Pool) -> dict[str, object]:
@@ -132,7 +132,7 @@ def pool_facts(pool: Pool) -> dict[str, object]:
         "idle": len(table.idle()),
         "busy": table.count(lambda entry: entry.busy),
         "starting": table.count(lambda entry: entry.coming),
-        "draining": table.count(lambda entry: entry.phase is WorkerPhase.LEAVING),
+        "draining": table.count(lambda entry: entry.phase is WorkerPhase.RETIRING),
         "max_workers": pool.sizes.cap,
         "busy_max": pool.saturation.busy_max,
         "saturated_s": round(pool.saturation.total_s(), 3),

@@ -32,19 +32,15 @@ class TemplateState(msgspec.Struct, frozen=True):
 
 
 class Templates:
-    """`settings_of[generation]` is what a generation was, or would be, started with."""
-
     def __init__(self, processes: ChildProcesses, poller: select.epoll, handler: str, shared: Shared) -> None:
         self.processes = processes
         self.poller = poller
         self.handler = handler
         self.shared = shared
         self.channels: dict[int, TemplateChannel] = {}
-        self.settings_of: dict[int, Settings] = {}
 
     def start(self, generation: int, settings: Settings) -> TemplateExited | None:
         """Begin one; the event that it could not even be started, or None."""
-        self.settings_of[generation] = settings
         try:
             channel = TemplateChannel.start(
                 self.processes, settings.worker_config(self.handler, generation), self.shared, monotonic()
@@ -61,12 +57,12 @@ class Templates:
             TemplateState(channel.generation, channel.child.pid, channel.sock.fileno()) for channel in living
         ]
 
-    def inherit(self, state: TemplateState, settings: Settings) -> None:
+    def inherit(self, state: TemplateState) -> None:
         """Take up a template that a former program has started."""
         generation = state.generation
         child = self.processes.adopt("template", generation, state.pid)
         channel = TemplateChannel(socket.socket(fileno=state.fd), child, generation, deadline=None)
-        self.channels[generation], self.settings_of[generation] = channel, settings
+        self.channels[generation] = channel
         self.poller.register(channel.sock, select.EPOLLIN)
 
     def hear(self, on_event: Callable[[TemplateChannel, Event], None]) -> list[TemplateExited]:

@@ -10,6 +10,7 @@ from procserver.shared import layout
 from procserver.supervisor.stack_dumps import DumpRequest
 
 if TYPE_CHECKING:
+    from procserver.policy.commands import KillReason
     from procserver.supervisor.accounting import Accounting
     from procserver.supervisor.child_processes import Child, ChildProcesses, ExitStatus
     from procserver.supervisor.log_pipe import LogPipe
@@ -45,7 +46,7 @@ class WorkerProcesses:
         """Watch a worker that a former program has left."""
         self.children[slot] = self.processes.adopt("worker", slot, pid)
 
-    def exited(self, child: Child, status: ExitStatus | None, killed_for: str) -> Exited:
+    def exited(self, child: Child, status: ExitStatus | None, killed_for: KillReason | None) -> Exited:
         """Settle the slot of a worker that has ended; `status` is None if it was reaped elsewhere."""
         del self.children[child.number]
         served, cut, was_ready = self.accounting.settle(child.number, status, killed_for, self.log_pipe)

@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from procserver.policy.commands import KillReason
 from procserver.shared import layout
 from procserver.shared.layout import OUTCOME_NAMES
 from procserver.shared.scoreboard import Scoreboard, open_connections
@@ -27,7 +28,7 @@ def test_a_total_never_dips_when_a_worker_dies_and_its_successor_counts_on(board
     assert open_connections(slot) == 1
     before = accounting.totals(0)
     slot[layout.STATE] = layout.BUSY
-    served, cut, was_ready = accounting.settle(0, None, "", _NoRecords())  # type: ignore[arg-type]
+    served, cut, was_ready = accounting.settle(0, None, None, _NoRecords())  # type: ignore[arg-type]
     assert (served, cut, was_ready) == (3, 1, True)
     after = accounting.totals(0)
     outcomes = cast("dict[str, int]", after["outcomes"])
@@ -37,7 +38,7 @@ def test_a_total_never_dips_when_a_worker_dies_and_its_successor_counts_on(board
     accounting.open(0, 2, 0)
     slot[layout.CONNECTIONS] += 1
     slot[layout.EOF] += 1
-    assert accounting.settle(0, None, "", _NoRecords())[:2] == (1, 0)  # type: ignore[arg-type]
+    assert accounting.settle(0, None, None, _NoRecords())[:2] == (1, 0)  # type: ignore[arg-type]
     assert accounting.totals(5)["records_dropped"] == 5
 
 
@@ -45,7 +46,7 @@ def test_who_was_killed_for_its_handler_is_counted_as_that(board: Scoreboard) ->
     accounting = Accounting(board, [])
     accounting.open(0, 1, 0)
     board.slot(0)[layout.CONNECTIONS] += 1
-    accounting.settle(0, None, "handler_timeout", _NoRecords())  # type: ignore[arg-type]
+    accounting.settle(0, None, KillReason.HANDLER_TIMEOUT, _NoRecords())  # type: ignore[arg-type]
     outcomes = cast("dict[str, int]", accounting.totals(0)["outcomes"])
     assert (outcomes["handler_timeout"], outcomes["killed"]) == (1, 0)
 

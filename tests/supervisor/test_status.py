@@ -44,7 +44,7 @@ def test_the_pool_s_facts_add_up() -> None:
 
 
 def test_saturation_that_still_lasts_is_counted() -> None:
-    pool = Pool(PoolSettings(workers=1), 4, lambda: 0.0)
+    pool = Pool(PoolSettings(workers=1), None, 4, lambda: 0.0)
     pool.saturation.past_s, pool.saturation.since, pool.saturation.seen_at = 1.5, 10.0, 12.0
     assert pool_facts(pool)["saturated_s"] == 3.5
 

@@ -1,11 +1,11 @@
-"""A world for the pool's policy: it carries out orders on made-up workers, and objects to what may never be.
+"""A world for the pool's policy: it carries out commands on made-up workers, and objects to what may never be.
 
-It knows nothing of the policy's insides but the sizes that hold; what it
-objects to stands in `carry_out`, order by order.
+It knows nothing of the policy's insides but the sizes that hold. What it
+objects to stands in `carry_out`, command by command.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from procserver.policy.commands import (
     Abort,
@@ -19,6 +19,7 @@ from procserver.policy.commands import (
     Fork,
     Freeze,
     Kill,
+    KillReason,
     KillTemplate,
     Poke,
     Refuse,
@@ -40,7 +41,7 @@ from procserver.policy.events import (
     WorkerSnapshot,
 )
 from procserver.policy.generations import DRAINING_MAX
-from procserver.policy.health import LEAVE_LEAST_S
+from procserver.policy.health import EXIT_LEAST_S
 from procserver.policy.pool import Pool
 from procserver.policy.sizing import BURST, PACE_S, SHRINK_AFTER_S
 from procserver.shared.layout import BUSY, IDLE, LEAVING, SEEN_STOP, STARTING
@@ -51,9 +52,16 @@ SLOTS_LEAST = 64
 CALM_S = SHRINK_AFTER_S + 5.0
 
 
+class Proposal(NamedTuple):
+    """The settings of a generation: to the pool they are opaque. Each has a number of its own."""
+
+    number: int
+    sizes: PoolSettings
+
+
 @dataclass
 class Worker:
-    """`shown` is what the pool has last seen of it; `told`, `asked_why` and `killed` what it has ordered."""
+    """`shown` is what the pool has last seen of it; `retired`, `dumped` and `killed` what it has ordered."""
 
     generation: int = 1
     phase: WorkerPhase = "asked"
@@ -66,20 +74,23 @@ class Worker:
     sees: int = 0
     recycled: bool = False
     big: bool = False
-    told: bool = False
-    told_at: float = 0.0
-    asked_why: bool = False
-    killed: str = ""
+    retired: bool = False
+    retired_at: float = 0.0
+    dumped: bool = False
+    killed: KillReason | None = None
 
     @property
     def may_serve(self) -> bool:
         """As far as the pool knows."""
-        return self.shown in ("idle", "busy") and not self.told
+        return self.shown in ("idle", "busy") and not self.retired
 
 
 @dataclass
 class World:
-    """`templates` are those that live; `waiting` are the operators not yet answered: what for, which generation."""
+    """`templates` are those that live; `waiting` are the operators not yet answered: what for, which generation.
+
+    `committed` are the settings that hold; `requested` are those of the last reload that has not begun yet.
+    """
 
     sizes: PoolSettings
     now: float = 1000.0
@@ -92,10 +103,11 @@ class World:
     ready_before: int = 0
     start_fails: bool = False
     left: Exit | None = None
-    proposed: PoolSettings | None = None
+    requested: Proposal | None = None
+    proposals: int = 1
     workers: dict[int, Worker] = field(default_factory=dict)
     templates: dict[int, Literal["loading", "ready", "leaving", "killed"]] = field(default_factory=dict)
-    sizes_of: dict[int, PoolSettings] = field(default_factory=dict)
+    settings_of: dict[int, Proposal] = field(default_factory=dict)
     committed_at: dict[int, float] = field(default_factory=dict)
     served: dict[int, int] = field(default_factory=dict)
     reports: list[Report] = field(default_factory=list)
@@ -103,8 +115,10 @@ class World:
     waiting: list[tuple[str, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.pool = Pool(self.sizes, max(SLOTS_LEAST, 2 * self.sizes.cap + 8), lambda: 0.5)
-        self.carry_out(StartTemplate(1))
+        self.committed = Proposal(1, self.sizes)
+        slots = max(SLOTS_LEAST, 2 * self.sizes.cap + 8)
+        self.pool = Pool(self.sizes, self.committed, slots, lambda: 0.5)
+        self.carry_out(StartTemplate(1, self.committed))
 
     # What may happen
 
@@ -118,7 +132,7 @@ class World:
     def count(self) -> list[Command]:
         for worker in self.workers.values():
             worker.shown = worker.phase
-        if not any(self.outdated(worker) and not worker.told for worker in self.workers.values()):
+        if not any(self.outdated(worker) and not worker.retired for worker in self.workers.values()):
             self.ready_before = 0
         return self.tell(ScoreboardRead(self.snapshots(), self.queue))
 
@@ -176,10 +190,11 @@ class World:
         self.tell(Exited(slot, reason, clean, worker.served, cut, was_ready))
 
     def reload(self, sizes: PoolSettings | None = None) -> None:
-        """As an operator, who waits for the end of it."""
-        self.proposed = sizes or self.sizes
+        """An operator requests it and waits until it is completed."""
+        self.proposals += 1
+        self.requested = Proposal(self.proposals, sizes or self.sizes)
         self.waiting.append(("reload", self.pool.generations.newest + 1))
-        self.tell(ReloadRequested(self.proposed, "asked for"))
+        self.tell(ReloadRequested(self.requested.sizes, self.requested, "asked for"))
 
     def recycle(self) -> None:
         self.ready_before = max(self.ready_before, min(len(self.idle()), self.sizes.max_spare))
@@ -207,7 +222,7 @@ class World:
                 return
             calm = calm + 1 if before == (len(self.reports), self.shape()) else 0
             if calm > CALM_S:
-                again = max(self.pool.births.until, self.pool.template_due or 0.0)
+                again = max(self.pool.fork_backoff.until, self.pool.template_due or 0.0)
                 if again < self.now:
                     return
                 self.now, calm = again, 0
@@ -226,7 +241,7 @@ class World:
                 self.is_born(slot)
             elif worker.phase == "starting":
                 self.is_ready(slot)
-            elif worker.told and worker.phase == "idle":
+            elif worker.retired and worker.phase == "idle":
                 self.exits(slot, clean=True)
         for generation, phase in list(self.templates.items()):
             if self.left is not None:
@@ -248,16 +263,16 @@ class World:
             case DumpStack(slot, reason):
                 worker = self.workers[slot]
                 assert {
-                    "handler_timeout": worker.overdue,
-                    "boot_timeout": self.is_late(worker),
-                    "graceful_timeout": self.lingers(worker),
+                    KillReason.HANDLER_TIMEOUT: worker.overdue,
+                    KillReason.BOOT_TIMEOUT: self.is_late(worker),
+                    KillReason.GRACEFUL_TIMEOUT: self.lingers(worker),
                 }[reason]
-                worker.asked_why = True
+                worker.dumped = True
             case Abort(slot):
                 worker = self.workers[slot]
-                assert worker.asked_why
-                assert worker.told
-                assert worker.overdue or self.lingers(worker) or not self.may_have_a_guest(worker)
+                assert worker.dumped
+                assert worker.retired
+                assert worker.overdue or self.lingers(worker) or not self.may_still_serve(worker)
             case Kill(slot, reason):
                 self.kill(slot, reason)
             case StartTemplate() | KillTemplate() | DismissTemplate() | Commit():
@@ -280,7 +295,7 @@ class World:
             case Report():
                 self.reports.append(command)
             case Exit():
-                assert not self.workers, "nobody is left behind"
+                assert not self.workers, "no worker is left behind"
                 self.left = command
 
     def fork(self, command: Fork) -> None:
@@ -294,14 +309,14 @@ class World:
             assert len(slots) == 1, "by one canary"
             assert not any(worker.generation == generation for worker in self.workers.values())
         if self.frozen:
-            assert self.refusing, "no births during a stop, but of one who refuses"
+            assert self.refusing, "no fork during a stop, but of a worker that refuses"
             assert len(slots) == 1
         self.forks += len(slots)
         for slot in slots:
             self.workers[slot] = Worker(generation, born=self.now, since=self.now)
         if not self.frozen:
             replaces = on_trial or any(
-                self.outdated(worker) or worker.told for worker in self.workers.values()
+                self.outdated(worker) or worker.retired for worker in self.workers.values()
             )
             most = sizes.cap + (sizes.surge if replaces else 0)
             assert on_trial or len(self.workers) <= most
@@ -309,15 +324,15 @@ class World:
     def retire(self, slot: int) -> None:
         worker, sizes = self.workers[slot], self.pool.sizes
         assert worker.phase != "asked"
-        if not worker.told and not self.frozen and not worker.asked_why:
+        if not worker.retired and not self.frozen and not worker.dumped:
             here = sum(
-                each.may_serve or (each.shown == "busy" and self.now - each.told_at >= PACE_S)
+                each.may_serve or (each.shown == "busy" and self.now - each.retired_at >= PACE_S)
                 for each in self.workers.values()
             )
             busy = sum(each.shown == "busy" for each in self.workers.values())
             others = len(self.idle()) - 1
             if not self.outdated(worker):
-                assert worker.shown == "idle", "a busy worker is never told to leave in order to shrink"
+                assert worker.shown == "idle", "a busy worker never retires in order to shrink"
                 if sizes.workers is None:
                     assert others >= sizes.max_spare or len(self.workers) > sizes.cap
             if sizes.workers is not None:
@@ -325,40 +340,45 @@ class World:
             elif worker.shown == "idle" and self.outdated(worker):
                 due = min(max(sizes.min_spare, self.ready_before), max(0, sizes.cap - busy))
                 assert others >= due, "never fewer are ready than before, or than there should be"
-        if not worker.told:
-            worker.told, worker.told_at = True, self.now
+        if not worker.retired:
+            worker.retired, worker.retired_at = True, self.now
 
-    def kill(self, slot: int, reason: str) -> None:
+    def kill(self, slot: int, reason: KillReason) -> None:
         worker = self.workers[slot]
-        if self.pool.shutdown is not None and reason == "stop":
+        if self.pool.shutdown is not None and reason is KillReason.STOP:
             assert self.frozen
-        elif reason == "handler_timeout":
-            assert worker.asked_why
+        elif reason is KillReason.HANDLER_TIMEOUT:
+            assert worker.dumped
             assert worker.overdue
-        elif reason == "boot_timeout":
-            assert worker.asked_why
-            assert not self.may_have_a_guest(worker), "it has come late, but it has come"
-        elif reason == "graceful_timeout":
-            assert worker.asked_why
+        elif reason is KillReason.BOOT_TIMEOUT:
+            assert worker.dumped
+            assert not self.may_still_serve(worker), "it has come late, but it has come"
+        elif reason is KillReason.GRACEFUL_TIMEOUT:
+            assert worker.dumped
             assert self.lingers(worker)
         else:
-            assert reason == "reload_timeout"
-            assert worker.shown == "busy", "who has no conversation is told to leave"
+            assert reason is KillReason.RELOAD_TIMEOUT
+            assert worker.shown == "busy", "a worker without a connection retires"
             later = sorted(g for g in self.committed_at if g > worker.generation)
-            bounds = [(g, self.sizes_of[g].reload_s) for g in later]
-            bounds += [(g, self.sizes_of[g].graceful_s) for g in later[DRAINING_MAX:]]
+            bounds = [(g, self.settings_of[g].sizes.reload_s) for g in later]
+            bounds += [(g, self.settings_of[g].sizes.graceful_s) for g in later[DRAINING_MAX:]]
             assert any(bound and self.now >= self.committed_at[g] + bound for g, bound in bounds)
         worker.killed = reason
 
     def carry_out_on_template(self, command: StartTemplate | KillTemplate | DismissTemplate | Commit) -> None:
         generation = command.generation
         match command:
-            case StartTemplate():
+            case StartTemplate(_, settings):
                 assert generation not in self.templates
-                assert not self.announced or generation > max(self.sizes_of), (
+                again = generation == self.current
+                assert (again and not self.announced) or generation > max(self.settings_of, default=0), (
                     "each is a generation of its own"
                 )
-                self.sizes_of[generation], self.proposed = self.proposed or self.sizes, None
+                expected = self.committed
+                if not again and self.requested is not None and self.pool.shutdown is None:
+                    expected, self.requested = self.requested, None
+                assert settings is expected, "each template is started with its own settings"
+                self.settings_of[generation] = expected
                 self.templates[generation] = "loading"
                 if self.start_fails:
                     self.template_dies(generation)
@@ -372,7 +392,7 @@ class World:
                 assert generation != self.current
                 its = [worker for worker in self.workers.values() if worker.generation == generation]
                 assert len(its) <= (generation not in self.committed_at), (
-                    "but for a canary that failed, it has nobody"
+                    "but for a canary that failed, it has no workers"
                 )
                 self.templates[generation] = "leaving"
             case Commit():
@@ -380,8 +400,9 @@ class World:
                 assert any(w.generation == generation and w.may_serve for w in self.workers.values())
                 ready = sum(worker.generation != generation for worker in self.idle())
                 self.current, self.committed_at[generation] = generation, self.now
-                self.sizes = self.sizes_of[generation]
-                self.pool.commit(self.sizes)
+                self.committed = self.settings_of[generation]
+                assert command.settings is self.committed
+                self.sizes = self.committed.sizes
                 self.ready_before = min(ready, self.sizes.max_spare)
 
     # What there is
@@ -401,11 +422,11 @@ class World:
         return worker.phase == "starting" and self.now - worker.since > self.pool.sizes.boot_s
 
     def lingers(self, worker: Worker) -> bool:
-        """Told to leave long ago, and nobody holds it up."""
-        patience_s = max(self.sizes.graceful_s, LEAVE_LEAST_S)
-        return worker.told and worker.shown != "busy" and self.now - worker.told_at > patience_s
+        """Retired long ago, and no client holds it up."""
+        patience_s = max(self.sizes.graceful_s, EXIT_LEAST_S)
+        return worker.retired and worker.shown != "busy" and self.now - worker.retired_at > patience_s
 
-    def may_have_a_guest(self, worker: Worker) -> bool:
+    def may_still_serve(self, worker: Worker) -> bool:
         """Whether it serves; one that was idle when it saw that it should leave does not any more."""
         return worker.phase == "busy" or (worker.phase == "idle" and not worker.sees)
 
@@ -422,3 +443,24 @@ class World:
     def all_know_of_the_stop(self) -> None:
         for worker in self.workers.values():
             worker.sees = SEEN_STOP
+
+
+SMALL = PoolSettings(min_spare=2, max_spare=4, max_workers=8)
+
+
+def ready_world(sizes: PoolSettings = SMALL) -> World:
+    """A pool that has started and serves."""
+    world = World(sizes)
+    world.template_is_ready()
+    world.settle(3)
+    return world
+
+
+def forked(commands: list[Command]) -> int:
+    """How many workers are ordered."""
+    return sum(len(command.slots) for command in commands if isinstance(command, Fork))
+
+
+def retired(commands: list[Command]) -> list[int]:
+    """The slots whose workers are ordered to retire."""
+    return [command.slot for command in commands if isinstance(command, Retire)]

@@ -138,7 +138,7 @@ def test_a_program_that_is_not_there_is_refused(server: ChangingServer) -> None:
         ("sys.argv += ['--backlog', 'much']", "'much'"),
         ("sys.argv += ['--backlog', '77']", "backlog: cannot change without a restart"),
         (
-            "import procserver.policy.pool as s\n    s.Pool.restore = lambda *_: 1 / 0",
+            "import procserver.policy.worker_table as s\n    s.WorkerEntry.handed_over = lambda *_: 1 / 0",
             "ZeroDivisionError: division by zero",
         ),
     ],

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from procserver.errors import ConfigError
-from procserver.policy.pool import PoolState
+from procserver.policy.pool_state import PoolState
 from procserver.settings import TABLE, Settings
 from procserver.shared import layout
 from procserver.supervisor.listeners import ListenersState

@@ -120,7 +120,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
             case "stuck":
                 worker.overdue = True
             case "sees":
-                worker.sees = int(worker.told)
+                worker.sees = int(worker.retired)
             case "dies":
                 world.exits(slot, clean=False)
 
@@ -159,16 +159,18 @@ class AnythingMayHappen(RuleBasedStateMachine):
     @rule(mode=st.sampled_from(StopMode))
     def a_stop_is_requested(self, mode: StopMode) -> None:
         self.world.tell(StopRequested(mode, "asked to"))
-        assert not self.world.waiting, "who waits for a reload is told that none will come"
+        assert not self.world.waiting, "operators that wait for a reload get the answer that none will come"
 
     # What always holds
 
     @invariant()
-    def the_books_agree(self) -> None:
+    def pool_and_world_agree(self) -> None:
         if not hasattr(self, "world"):
             return
         world, pool = self.world, self.world.pool
-        assert {entry.slot for entry in pool.table} == set(world.workers), "the crew is who there is"
+        assert {entry.slot for entry in pool.table} == set(world.workers), (
+            "the table has the workers that live"
+        )
         assert pool.generations.current == world.current
         assert world.frozen <= 1
         assert world.announced <= 1
@@ -190,7 +192,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
             worker.overdue = False
         if world.pool.shutdown is None:
             world.rest()
-            assert not world.waiting or world.left, "conversations that go on hold up nobody's answer"
+            assert not world.waiting or world.left, "connections that go on delay no operator's answer"
         for slot, worker in list(world.workers.items()):
             if worker.phase == "busy":
                 world.is_done(slot)
@@ -204,7 +206,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
         assert not world.waiting, f"every operator has been answered, {world.pool.generations.attempt}"
         assert world.templates == {world.current: "ready"}, "one template is left, and it can fork"
         assert {worker.generation for worker in workers} == {world.current}
-        ready = sum(worker.phase == "idle" and not worker.told for worker in workers)
+        ready = sum(worker.phase == "idle" and not worker.retired for worker in workers)
         changing = sizes.surge if sizes.age_s else 0
         if sizes.workers is not None:
             assert sizes.workers <= ready <= sizes.workers + changing
