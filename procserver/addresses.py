@@ -1,16 +1,16 @@
-"""Where a service listens and where a client connects: text in, `Address` out, and back.
+"""Addresses that a service listens on and a client connects to: text to `Address`, and back.
 
     HOST:PORT    127.0.0.1:9999, localhost:9999; port 0 lets the kernel choose
     [V6]:PORT    [::1]:9999, [fe80::1%eth0]:9999
     unix:PATH    unix:/run/greeting.sock
     fd://N       a socket that was inherited as descriptor N
 
-Nothing is resolved or opened here. Workers load this module: it imports only `errors`.
+Nothing is resolved or opened here. Every worker loads this module: it imports only `errors`.
 """
 
 from procserver.errors import ConfigError
 
-__all__ = ["FORMS", "Address", "parse_address"]
+__all__ = ["FORMS", "Address", "address_text", "parse_address"]
 
 FORMS = "HOST:PORT, [V6]:PORT, unix:PATH, fd://N"
 
@@ -24,7 +24,10 @@ _IN_AN_IPV6_ADDRESS = frozenset("0123456789abcdefABCDEF:.")
 
 
 def parse_address(text: str) -> "Address":
-    """Return the address that `text` names in one of `FORMS`; `ConfigError` if it is in none."""
+    """Return the address that `text` names in one of `FORMS`.
+
+    Raises ConfigError, with the reason and the allowed forms, if it is in none.
+    """
     if text.startswith("unix:"):
         return Address("unix", path=_unix_path(text, text[5:]))
     if text.startswith("fd://"):
@@ -40,6 +43,14 @@ def parse_address(text: str) -> "Address":
         raise _refused(text, "it has no port")
     _check_host(text, host)
     return Address("tcp", host=host, port=_number(text, "port", port, PORT_MAX))
+
+
+def address_text(address: object) -> str:
+    """A socket's own form of an address as text: `host:port`, `[v6]:port`, or a UNIX socket's path."""
+    if isinstance(address, tuple):
+        host = address[0]
+        return f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
+    return address.decode("utf-8", "backslashreplace") if isinstance(address, bytes) else str(address)
 
 
 class Address:

@@ -17,6 +17,7 @@ from procserver.addresses import FORMS, parse_address
 from procserver.errors import ConfigError
 from procserver.policy.events import PoolSettings
 from procserver.shared.worker_config import BUILTIN_HANDLER, WorkerConfig
+from procserver.shared.worker_config import FIELDS as WORKER_FIELDS
 
 SECONDS_MAX = 30 * 24 * 3600.0
 WORKERS_MAX = 20_000
@@ -165,7 +166,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             generation=generation,
             access_records=bool(self.access_log),
             opened_records=self.access_log == "-" and self.log_format == "text",
-            **{name: getattr(self, name) for name in WorkerConfig.__slots__ if name in TABLE},
+            **{name: getattr(self, name) for name in WORKER_FIELDS if name in TABLE},
         )
 
 

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procserver.addresses import FD_MAX, FORMS, UNIX_PATH_BYTES_MAX, Address, parse_address
+from procserver.addresses import (
+    FD_MAX,
+    FORMS,
+    UNIX_PATH_BYTES_MAX,
+    Address,
+    address_text,
+    parse_address,
+)
 from procserver.errors import ConfigError
 
 ports = st.integers(0, 65_535)
@@ -124,3 +131,18 @@ def test_reads_every_ipv6_address(ip: ipaddress.IPv6Address, port: int) -> None:
 def test_unequal_to_anything_else(other: object) -> None:
     """Equality is by every field, and never with a string."""
     assert parse_address("a:1") != other
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        (("127.0.0.1", 9), "127.0.0.1:9"),
+        (("::1", 9, 0, 0), "[::1]:9"),
+        ("/run/x.sock", "/run/x.sock"),
+        (b"\0abstract", "\0abstract"),
+        (b"/run/\xff", "/run/\\xff"),
+        ("", ""),
+    ],
+)
+def test_a_socket_s_own_address_as_text(address: object, text: str) -> None:
+    assert address_text(address) == text

@@ -1,9 +1,42 @@
-"""Deadlines are absolute, monotonic, in integer nanoseconds; this is the arithmetic.
+"""The deadlines of a worker's connections: monotonic, in integer nanoseconds.
 
-This module is loaded by every worker: it imports nothing.
+Every worker loads this module.
 """
 
+from __future__ import annotations
+
+from procserver.shared.socket_options import timeval
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from procserver.shared.worker_config import WorkerConfig
+
 NEVER = 1 << 62
+
+
+class Deadlines:
+    """The bounds that all connections of a worker share, in nanoseconds and bytes, and its doorbell (an eventfd)."""
+
+    __slots__ = (
+        "bell",
+        "handler_ns",
+        "idle_ns",
+        "idle_timeval",
+        "life_ns",
+        "max_message",
+        "message_ns",
+        "write_ns",
+    )
+
+    def __init__(self, config: WorkerConfig, bell: int) -> None:
+        self.idle_ns = ns(config.idle_timeout)
+        self.idle_timeval = timeval(config.idle_timeout)
+        self.message_ns = ns(config.message_timeout)
+        self.write_ns = ns(config.write_timeout)
+        self.handler_ns = ns(config.handler_timeout)
+        self.life_ns = ns(config.connection_timeout)
+        self.max_message = config.max_message
+        self.bell = bell
 
 
 def ns(seconds: float) -> int:

@@ -1,4 +1,4 @@
-"""The greeting: the built-in handler, and the model of one.
+"""The greeting: the built-in handler, and the model of a handler.
 
 Welcome!          the server speaks first
 X -> Hello,X      for every message
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Greeting:
-    """`framing` is "raw" or "line"; `delay` seconds of work come before each answer."""
+    """Greets each message. `framing` is "raw" or "line"; `delay` is seconds of work before each answer."""
 
     def __init__(self, framing: str = "raw", delay: float = 0.0) -> None:
         self.framing = framing
@@ -33,7 +33,7 @@ class Greeting:
         conn.send(BANNER[self.framing])
         try:
             for batch in conn.batches(self.framing):
-                # With work to do for each message, each answer leaves when it is ready.
+                # With work to do for each message, each answer is sent when it is ready.
                 for messages in [[message] for message in batch] if self.delay else [batch]:
                     if self.answer(conn, messages):
                         return
@@ -44,11 +44,11 @@ class Greeting:
             return  # an unterminated rest is no message
 
     def refuse(self, conn: Connection, reason: str) -> None:
-        """Instead of the banner, when nobody can be served."""
+        """Send the refusal instead of the banner, for a connection that will not be served."""
         conn.send(refusal(reason))
 
     def answer(self, conn: Connection, messages: list[bytes]) -> bool:
-        """Answer; whether it was the farewell."""
+        """Answer these messages in one `send`; returns whether there was a farewell among them."""
         reply, goodbye = answers(messages, self.framing)
         if reply:
             if self.delay:

@@ -1,13 +1,12 @@
-"""The polite close: the last reply is never cut off.
+"""The lingering close: the last reply is never cut off.
 
 A plain `close` with unread input sends RST, and RST destroys what the peer
-has not read yet: a 1 MB reply was cut to 24 KB. So we ask the kernel one
-question first. TCP_INFO answers both halves of it, whether anything is unread
-(bytes received against bytes read) and whether anything of ours is
-unacknowledged. In the common case neither is, and we close at once; else
-SHUT_WR, which makes the peer's kernel acknowledge without delay, the question
-again, and if need be we discard input until the peer ends, within bounds of
-time and bytes.
+has not read yet: a 1 MB reply was cut to 24 KB. So TCP_INFO is read first: it
+shows whether any input is unread (bytes received against bytes read) and
+whether any output is unacknowledged. In the common case neither is, and the
+close follows at once. Otherwise: SHUT_WR, which makes the peer's kernel
+acknowledge without delay, TCP_INFO again, and if need be input is discarded
+until the peer ends, within bounds of time and bytes.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from procserver.shared.layout import (
     BYTES_OUT,
     BYTES_OUT_BEFORE,
     CLOSING,
-    DEADLINE_MASK,
     STAGE,
+    stage_word,
 )
 
 DISCARD_BYTES_MAX = 1 << 20
@@ -35,24 +34,24 @@ _INFO_BYTES = 136  # up to and including tcpi_bytes_received
 
 
 def politely(handle: socket.SocketType, slot: memoryview, limit_ns: int, *, at_eof: bool) -> None:
-    """End the conversation on `handle`; the caller closes the descriptor. Never raises."""
+    """End the conversation on `handle` within twice `limit_ns`; the caller closes the descriptor. Never raises."""
     if at_eof and not notice.forked:
         return  # the peer has ended and nothing can be unread: close sends what is left, then FIN
-    slot[STAGE] = (monotonic_ns() + limit_ns) & DEADLINE_MASK | CLOSING
+    slot[STAGE] = stage_word(CLOSING, monotonic_ns() + limit_ns)
     try:
-        # Asked before the peer knows of the end: a FIN that answers ours may cross the question, and is then taken
-        # for an unread byte, for TCP_INFO tells the state of a moment before the counters'.
+        # Before the peer can know of the end: a FIN in answer to ours, arriving during the call, would be counted as
+        # an unread byte, because TCP_INFO takes the state a moment before the counters.
         if not notice.forked and _settled(handle, slot):
             return
         handle.shutdown(socket.SHUT_WR)
         if not _settled(handle, slot):
             _discard(handle, slot, monotonic_ns() + limit_ns)
     except OSError:
-        pass  # the peer is gone, so is the duty
+        pass  # the peer is gone: no reply is left to protect
 
 
 def _settled(handle: socket.SocketType, slot: memoryview) -> bool:
-    """Whether nothing is unread and everything of ours has been acknowledged (our FIN apart)."""
+    """Whether no input is unread and all output has been acknowledged (our FIN apart)."""
     if handle.family == socket.AF_UNIX:
         return _unix_settled(handle)
     info = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)

@@ -1,8 +1,9 @@
-"""From a handler's name to something with `handle(conn)`.
+"""Load a handler by its name: the object whose `handle(conn)` serves connections.
 
-`MODULE:QUALNAME` names a callable or a class; `PATH.py:QUALNAME` one in a
-script, which is imported under another name so that its `__main__` part does
-not run. Called in the template (and by `--debug`), never in the supervisor.
+`MODULE:QUALNAME` names a callable, a class or an object; `PATH.py:QUALNAME`
+names it in a script, which is imported under another name so that its
+`__main__` part does not run. The template and `--debug` load handlers, the
+supervisor never does.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def load(config: WorkerConfig) -> object:
-    """Import the handler that the plan names; ConfigError when the name leads nowhere, else what the import raises."""
+    """Import `config.handler`; ConfigError if the name leads nowhere, otherwise whatever the import raises."""
     module_name, _, qualname = config.handler.partition(":")
     if not module_name or not qualname:
         raise ConfigError(

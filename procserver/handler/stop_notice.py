@@ -1,4 +1,4 @@
-"""What signals have told this worker, where the connection can see it: leave, end the conversation, somebody forked.
+"""What signals and forks mean for the current conversation: stop afterwards, drain now, share a descriptor.
 
 Every worker loads this module.
 """
@@ -9,17 +9,18 @@ import socket
 
 from procserver.shared.socket_options import timeval
 
-LAST_WORD_MS = 100  # of a draining conversation: a message that was under way is answered, then it ends
+LAST_WORD_MS = 100  # of a draining conversation: a message that is under way is answered, then it ends
 _LAST_WORD = timeval(LAST_WORD_MS / 1000)
 
 
 class StopNotice:
-    """The signal handlers write `stop` and `draining`, the worker the rest.
+    """Flags of this process: signal handlers write `stop` and `draining`, a fork hook `forked`, the worker the rest.
 
-    `stop`: leave after this connection. `draining`: the whole service stops,
-    so the conversation itself should end after its current message. `forked`:
-    its handler has forked, so that another process may hold the conversation's
-    descriptor.
+    `stop`: exit after this connection. `draining`: the whole service stops,
+    so the conversation itself ends after its current message. `forked`: the
+    handler has forked, so another process may hold the conversation's
+    descriptor. `slot` and `header` are the scoreboard's words, `conversation`
+    the socket of the connection that is being served.
     """
 
     __slots__ = ("conversation", "draining", "forked", "header", "slot", "stop")
@@ -38,8 +39,8 @@ notice = StopNotice()
 
 
 def hurry(conversation: socket.SocketType) -> None:
-    """Make a blocked `recv` on this socket return soon: what the peer has under way still arrives."""
+    """Make a blocked `recv` on this socket return within LAST_WORD_MS; a message under way still arrives."""
     try:
         conversation.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _LAST_WORD)
     except OSError:
-        pass  # the connection is gone already: there is nothing left to wait for
+        pass  # the connection is gone already: there is nothing to wait for

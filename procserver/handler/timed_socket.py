@@ -1,10 +1,13 @@
-"""A socket with deadlines: what `Connection` is built on.
+"""A socket with deadlines, the base of `Connection`.
 
-Every wait is bounded, and the slot says at any moment by what: between
-messages `idle_timeout`, kept by the kernel (SO_RCVTIMEO, no call per
+Every wait is bounded, and the slot's stage word says at any moment by what:
+between messages `idle_timeout`, kept by the kernel (SO_RCVTIMEO, no call per
 message); inside a message `message_timeout`, absolute, by `poll`; in a write
 `write_timeout`, once a send was short; in the handler's own code
-`handler_timeout`, judged by the supervisor.
+`handler_timeout`, which the supervisor checks.
+
+`send` and `_receive` run for each message: there the stage word is written
+out instead of made by `layout.stage_word`, to save the call.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from procserver.errors import (
     WriteTimeout,
 )
 from procserver.handler import lingering_close
-from procserver.handler.deadlines import NEVER, ns, remaining_ms
+from procserver.handler.deadlines import NEVER, remaining_ms
 from procserver.handler.stop_notice import LAST_WORD_MS, notice
 from procserver.shared.layout import (
     BETWEEN_MESSAGES,
@@ -36,45 +39,21 @@ from procserver.shared.layout import (
     IN_MESSAGE,
     IN_WRITE,
     STAGE,
+    stage_word,
 )
-from procserver.shared.socket_options import timeval
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from procserver.shared.worker_config import WorkerConfig
+    from procserver.handler.deadlines import Deadlines
 
 DRAIN_LOOK_MS = 500
 
 
-class Deadlines:
-    """What holds for every connection of a worker: bounds in nanoseconds and bytes, and the doorbell."""
-
-    __slots__ = (
-        "bell",
-        "handler_ns",
-        "idle_ns",
-        "idle_timeval",
-        "life_ns",
-        "max_message",
-        "message_ns",
-        "write_ns",
-    )
-
-    def __init__(self, config: WorkerConfig, bell: int) -> None:
-        self.idle_ns = ns(config.idle_timeout)
-        self.idle_timeval = timeval(config.idle_timeout)
-        self.message_ns = ns(config.message_timeout)
-        self.write_ns = ns(config.write_timeout)
-        self.handler_ns = ns(config.handler_timeout)
-        self.life_ns = ns(config.connection_timeout)
-        self.max_message = config.max_message
-        self.bell = bell
-
-
 class TimedSocket:
-    """One connection's socket, its slot, and the bytes that were read ahead."""
+    """One connection's socket, its slot of the scoreboard, and the bytes that were read ahead."""
 
     __slots__ = (
+        "_deadlines",
         "_fd",
         "_handle",
         "_last_look",
@@ -83,7 +62,6 @@ class TimedSocket:
         "_ring",
         "_slot",
         "_socket",
-        "_terms",
         "at_eof",
         "drained",
         "id",
@@ -105,7 +83,7 @@ class TimedSocket:
         self._handle = handle
         self._fd = handle.fileno()
         self._slot = slot
-        self._terms = deadlines
+        self._deadlines = deadlines
         self._ring = ring
         self._rest = b""
         self._last_look = False
@@ -120,7 +98,13 @@ class TimedSocket:
     # Writing
 
     def send(self, data: bytes) -> None:
-        """All of `data`, or an error. Returns when the kernel has taken it, not when the peer has."""
+        """Send all of `data`; returns when the kernel has taken it, which is before the peer has read it.
+
+        Raises WriteTimeout if the peer does not make room for all of it within
+        `write_timeout`, ConnectionTimeout, PeerClosed, and LocalProtocolError
+        if the handler has closed the descriptor. After an error the peer may
+        have received any part of `data`: only closing is left to do.
+        """
         slot = self._slot
         try:
             sent = self._handle.send(data, socket.MSG_DONTWAIT)
@@ -131,38 +115,49 @@ class TimedSocket:
         slot[BYTES_OUT] += sent
         if sent != len(data):
             self._send_rest(memoryview(data)[sent:])
-        slot[STAGE] = (monotonic_ns() + self._terms.handler_ns) & DEADLINE_MASK | IN_HANDLER
+        slot[STAGE] = (monotonic_ns() + self._deadlines.handler_ns) & DEADLINE_MASK | IN_HANDLER
         if self._ring:
             self._ring_the_bell()
 
     def half_close(self) -> None:
-        """Tell the peer that we shall send no more; it may still send."""
+        """End our direction of the stream: the peer reads to its end, and may still send.
+
+        Raises PeerClosed if the peer is gone (another `send` does so too), and
+        LocalProtocolError if the handler has closed the descriptor.
+        """
         try:
             self._handle.shutdown(socket.SHUT_WR)
         except OSError as error:
             raise _gone(error) from error
 
     def close(self) -> None:
-        """End politely: nothing that was sent is lost. The worker does it for a handler that returns."""
+        """Close the connection; what was sent still reaches a peer that reads it within `write_timeout`. Never raises.
+
+        The worker closes the connection of a handler that returns or raises;
+        a second close does nothing.
+        """
         if self._fd < 0:
             return
-        lingering_close.politely(self._handle, self._slot, self._terms.write_ns, at_eof=self.at_eof)
+        lingering_close.politely(self._handle, self._slot, self._deadlines.write_ns, at_eof=self.at_eof)
         self._release()
 
-    # Inside
+    # Below the handler's methods
 
     def _receive(self, size: int, begun_ns: int = 0) -> bytes:
-        """One segment; `begun_ns` is when the first byte of an unfinished message came, 0 between messages."""
+        """Receive one segment. `begun_ns`: when the first byte of an unfinished message came, 0 between messages.
+
+        Returns b"" at the end of the stream (`at_eof`) or while draining (`drained`).
+        """
         if self._ring:
             self._ring_the_bell()
-        slot, deadlines = self._slot, self._terms
+        slot, deadlines = self._slot, self._deadlines
         slot[STAGE] = (monotonic_ns() + deadlines.idle_ns) & DEADLINE_MASK | BETWEEN_MESSAGES
         try:
             if begun_ns or self._life_ends_ns != NEVER:
                 self._await_segment(begun_ns)
             elif notice.draining:
-                # Looked at after the stage was stored: a TERM from here on finds the
-                # stage and shortens the receive timeout, one from before is seen here.
+                # Read after the stage was stored: the handler of a TERM from here on finds
+                # the stage and shortens the receive timeout, one from before is seen here.
                 return self._receive_last(size)
             data = self._handle.recv(size)
         except BlockingIOError:
@@ -180,7 +175,7 @@ class TimedSocket:
         return data
 
     def _receive_last(self, size: int) -> bytes:
-        """While draining: a message that was under way is still answered, then the conversation ends."""
+        """Receive while draining: a message that was under way is still returned, once; then b"" ends the stream."""
         data = b""
         if not self._last_look:
             self._last_look = True
@@ -188,14 +183,14 @@ class TimedSocket:
             if _poll(self._fd, select.POLLIN, ends_ns):
                 data = self._handle.recv(size, socket.MSG_DONTWAIT)
                 self.at_eof = not data
-        self._slot[STAGE] = (monotonic_ns() + self._terms.handler_ns) & DEADLINE_MASK | IN_HANDLER
+        self._slot[STAGE] = stage_word(IN_HANDLER, monotonic_ns() + self._deadlines.handler_ns)
         self._slot[BYTES_IN] += len(data)
         self.drained = not data and not self.at_eof
         return data
 
     def _await_segment(self, begun_ns: int) -> None:
-        """Wait by `poll` for what remains of the nearest deadline."""
-        deadlines, now_ns = self._terms, monotonic_ns()
+        """Wait by `poll` for a segment until the nearest deadline, and raise that deadline's error."""
+        deadlines, now_ns = self._deadlines, monotonic_ns()
         error: DeadlineExceeded
         if begun_ns:
             ends_ns, stage, error = (
@@ -207,15 +202,15 @@ class TimedSocket:
             ends_ns, stage, error = now_ns + deadlines.idle_ns, BETWEEN_MESSAGES, IdleTimeout("idle_timeout")
         if self._life_ends_ns < ends_ns:
             ends_ns, error = self._life_ends_ns, ConnectionTimeout("connection_timeout")
-        self._slot[STAGE] = ends_ns & DEADLINE_MASK | stage
+        self._slot[STAGE] = stage_word(stage, ends_ns)
         if not _poll(self._fd, select.POLLIN, ends_ns, may_drain=not begun_ns):
             if notice.draining and not begun_ns:
                 raise BlockingIOError
             raise error
 
     def _send_rest(self, rest: memoryview) -> None:
-        ends_ns = min(monotonic_ns() + self._terms.write_ns, self._life_ends_ns)
-        self._slot[STAGE] = ends_ns & DEADLINE_MASK | IN_WRITE
+        ends_ns = min(monotonic_ns() + self._deadlines.write_ns, self._life_ends_ns)
+        self._slot[STAGE] = stage_word(IN_WRITE, ends_ns)
         while rest:
             if not _poll(self._fd, select.POLLOUT, ends_ns):
                 if ends_ns == self._life_ends_ns:
@@ -231,9 +226,9 @@ class TimedSocket:
             rest = rest[sent:]
 
     def _ring_the_bell(self) -> None:
-        """This worker was one of the last spares: tell the supervisor, now that the peer has its first bytes."""
+        """Wake the supervisor, once the peer has its first bytes: this worker was one of the last spares."""
         self._ring = False
-        os.eventfd_write(self._terms.bell, 1)
+        os.eventfd_write(self._deadlines.bell, 1)
 
     def _release(self) -> None:
         fd, self._fd = self._fd, -1
@@ -249,7 +244,7 @@ def _poll(fd: int, event: int, ends_ns: int, *, may_drain: bool = False) -> bool
     poller = select.poll()
     poller.register(fd, event)
     while (now_ns := monotonic_ns()) < ends_ns:
-        # `poll` restarts itself after a signal: where a stop may end the wait, it is looked for at least this often.
+        # `poll` restarts itself after a signal: where a stop may end the wait, it is checked at least this often.
         if may_drain and notice.draining:
             return False
         wait_ms = remaining_ms(ends_ns, now_ns)

@@ -1,50 +1,33 @@
 """Framing without I/O: bytes in, whole messages out.
 
-This module is loaded by every worker: it imports nothing but our errors.
-"""
+    raw     a message is the bytes of one `recv`
+    line    a message ends at LF; one CR before the LF is no part of it
 
-from procserver.errors import MessageTooLong
+Every worker loads this module: it imports nothing.
+"""
 
 RAW_CHUNK_BYTES = 1024  # what the tutorial's server asks `recv` for
 FRAMINGS = ("raw", "line")
 
 
-class LineFramer:
-    """Cuts a stream at LF, dropping one CR before it.
+def cut_lines(block: bytes, limit: int, most: int = -1) -> tuple[list[bytes], bytes, bool]:
+    """Cut up to `most` lines (-1: all) from the start of `block`.
 
-    `feed` returns every message that the new bytes complete. A message longer
-    than `max_message` bytes is not kept: once the good ones before it have
-    been handed out, `check` raises, and the stream is of no more use.
-    The result does not depend on how the stream was cut into segments.
+    Returns the lines, the bytes behind them, and whether the next message is
+    longer than `limit` bytes, LF and CR not counted: then those bytes begin
+    with that message, and no more can be cut. When the caller puts later bytes
+    behind the rest and cuts again, the lines are those of the whole stream,
+    however it was split into segments.
     """
-
-    __slots__ = ("max_message", "rest", "too_long")
-
-    def __init__(self, max_message: int) -> None:
-        self.max_message = max_message
-        self.rest = b""
-        self.too_long = False
-
-    def feed(self, data: bytes) -> list[bytes]:
-        if self.too_long:
-            return []
-        block = self.rest + data if self.rest else data
-        messages = block.split(b"\n")
-        self.rest = messages.pop()
-        if b"\r" in block:
-            messages = [message[:-1] if message.endswith(b"\r") else message for message in messages]
-        limit = self.max_message
-        if len(block) > limit:
-            for i, message in enumerate(messages):
-                if len(message) > limit:
-                    self.too_long = True
-                    return messages[:i]
-            # A CR at the very end may yet turn out to belong to the line's end.
-            if len(self.rest) - self.rest.endswith(b"\r") > limit:
-                self.too_long = True
-        return messages
-
-    def check(self) -> None:
-        """Raise MessageTooLong if the next message is; to be called when `feed`'s answer has been used up."""
-        if self.too_long:
-            raise MessageTooLong(f"a message of more than {self.max_message} bytes without LF")
+    lines = block.split(b"\n", most)
+    rest = lines.pop()
+    cut = len(block) - len(rest)
+    if block.find(b"\r", 0, cut) >= 0:
+        lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
+    if cut > limit:
+        for i, line in enumerate(lines):
+            if len(line) > limit:
+                kept = sum(map(len, block.split(b"\n", i)[:i])) + i
+                return lines[:i], block[kept:], True
+    # With `most` lines cut, the rest may hold whole ones. A CR at the very end may yet belong to a line's end.
+    return lines, rest, len(rest) > limit and len(lines) != most and len(rest) - rest.endswith(b"\r") > limit

@@ -1,7 +1,7 @@
-"""The greeting, without I/O: what is said in answer to what.
+"""The greeting without I/O: which bytes answer which messages.
 
-Nothing is ever decoded: the protocol is bytes in, bytes out.
-This module is loaded by every worker: it imports nothing.
+Messages are never decoded: bytes in, bytes out.
+Every worker loads this module: it imports nothing.
 """
 
 BANNER = {"raw": b"Welcome!", "line": b"Welcome!\n"}
@@ -9,7 +9,7 @@ TOO_LONG = b"Error,message too long\n"
 
 
 def answers(messages: list[bytes], framing: str) -> tuple[bytes, bool]:
-    """The bytes that answer these messages, and whether one of them was the farewell."""
+    """The bytes that answer these messages up to a farewell, and whether there is a farewell among them."""
     goodbye = False
     if framing == "raw":
         for i, message in enumerate(messages):
@@ -25,7 +25,7 @@ def answers(messages: list[bytes], framing: str) -> tuple[bytes, bool]:
 
 
 def refusal(reason: str) -> bytes:
-    """What a peer is told who is not served; an ASCII reason without line ends."""
+    """The bytes sent to a client that is not served; `reason` is ASCII without line ends."""
     return b"Error," + reason.encode("ascii", "replace") + b"\n"
 
 
@@ -37,5 +37,5 @@ def is_farewell(message: bytes, framing: str) -> bool:
 
 
 def answer_to(message: bytes, framing: str) -> bytes:
-    """What the server says to one message that is not the farewell."""
+    """The bytes that answer one message that is not the farewell."""
     return b"Hello," + message + (b"\n" if framing == "line" else b"")

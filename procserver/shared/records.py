@@ -1,11 +1,11 @@
-"""Records: what a process has to tell, one JSON object of at most 4096 bytes in one write.
+"""Records: events and connections, each one JSON object of at most 4096 bytes, written at once.
 
 The pipe to the observer is non-blocking and shared by all processes. A write
-of up to PIPE_BUF bytes is atomic, so records never interleave; one that does
-not fit is dropped and counted by its writer. The observer turns records into
-log lines and access-log lines; nobody else formats anything.
+of up to PIPE_BUF bytes is atomic, so records never interleave; a record that
+does not fit is dropped, and its writer counts it. Only the observer turns
+records into lines of the log and the access log.
 
-This module is loaded by every worker.
+Every worker loads this module.
 """
 
 from __future__ import annotations
@@ -18,19 +18,18 @@ from procserver.shared import layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from procserver.handler.connection import Connection
     from procserver.shared.scoreboard import Scoreboard
 
 RECORD_BYTES_MAX = 4096  # PIPE_BUF
 PIPE_BYTES = 1 << 20
 FRAMES_MAX = 24
 TEXT_MAX = 400
-_OURS = os.path.dirname(os.path.dirname(__file__)) + "/worker/loop.py"
+_WORKER_LOOP = os.path.dirname(os.path.dirname(__file__)) + "/worker/loop.py"
 _LEVELS = ("debug", "info", "warning", "error")
 
 
 def write(fd: int, record: bytes) -> bool:
-    """Hand a record over, or drop it when the pipe is full or closed; whether it was taken."""
+    """Write a record, or drop it when the pipe is full or closed; returns whether it was written."""
     try:
         os.write(fd, record)
     except OSError:
@@ -39,7 +38,7 @@ def write(fd: int, record: bytes) -> bool:
 
 
 def event(level: str, name: str, **facts: object) -> bytes:
-    """Something happened in the service: a past-tense name and its facts, the longest of them cut if need be."""
+    """An event of the service: a name in the past tense and its facts, the longest of them cut to fit."""
     record = _event(level, name, facts)
     while len(record) > RECORD_BYTES_MAX:
         longest = max(facts, key=lambda fact: len(_encode({fact: facts[fact]})))
@@ -48,9 +47,9 @@ def event(level: str, name: str, **facts: object) -> bytes:
     return record
 
 
-def opened(conn: Connection, number: int) -> bytes:
-    """A connection was accepted; only written for people who watch a terminal."""
-    return _encode({"kind": "opened", "at": conn.started, "id": conn.id, "peer": conn.peer, "worker": number})
+def opened(*, id: str, peer: str, started: float, worker: int) -> bytes:  # noqa: A002  # the record's own keys
+    """A connection was accepted; written only where the access log goes to a terminal, as text."""
+    return _encode({"kind": "opened", "at": started, "id": id, "peer": peer, "worker": worker})
 
 
 def closed(
@@ -63,9 +62,10 @@ def closed(
     max_rss_kb: int,
     ended_ns: int,
 ) -> bytes:
-    """The access record of the connection that this slot holds, by the worker or, when it has died, the supervisor.
+    """The access record of the slot's connection, made by the worker or, when that has died, by the supervisor.
 
-    `usage` has the scoreboard's USAGE_NAMES, of this connection alone; `ended_ns` is on the monotonic clock.
+    `local` is the listener's address, `usage` this connection's own, in the order of USAGE_NAMES;
+    `ended_ns` is on the monotonic clock.
     """
     slot = board.slot(number)
     started = slot[layout.STARTED_NS] / 1e9
@@ -93,12 +93,12 @@ def closed(
 
 
 def failure(name: str, error: BaseException, **facts: object) -> bytes:
-    """Code raised: type, text and frames. The observer adds the source lines; a worker never loads `traceback`."""
+    """An event with an exception: type, text and frames. The observer adds source lines: workers lack `traceback`."""
     frames: list[tuple[str, int, str]] = []
     at = error.__traceback__
     while at is not None:
         code = at.tb_frame.f_code
-        if not code.co_filename.startswith(_OURS):
+        if not code.co_filename.startswith(_WORKER_LOOP):
             frames.append((code.co_filename, at.tb_lineno, code.co_name))
         at = at.tb_next
     kept = frames[-FRAMES_MAX:]
@@ -111,16 +111,8 @@ def failure(name: str, error: BaseException, **facts: object) -> bytes:
 
 
 def connection_id(slot: memoryview, number: int) -> str:
-    """Unique within a service's life: generation, slot, and the slot's count of connections."""
+    """The id of the slot's connection, unique in a service's life: generation, slot, the slot's connection count."""
     return f"{slot[layout.GENERATION]}-{number}-{slot[layout.CONNECTIONS]}"
-
-
-def address_text(address: object) -> str:
-    """A socket address as `host:port`, `[v6]:port`, or a path."""
-    if isinstance(address, tuple):
-        host = address[0]
-        return f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
-    return address.decode("utf-8", "backslashreplace") if isinstance(address, bytes) else str(address)
 
 
 def _event(level: str, name: str, facts: dict[str, object]) -> bytes:

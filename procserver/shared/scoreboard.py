@@ -2,18 +2,19 @@
 
 Theory of operation
 -------------------
-A sealed memfd, mapped by the supervisor, the template and every worker. It is
-an array of native, aligned 8-byte words: a load or store of one is never
-torn, so nothing here needs a lock. A fact is therefore one word; a deadline
-and the stage that it belongs to share one. Two processes must never both
-write a field (two writers doing `+= 1` lose a third of their counts).
+The scoreboard is a sealed memfd, mapped by the supervisor, the template and
+every worker: an array of native, aligned 8-byte words. A load or store of one
+word is never torn, so no lock is needed. A fact is therefore one word; a
+stage and its deadline share one (`layout.stage_word`). Two processes must
+never both write a field (two writers doing `+= 1` lose a third of their
+counts).
 
-Counters are never set back: a successor in the slot counts on, so a total is
-the sum over the slots and nothing dips or doubles when a worker dies. What a
-dead worker left open is `connections - sum(outcomes)`: the supervisor, which
-owns the last two outcomes, settles it.
+Counters are never reset: the next worker in the slot counts on, so a total is
+the sum over the slots and does not dip or double when a worker dies. The
+connections that a dead worker left open are `connections - sum(outcomes)`:
+the supervisor, which owns the last two outcomes, counts them as those.
 
-This module is loaded by every worker and imports next to nothing.
+Every worker loads this module: it imports next to nothing.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ from procserver.shared.layout import (
     VERSION,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import resource
+
 
 class Scoreboard:
     """The mapping. `words` is the header; `slot(n)` is a worker's 64 words, `text(n)` its peer field."""
@@ -51,7 +56,7 @@ class Scoreboard:
 
     @classmethod
     def create(cls, slots: int) -> Scoreboard:
-        """A new one with zeroed slots; its size is sealed, so that no holder can make the others fault."""
+        """A new scoreboard with zeroed slots; its size is sealed, so that no process can make the others fault."""
         import fcntl
 
         fd = os.memfd_create("procserver-scoreboard", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -65,7 +70,7 @@ class Scoreboard:
 
     @classmethod
     def scratch(cls) -> Scoreboard:
-        """One slot of its own, for rehearsals."""
+        """A private scoreboard of one slot: for rehearsals, tests and `--debug`."""
         return cls.create(1)
 
     def slot(self, number: int) -> memoryview:
@@ -81,7 +86,7 @@ class Scoreboard:
         return self.all_words[SLOT_WORDS + field :: SLOT_WORDS].tolist()
 
     def peer(self, number: int) -> str:
-        """Who the worker talks to, as `host:port`; text from shared memory, hence never trusted to be clean."""
+        """The peer of the slot's connection, as `host:port`; a worker wrote the bytes, so they may be any."""
         host = bytes(self.text(number)).partition(b"\0")[0].decode("ascii", "backslashreplace")
         port = self.slot(number)[PEER_PORT]
         if ":" in host:
@@ -92,3 +97,15 @@ class Scoreboard:
 def open_connections(slot: memoryview) -> int:
     """Connections begun in this slot that have no outcome yet: 0 or 1, by construction."""
     return slot[CONNECTIONS] - sum(slot[OUTCOMES : OUTCOMES + len(OUTCOME_NAMES)])
+
+
+def usage_words(usage: resource.struct_rusage) -> tuple[int, ...]:
+    """What a process has cost so far, in the order of USAGE_NAMES."""
+    return (
+        round(usage.ru_utime * 1e6),
+        round(usage.ru_stime * 1e6),
+        usage.ru_minflt,
+        usage.ru_majflt,
+        usage.ru_nvcsw,
+        usage.ru_nivcsw,
+    )

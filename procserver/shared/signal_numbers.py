@@ -1,4 +1,4 @@
-"""Which signal means what, to the supervisor and to a worker, and how all of them are held back around a fork.
+"""The signals of the supervisor and of a worker, and how all of them are blocked around a fork.
 
 Every worker loads this module.
 """
@@ -19,20 +19,20 @@ SUPERVISOR_SIGNALS = (
     signal.SIGUSR2,
     signal.SIGCHLD,
 )
-BLOCKED = tuple(map(int, SUPERVISOR_SIGNALS))  # around fork; let in by a worker that is ready for them
+BLOCKED = tuple(map(int, SUPERVISOR_SIGNALS))  # around a fork, until the child's handlers are in place
 # To a worker:
 STOP = int(signal.SIGTERM)
 LOOK_AGAIN = int(signal.SIGUSR1)  # try the listeners once more
-SHOW_STACK = int(signal.SIGUSR2)  # write the Python stack to the pipe that the template registered
+SHOW_STACK = int(signal.SIGUSR2)  # write the Python stack to the pipe that the template has registered
 
 
 def unblock() -> None:
-    """Let in what was held back: the handlers are installed."""
+    """Let in the signals that were blocked; called once the handlers are installed."""
     pthread_sigmask(SIG_UNBLOCK, BLOCKED)
 
 
 class blocked:
-    """Hold back all signals that we handle: around fork, so that none meets a half-made child; and around `exec`."""
+    """Block all handled signals: around a fork, so that none reaches a half-made child, and around `exec`."""
 
     def __enter__(self) -> None:
         self.before = pthread_sigmask(SIG_BLOCK, BLOCKED)

@@ -1,4 +1,10 @@
-"""Values of socket options, as the kernel takes them. Every worker loads this module: it imports nothing."""
+"""Socket options that Python's `socket` lacks, and their values as the kernel takes them.
+
+Every worker loads this module: it imports nothing.
+"""
+
+# The least TTL or hop count of a packet that the socket receives; 0 for any.
+IP_MINTTL, IPV6_MINHOPCOUNT = 21, 73
 
 
 def timeval(seconds: float) -> bytes:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from procserver.policy.commands import KillReason
 from procserver.policy.events import WorkerSnapshot
 from procserver.shared import layout, records
-from procserver.shared.layout import OUTCOME_NAMES, OUTCOMES, STAGE_MASK
-from procserver.shared.scoreboard import open_connections
-from procserver.shared.usage import usage_words
+from procserver.shared.layout import OUTCOME_NAMES, OUTCOMES, stage_of
+from procserver.shared.scoreboard import open_connections, usage_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -155,5 +154,5 @@ class Accounting:
         )
 
 
-def _overdue(stage: int, now_ns: int) -> bool:
-    return stage & STAGE_MASK == layout.IN_HANDLER and stage < now_ns
+def _overdue(stage_word: int, now_ns: int) -> bool:
+    return stage_word < now_ns and stage_of(stage_word) == layout.IN_HANDLER

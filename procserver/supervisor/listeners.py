@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from procserver.addresses import parse_address
+from procserver.addresses import address_text, parse_address
 from procserver.errors import StartError
 from procserver.shared import unix_sockets
-from procserver.shared.records import address_text
-from procserver.shared.socket_options import timeval
+from procserver.shared.socket_options import IP_MINTTL, IPV6_MINHOPCOUNT, timeval
 from procserver.supervisor.inherited_fds import listening_socket, systemd_sockets
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ PRIVILEGED_PORTS = 1024
 KEEPALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3}
 # Keepalive misses a peer that vanishes with data in flight, this timeout a peer that vanishes while idle.
 USER_TIMEOUT_MS = 90_000
-IP_MINTTL, IPV6_MINHOPCOUNT = 21, 73
 NEVER_ARRIVES = 255  # no packet that passed a router, or left a usual host, has this TTL
 TCP_INFO_DEPTH, TCP_INFO_LIMIT = slice(24, 28), slice(28, 32)
 

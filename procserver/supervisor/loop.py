@@ -29,8 +29,7 @@ from procserver.supervisor.process_setup import become_subreaper
 from procserver.supervisor.signal_pipe import SignalPipe
 from procserver.supervisor.stack_dumps import StackDumps
 from procserver.supervisor.status import Service, ServiceFacts, Status
-from procserver.supervisor.template_channel import Shared
-from procserver.supervisor.templates import Templates
+from procserver.supervisor.templates import Shared, Templates
 from procserver.supervisor.upgrade import handover
 from procserver.supervisor.upgrade.transfer import Transfer
 from procserver.supervisor.worker_processes import WorkerProcesses
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from procserver.settings import Settings
     from procserver.supervisor.child_processes import Child
     from procserver.supervisor.listeners import Listeners
-    from procserver.supervisor.template_channel import TemplateChannel
+    from procserver.supervisor.templates import TemplateChannel
 
 LAST_STEPS_S = 2.0  # for templates and observer, when all workers have gone
 FAILED_TURNS_MAX = 10

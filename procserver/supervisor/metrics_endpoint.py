@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from procserver.addresses import parse_address
-from procserver.shared.records import address_text
+from procserver.addresses import address_text, parse_address
 from procserver.supervisor.listeners import listen_tcp
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import msgspec
 
 from procserver.policy.worker_table import WorkerPhase
 from procserver.shared import layout
-from procserver.shared.layout import STAGE_MASK, STAGE_NAMES, STATE_NAMES
+from procserver.shared.layout import STAGE_NAMES, STATE_NAMES, stage_of
 from procserver.version import __version__
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def pool_facts(pool: Pool) -> dict[str, object]:
 def worker_facts(slot: int, words: Sequence[int], peer: str, now_ns: int) -> dict[str, object]:
     """What a worker's slot shows: its `words` and `peer`; what a finished connection left is not shown."""
     state = STATE_NAMES[min(words[layout.STATE], len(STATE_NAMES) - 1)]
-    stage = STAGE_NAMES[min(words[layout.STAGE] & STAGE_MASK, len(STAGE_NAMES) - 1)]
+    stage = STAGE_NAMES[min(stage_of(words[layout.STAGE]), len(STAGE_NAMES) - 1)]
     return {
         "slot": slot,
         "pid": words[layout.PID],

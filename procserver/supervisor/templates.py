@@ -1,30 +1,61 @@
-"""The templates that live: the current generation's, one on trial, old ones that still have workers."""
+"""The templates: the current generation's, one on trial, and old ones that still have workers.
+
+A template runs user code: what its channel carries is parsed, bounded and
+never trusted (`shared.template_protocol`).
+"""
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 import socket
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from procserver.policy.events import Event, TemplateExited
-from procserver.supervisor.template_channel import Shared, TemplateChannel
+from procserver.policy.events import (
+    Event,
+    MalformedMessage,
+    Spawned,
+    SpawnFailed,
+    TemplateExited,
+    TemplateReady,
+)
+from procserver.shared.template_protocol import (
+    EXIT_UNUSABLE,
+    LOADING,
+    MESSAGE_BYTES_MAX,
+    READY,
+    ReportReader,
+    encode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from procserver.settings import Settings
+    from procserver.shared.template_protocol import Order
+    from procserver.shared.worker_config import WorkerConfig
     from procserver.supervisor.child_processes import Child, ChildProcesses, ExitStatus
 
-EXIT_UNUSABLE = 2
 DISMISS_S = 2.0
+SHOWN_CHARACTERS_MAX = 200  # of a message that was refused
+
+
+class Shared(NamedTuple):
+    """The descriptors that each generation inherits, by the names of `worker.template.Template`'s arguments."""
+
+    board: int
+    bell: int
+    records: int
+    lifeline: int
+    stacks: int
 
 
 class TemplateState(msgspec.Struct, frozen=True):
-    """What the next program takes up of a template; `fd` is its command socket."""
+    """A template as the supervisor's next program takes it over; `fd` is its command socket."""
 
     generation: int
     pid: int
@@ -32,6 +63,8 @@ class TemplateState(msgspec.Struct, frozen=True):
 
 
 class Templates:
+    """All channels, by generation."""
+
     def __init__(self, processes: ChildProcesses, poller: select.epoll, handler: str, shared: Shared) -> None:
         self.processes = processes
         self.poller = poller
@@ -40,7 +73,7 @@ class Templates:
         self.channels: dict[int, TemplateChannel] = {}
 
     def start(self, generation: int, settings: Settings) -> TemplateExited | None:
-        """Begin one; the event that it could not even be started, or None."""
+        """Start a template; returns the event that this was impossible, or None."""
         try:
             channel = TemplateChannel.start(
                 self.processes, settings.worker_config(self.handler, generation), self.shared, monotonic()
@@ -58,7 +91,7 @@ class Templates:
         ]
 
     def inherit(self, state: TemplateState) -> None:
-        """Take up a template that a former program has started."""
+        """Take over a template that this supervisor's former program has started."""
         generation = state.generation
         child = self.processes.adopt("template", generation, state.pid)
         channel = TemplateChannel(socket.socket(fileno=state.fd), child, generation, deadline=None)
@@ -66,42 +99,42 @@ class Templates:
         self.poller.register(channel.sock, select.EPOLLIN)
 
     def hear(self, on_event: Callable[[TemplateChannel, Event], None]) -> list[TemplateExited]:
-        """Pass on what they have said; returns who is gone for good.
+        """Pass on what the templates report; returns those that are gone for good.
 
         A template that has died may have left a middle process that still
         forks for it: only the end of the socket, or its deadline, is the end.
         """
         gone = []
         for channel in list(self.channels.values()):
-            for event in channel.hear():
+            for event in channel.receive():
                 on_event(channel, event)
             if channel.at_eof and channel.ended is not None:
-                gone.append(self._part_with(channel, channel.ended))
+                gone.append(self._remove(channel, channel.ended))
             elif channel.at_eof:
-                self.processes.send(channel.child, signal.SIGKILL)  # it cannot be told anything any more
+                self.processes.send(channel.child, signal.SIGKILL)  # no order can reach it any more
         return gone
 
     def exited(self, child: Child, status: ExitStatus | None, deadline: float) -> None:
-        """Its process has been reaped; `deadline` is how long its middle process may still speak."""
+        """Note that a template's process was reaped; until `deadline` its middle process may still report."""
         channel = self.channels[child.number]
         reason = channel.failure or (status.reason if status else "gone")
         unusable = status is not None and status.code == EXIT_UNUSABLE
         channel.ended, channel.deadline = TemplateExited(child.number, reason, unusable=unusable), deadline
 
     def check(self, now: float) -> list[TemplateExited]:
-        """Whoever is not ready in time is killed, and its end is the event; whose last word is overdue is gone."""
+        """Kill templates that are not ready in time; returns those whose last report is overdue: they are gone."""
         gone = []
         for channel in list(self.channels.values()):
             if channel.deadline is None or now < channel.deadline:
                 continue
             channel.deadline = None
             if channel.ended is not None:
-                gone.append(self._part_with(channel, channel.ended))
+                gone.append(self._remove(channel, channel.ended))
             else:
                 self.kill(channel.generation, "not ready within boot_timeout")
         return gone
 
-    def _part_with(self, channel: TemplateChannel, ended: TemplateExited) -> TemplateExited:
+    def _remove(self, channel: TemplateChannel, ended: TemplateExited) -> TemplateExited:
         del self.channels[channel.generation]
         channel.close()
         return ended
@@ -112,7 +145,7 @@ class Templates:
             self.processes.send(channel.child, signal.SIGKILL)
 
     def dismiss(self, generation: int) -> None:
-        """One that is still importing does not listen: it is killed. One that does not hear it (it is stopped), too."""
+        """Let a template exit. It is killed at once if it still loads, later if it does not exit in time."""
         channel = self.channels.get(generation)
         if channel is None:
             return
@@ -131,7 +164,105 @@ class Templates:
         return [channel.deadline for channel in self.channels.values() if channel.deadline is not None]
 
     def close(self, patience_s: float) -> None:
-        """They leave at EOF; whoever does not in time is killed."""
+        """Close all channels, at which templates exit; kill those that have not after `patience_s`."""
         for channel in self.channels.values():
             channel.close()
         self.processes.wait_for(self.processes.of("template"), patience_s)
+
+
+class TemplateChannel:
+    """The supervisor's end of one template.
+
+    `deadline` is when it must have reported ready, or, once it has `ended`,
+    when its last report must have come; None in between. A middle process may
+    outlive its template by a few forks and reports them on the same socket: an
+    end is complete only `at_eof`. A slot given away before would have two
+    workers.
+    """
+
+    def __init__(self, sock: socket.socket, child: Child, generation: int, deadline: float | None) -> None:
+        self.sock = sock
+        self.sock.setblocking(False)
+        self.child = child
+        self.generation = generation
+        self.deadline = deadline
+        self.reports = ReportReader(READY if deadline is None else LOADING)
+        self.failure = ""
+        self.at_eof = False
+        self.ended: TemplateExited | None = None
+
+    @classmethod
+    def start(
+        cls, processes: ChildProcesses, config: WorkerConfig, shared: Shared, now: float
+    ) -> TemplateChannel:
+        """Run a new template; OSError if that is impossible."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            fds = {"command": theirs.fileno()} | shared._asdict()
+            spec: dict[str, object] = {"config": config.as_dict(), "fds": fds}
+            child = processes.start("template", config.generation, spec, tuple(fds.values()))
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return cls(ours, child, config.generation, now + config.boot_timeout)
+
+    def receive(self) -> list[Event]:
+        """The events of all reports since the last call."""
+        events: list[Event] = []
+        while True:
+            try:
+                packet = self.sock.recv(MESSAGE_BYTES_MAX)
+            except BlockingIOError:
+                return events
+            except OSError:
+                packet = b""  # reset: it has left an order of ours unread
+            if not packet:
+                self.at_eof = True
+                return events
+            events += self._events(packet)
+
+    def hand_over(self, listeners: list[socket.socket], ours: list[bool]) -> None:
+        """Give it the listeners; those that are `ours` are shut at the end, whichever process still holds them."""
+        try:
+            fds = [sock.fileno() for sock in listeners]
+            socket.send_fds(self.sock, [encode(("listeners", tuple(ours)))], fds)
+        except OSError:
+            pass  # it is gone already, as its pidfd will show
+
+    def fork(self, slots: tuple[int, ...]) -> bool:
+        """Order a worker for each slot; False if the order cannot be sent (it is gone, or does not read)."""
+        if not self._send(("fork", slots)):
+            return False
+        self.reports.ordered(slots)
+        return True
+
+    def dismiss(self) -> None:
+        """Let it exit without a signal to workers: it has none."""
+        self._send(("dismiss", None))
+
+    def close(self) -> None:
+        """At EOF a template lets its workers finish, and exits."""
+        self.sock.close()
+
+    def _send(self, order: Order) -> bool:
+        try:
+            self.sock.send(encode(order))
+        except OSError:
+            return False
+        return True
+
+    def _events(self, packet: bytes) -> list[Event]:
+        match self.reports.read(packet):
+            case ("ready", threads):
+                self.deadline = None
+                return [TemplateReady(self.generation, threads=threads)]
+            case ("failed", reason):
+                self.failure = reason
+                return []
+            case ("spawned", pids):
+                return [Spawned(slot, pid) for slot, pid in pids.items()]
+            case ("unforked", (number, slots)):
+                return [SpawnFailed(slots, os.strerror(number))] if slots else []
+        return [MalformedMessage(self.generation, packet.decode("utf-8", "replace")[:SHOWN_CHARACTERS_MAX])]

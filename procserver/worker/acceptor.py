@@ -1,4 +1,4 @@
-"""Taking connections from shared, non-blocking listeners."""
+"""The acceptor takes connections from shared, non-blocking listeners."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import socket
 from time import sleep
 
 from procserver.shared.layout import H_DRAIN
+from procserver.shared.socket_options import IP_MINTTL, IPV6_MINHOPCOUNT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-IP_MINTTL, IPV6_MINHOPCOUNT = 21, 73  # not in Python's socket module
 # What Linux reports of a connection that died in the queue, or of a network that is briefly down.
 AGAIN = frozenset(
     (
@@ -36,24 +36,29 @@ AGAIN = frozenset(
 # Out of descriptors or memory: `accept` fails at once and leaves the queue as it is, so without a pause it would spin.
 LATER = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 PAUSE_S = 0.1
-PAUSES_MAX = 20  # in a row: then it is perhaps this process that has leaked, and a fresh one serves
+PAUSES_MAX = 20  # in a row: then perhaps this process has leaked descriptors, and a new worker can serve
 READY_MAX = 8  # as many as one wait reports; the default allocates room for 1023
 SIGNALS_MAX = 512
 
 
 class Acceptor:
-    """`header` is the scoreboard's; `complain` is told of failures that are not the peers'."""
+    """A worker's listeners, and what it waits on.
+
+    `header` is the scoreboard's; `on_failure` is called with an event's name
+    and the error of a failure that is not a peer's; `lifeline` is a descriptor
+    that ends with the supervisor, -1 for none.
+    """
 
     def __init__(
         self,
         listeners: list[socket.socket],
         header: memoryview,
-        complain: Callable[[str, OSError], None],
+        on_failure: Callable[[str, OSError], None],
         lifeline: int,
     ) -> None:
         self.listeners = listeners
         self.header = header
-        self.complain = complain
+        self.on_failure = on_failure
         self.lifeline = lifeline
         self.wakeup = -1
         exclusive = select.EPOLLIN | select.EPOLLEXCLUSIVE
@@ -66,9 +71,9 @@ class Acceptor:
         self._names: list[dict[int, socket.SocketType]] = [{} for _ in listeners]
 
     def accept(self) -> tuple[int, object, int] | None:
-        """Descriptor, peer and listener of the next connection, or None. Listeners are tried in rotation.
+        """Return descriptor, peer and listener of the next connection, or None. Listeners are tried in rotation.
 
-        OSError: the listener is of no use any more, or there is no descriptor for a connection for too long.
+        Raises OSError if a listener is unusable, or descriptors have run out for too long: the worker must exit.
         """
         listeners = self.listeners
         count = len(listeners)
@@ -83,7 +88,7 @@ class Acceptor:
                     continue
                 if error.errno not in LATER:
                     raise
-                self.complain("accept_failed", error)
+                self.on_failure("accept_failed", error)
                 self.pauses += 1
                 if self.pauses > PAUSES_MAX:
                     raise
@@ -96,7 +101,7 @@ class Acceptor:
         return None
 
     def name(self, fd: int, which: int) -> socket.SocketType:
-        """A socket object for a descriptor's number.
+        """Return a socket object for a connection's descriptor.
 
         To make one costs system calls, so it is kept for the next connection
         that gets the same number: it names the number and never closes it.
@@ -113,7 +118,7 @@ class Acceptor:
         return named
 
     def poller(self) -> select.epoll:
-        """What a worker sleeps on; `wakeup` is its signals' pipe."""
+        """The epoll set that a worker sleeps in; `wakeup` must be set, to the pipe that signals write to."""
         poller = select.epoll()
         for fd, events in self._watched:
             poller.register(fd, events)
@@ -121,7 +126,7 @@ class Acceptor:
         return poller
 
     def wait(self, poller: select.epoll) -> bool:
-        """Sleep until a listener, a signal or the lifeline has something; False when the supervisor is gone."""
+        """Sleep until a listener or a signal wakes it; returns False when the supervisor is gone."""
         for fd, _ in poller.poll(-1, READY_MAX):
             if fd == self.wakeup:
                 os.read(fd, SIGNALS_MAX)
@@ -130,7 +135,7 @@ class Acceptor:
         return True
 
     def orphaned(self) -> bool:
-        """Ask the lifeline, without waiting."""
+        """Whether the supervisor is gone: polls the lifeline, without waiting."""
         if self.lifeline < 0:
             return False
         poller = select.poll()
@@ -139,7 +144,7 @@ class Acceptor:
 
 
 def thaw(connection: socket.SocketType) -> None:
-    """Undo, on a connection accepted during a stop, the minimum TTL by which its listener was frozen."""
+    """Remove from a connection accepted during a stop the minimum TTL by which its listener was frozen."""
     if connection.family == socket.AF_INET:
         connection.setsockopt(socket.IPPROTO_IP, IP_MINTTL, 0)
     elif connection.family == socket.AF_INET6:

@@ -1,7 +1,7 @@
-"""A worker's signal handlers: they note and wake; they never raise and never log.
+"""A worker's signal handlers: they set a flag, and never raise or log; the wakeup pipe ends the wait.
 
-A handler that raises out of `accept()` loses the connection that the kernel
-had just handed over. So they set a flag, and the wakeup pipe ends the wait.
+A handler that raises out of `accept()` would lose the connection that the
+kernel has just handed over.
 
 The one exception is TERM in a worker that waits *between messages*: its
 handler shortens the socket's receive timeout, so that the blocked `recv`
@@ -35,29 +35,29 @@ def install_in_template() -> None:
 
 
 def install_in_foreground() -> None:
-    """For a worker without a service around it: TERM and Ctrl-C end it after its conversation."""
+    """Install for a worker without a supervisor: TERM and Ctrl-C end it after its conversation."""
     for stop in (STOP, signal.SIGINT):
         signal.signal(stop, on_stop)
     signal.signal(LOOK_AGAIN, _on_look_again)
 
 
 def on_stop(_number: int, _frame: FrameType | None) -> None:
-    """Note a stop, in the slot too; a conversation that waits between messages is made to notice."""
+    """Note a stop, in the slot too, and end a conversation's wait between messages."""
     notice.stop = True
     slot, header = notice.slot, notice.header
     if slot is None or header is None:
         return
     slot[layout.STOP_SEEN] = layout.SEEN_RETIRE
     if not header[layout.H_STOPPING]:
-        return  # retired: its conversation may take the time it needs
+        return  # only this worker is retired: its conversation may take the time it needs
     slot[layout.STOP_SEEN] = layout.SEEN_STOP
     notice.draining = True
-    if slot[layout.STAGE] & layout.STAGE_MASK == layout.BETWEEN_MESSAGES and notice.conversation is not None:
+    if layout.stage_of(slot[layout.STAGE]) == layout.BETWEEN_MESSAGES and notice.conversation is not None:
         hurry(notice.conversation)
 
 
 def _on_look_again(_number: int, _frame: FrameType | None) -> None:
-    """Nothing to note: the wakeup pipe has ended the wait already."""
+    """Do nothing: the wakeup pipe has ended the wait already."""
 
 
 def _on_fork() -> None:

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from procserver.errors import IncompleteMessage, LocalProtocolError, MessageTooLong, PeerClosed
-from procserver.protocols.framing import LineFramer
 from procserver.shared.layout import BYTES_IN, BYTES_OUT, MESSAGES
 from tests.support.conversation import conversation
+from tests.support.framing import lines_of
 
 KINDS = pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
 
@@ -189,24 +189,24 @@ def test_any_mix_of_readers_sees_one_stream(data: st.DataObject) -> None:
 @given(
     st.lists(st.sampled_from([b"a", b"\r", b"\n", b"bcd", b"\r\n"]), max_size=30).map(b"".join),
     st.integers(1, 5),
+    st.booleans(),
 )
-def test_lines_are_cut_as_the_framer_cuts_them(stream: bytes, limit: int) -> None:
-    """Two ways to the same messages: one at a time here, in batches for the greeting."""
-    framer = LineFramer(limit)
-    expected = framer.feed(stream)
+def test_lines_and_batches_are_the_same_messages(stream: bytes, limit: int, batches: bool) -> None:
+    """Two ways to the same messages: one at a time, or all that have come."""
+    expected, too_long, rest = lines_of([stream], limit)
     with conversation(max_message=limit) as talk:
         talk.peer.sendall(stream)
         talk.peer.shutdown(socket.SHUT_WR)
         heard: list[bytes] = []
         error: Exception | None = None
         try:
-            for line in talk.conn.lines():
-                heard.append(line)  # noqa: PERF402  # what came before an error counts
+            for batch in talk.conn.batches() if batches else ([line] for line in talk.conn.lines()):
+                heard += batch  # what came before an error counts
         except (MessageTooLong, IncompleteMessage) as caught:
             error = caught
-        assert isinstance(error, MessageTooLong) == framer.too_long
-        if not framer.too_long:
-            assert getattr(error, "partial", b"") == framer.rest
+        assert isinstance(error, MessageTooLong) == too_long
+        if not too_long:
+            assert getattr(error, "partial", b"") == rest
         assert heard == expected
         assert talk.word(MESSAGES) == len(expected)
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procserver.handler.connection import Connection
-from procserver.handler.timed_socket import Deadlines
 from procserver.observer.loop import Observer
 from procserver.observer.rate_limit import RateLimit
 from procserver.shared import layout, records
 from procserver.shared.scoreboard import Scoreboard
-from procserver.shared.worker_config import WorkerConfig
 
 FORGERIES = ("\n2026-01-01 ERROR fake line", "\x1b[2J\x1b]0;title\x07", "\r\x00\x7f\u202e\ufeff", "\udcff")
 
@@ -110,11 +106,8 @@ def closed_record(board: Scoreboard) -> bytes:
 def test_people_see_who_came_and_what_it_cost(board: Scoreboard) -> None:
     text = rendered(closed_record(board))
     assert "[::1]:5555 closed after 1.50 s: 2 messages, 10 B in, 20 B out, 2.0 ms CPU\n" in text
-    ours, theirs = socket.socketpair()
-    conn = Connection(ours, board.slot(0), Deadlines(WorkerConfig(), -1), peer="127.0.0.1:1", started=1.0)
-    assert rendered(records.opened(conn, 4)).endswith(" 127.0.0.1:1 connected to worker 4\n")
-    theirs.close()
-    ours.close()
+    opened = records.opened(id="3-4-1", peer="127.0.0.1:1", started=1.0, worker=4)
+    assert rendered(opened).endswith(" 127.0.0.1:1 connected to worker 4\n")
     assert rendered(closed_record(board), access_log="") == ""
     assert decoded(rendered(closed_record(board), log_format="json").encode())["outcome"] == "closed"
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procserver.protocols.framing import LineFramer
 from procserver.protocols.greeting import answer_to, answers, is_farewell
+from tests.support.framing import lines_of
 
 NOT_A_FAREWELL = (
     b"EXIT",
@@ -76,10 +76,12 @@ def test_a_batch_is_answered_as_its_messages_would_be_one_by_one(messages: list[
 @given(st.binary(max_size=60), st.integers(0, 60))
 def test_a_line_conversation_is_the_same_wherever_it_is_split(stream: bytes, at: int) -> None:
     def spoken(*segments: bytes) -> tuple[bytes, bool]:
-        framer, said = LineFramer(1024), b""
-        for segment in segments:
-            reply, goodbye = answers(framer.feed(segment), "line")
-            said += reply
+        """Answered in a batch for each segment, up to the farewell."""
+        said, answered = b"", 0
+        for i in range(len(segments)):
+            lines, _, _ = lines_of(list(segments[: i + 1]), 1024)
+            reply, goodbye = answers(lines[answered:], "line")
+            said, answered = said + reply, len(lines)
             if goodbye:
                 return said, True
         return said, False

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from procserver.shared import layout, records
-from procserver.shared.records import RECORD_BYTES_MAX, address_text, connection_id
+from procserver.shared.records import RECORD_BYTES_MAX, connection_id
 from procserver.shared.scoreboard import Scoreboard
 
 
@@ -103,20 +103,6 @@ def test_a_full_or_closed_pipe_drops_the_record_and_says_so() -> None:
     assert not records.write(writer, b"x")
     os.close(writer)
     assert not records.write(writer, b"x")
-
-
-@pytest.mark.parametrize(
-    ("address", "text"),
-    [
-        (("127.0.0.1", 9), "127.0.0.1:9"),
-        (("::1", 9, 0, 0), "[::1]:9"),
-        ("/run/x.sock", "/run/x.sock"),
-        (b"\0abstract", "\0abstract"),
-        ("", ""),
-    ],
-)
-def test_addresses_as_text(address: object, text: str) -> None:
-    assert address_text(address) == text
 
 
 def test_ids_are_unique_within_a_service_s_life(board: Scoreboard) -> None:

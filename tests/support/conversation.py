@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from procserver.handler.connection import Connection
-from procserver.handler.timed_socket import Deadlines
+from procserver.handler.deadlines import Deadlines
 from procserver.shared.layout import CONNECTIONS
 from procserver.shared.scoreboard import Scoreboard
 from procserver.shared.socket_options import timeval

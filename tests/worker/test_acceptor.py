@@ -9,7 +9,8 @@ import pytest
 
 from procserver.shared.layout import H_DRAIN
 from procserver.shared.scoreboard import Scoreboard
-from procserver.supervisor.listeners import IP_MINTTL, Listeners
+from procserver.shared.socket_options import IP_MINTTL
+from procserver.supervisor.listeners import Listeners
 from procserver.worker import acceptor as acceptor_module
 from procserver.worker.acceptor import AGAIN, LATER, Acceptor
 from tests.support.wait import wait_until
