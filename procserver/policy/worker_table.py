@@ -100,7 +100,7 @@ class WorkerEntry:
         """Take in what its slot shows. Returns whether it has become ready by this."""
         if self.phase is WorkerPhase.ASKED:
             return False
-        if self.snapshot is NOTHING_SEEN:
+        if self.snapshot is NOTHING_SEEN and not self.was_ready:  # else a former program has noted it
             self.served_before = snapshot.served
         if self.snapshot.state != snapshot.state:
             self.shown_since = now

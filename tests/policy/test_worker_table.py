@@ -206,3 +206,12 @@ def test_a_deadline_can_be_moved_and_taken_back() -> None:
     for deadline in (20.0, 30.0, None):
         entry.kill_by(deadline)
         assert entry.kill_deadline == deadline
+
+
+def test_a_worker_s_quota_goes_on_in_the_next_program() -> None:
+    entry = entry_in(BOOTING)
+    entry.saw(WorkerSnapshot(BUSY, served=40), 20.0)
+    entry.saw(WorkerSnapshot(BUSY, served=43), 21.0)
+    same = entry.handed_over(30.0)
+    same.saw(WorkerSnapshot(BUSY, served=44), 31.0)
+    assert same.served == 4
