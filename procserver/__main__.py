@@ -29,7 +29,7 @@ for command in (serve, check, status, reload, recycle, scale, stop, upgrade, gre
 
 
 def main() -> None:
-    """Exit codes: 0 well, 1 the machine or the peer would not, 2 usage or configuration, 3 a conversation was cut."""
+    """Run a command and exit: 0 done, 1 the machine or the peer failed, 2 usage or settings, 3 conversations cut."""
     try:
         with handover.hand_back_on_failure():
             code = commands.main(prog_name="procserver", standalone_mode=False)
@@ -45,7 +45,7 @@ def main() -> None:
         if sys.stdout is not None:  # it is None where it was closed before we were started
             sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone: nothing is left to say to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has closed the pipe
     sys.exit(code or 0)
 
 

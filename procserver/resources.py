@@ -1,7 +1,7 @@
-"""What processes and their host have used: the only room that imports psutil.
+"""What processes and their host have used; no other module imports psutil.
 
-Reading costs: CPU of a known process some 10 µs; memory, descriptors and switches of one 0.1 to 1 ms; finding the
-children 3 to 20 ms, for it reads all of /proc. So `Tree` has three methods, to be called at three paces.
+Reading costs: CPU of a known process some 10 µs; memory, descriptors and switches of a process 0.1 to 1 ms; finding
+the children 3 to 20 ms, for it reads all of /proc. So `Tree` has three methods, to be called at three paces.
 """
 
 import os
@@ -29,7 +29,7 @@ CPUCLOCK_SCHED = 2  # the process CPU-time clock of any process, as clock_getcpu
 
 @dataclass(frozen=True, slots=True)
 class TreeUsage:
-    """CPU seconds since each process's start; those of children that have died and been waited for are in them."""
+    """CPU seconds since each process's start, with those of its children that have been reaped."""
 
     processes: int
     cpu_s: float
@@ -38,7 +38,7 @@ class TreeUsage:
 
 @dataclass(frozen=True, slots=True)
 class ProcessDetail:
-    """One process. `pss_bytes` shares out what it shares, `uss_bytes` is what its end would free."""
+    """One process. `pss_bytes` has its part of each shared page, `uss_bytes` is what its exit would free."""
 
     pid: int
     name: str
@@ -51,7 +51,7 @@ class ProcessDetail:
 
 @dataclass(frozen=True, slots=True)
 class TreeDetail:
-    """Sums over the living, but for the switches, which only grow. The sum of RSS would count shared pages N times."""
+    """Sums over the living; the switches count exited processes, too. A sum of RSS would count shared pages N times."""
 
     pss_bytes: int
     uss_bytes: int
@@ -74,7 +74,7 @@ class HostUsage:
 
 
 class Tree:
-    """A process and all its descendants. ProcessLookupError from any method: the root is gone."""
+    """A process and all its descendants. Any method raises ProcessLookupError once the root has exited."""
 
     def __init__(self, pid: int) -> None:
         try:
@@ -88,7 +88,7 @@ class Tree:
         self.refresh()
 
     def refresh(self) -> None:
-        """Find the descendants anew."""
+        """Find the descendants that exist now; `usage` and `detail` read those found last."""
         self._check()
         try:
             self._processes = [self._root, *self._root.children(recursive=True)]
@@ -102,7 +102,7 @@ class Tree:
             try:
                 cpu = process.cpu_times()
             except psutil.Error:
-                continue  # waited for: what it used is in its parent's children
+                continue  # reaped: what it used is in its parent's children
             own_s = _run_s(process.pid)
             by_pid[process.pid] = cpu.user + cpu.system if own_s is None else own_s
             total += by_pid[process.pid] + cpu.children_user + cpu.children_system
@@ -146,7 +146,7 @@ class Tree:
                         cpu_s=cpu.user + cpu.system,
                     )
             except psutil.Error:
-                continue  # died, or another user's
+                continue  # exited, or another user's
             self._switches[process.pid] = (switches.voluntary, switches.involuntary)
             yield detail
 
@@ -168,31 +168,21 @@ def host_usage() -> HostUsage:
 
 
 def page_tables_bytes(pid: int) -> int:
-    """What the kernel keeps to map a process's memory; no sum of its pages tells. 0 of one that is gone."""
-    try:
-        with open(f"/proc/{pid}/status") as file:
-            sizes = [line.split()[1] for line in file if line.startswith("VmPTE:")]
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return int(sizes[0]) * 1024 if sizes else 0
+    """The kernel's page tables of a process, which no sum of its pages includes; 0 if it has exited."""
+    return _proc_bytes(pid, "status", "VmPTE:") or 0
 
 
 def pss_data_bytes(pid: int) -> int | None:
-    """The share of PSS that is no mapped file: 0 of a process that is gone, None where the kernel does not tell.
+    """The part of PSS that is no mapped file: 0 if the process has exited, None if the kernel does not say.
 
-    Files are shared with every process of the host that maps them, so their PSS falls when some other program of the
-    same interpreter starts; data is shared within the tree alone.
+    Files are shared with every process of the host that maps them, so their PSS falls when another program of the
+    same interpreter starts; data is shared within the tree only.
     """
-    try:
-        with open(f"/proc/{pid}/smaps_rollup") as file:
-            sizes = [line.split()[1] for line in file if line.startswith(("Pss_Anon:", "Pss_Shmem:"))]
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return sum(map(int, sizes)) * 1024 if sizes else None
+    return _proc_bytes(pid, "smaps_rollup", "Pss_Anon:", "Pss_Shmem:")
 
 
 def tcp_memory_bytes() -> int | None:
-    """What the kernel keeps in the buffers of all TCP sockets, in whole pages; None where it does not tell."""
+    """The kernel's buffers of all TCP sockets, in whole pages; None if it does not say."""
     try:
         with open("/proc/net/sockstat") as file:
             words = next((line.split() for line in file if line.startswith("TCP:")), [])
@@ -203,12 +193,12 @@ def tcp_memory_bytes() -> int | None:
 
 
 def own_cpu_s() -> float:
-    """What the calling process itself has used."""
+    """CPU seconds of the calling process."""
     return time.process_time()
 
 
 def _run_s(pid: int) -> float | None:
-    """Seconds on a CPU, all threads, to the nanosecond; None where the kernel does not tell.
+    """Seconds on a CPU, all threads, to the nanosecond; None if the kernel does not say.
 
     The times in `/proc/PID/stat` come in whole ticks of 10 ms for each process: of a hundred workers that
     use 5 ms each they show nothing.
@@ -219,13 +209,23 @@ def _run_s(pid: int) -> float | None:
         return None
 
 
+def _proc_bytes(pid: int, file_name: str, *keys: str) -> int | None:
+    """The sum of these lines of /proc/PID/FILE, which are in KiB; 0 if the process has exited, None without a line."""
+    try:
+        with open(f"/proc/{pid}/{file_name}") as file:
+            sizes = [int(line.split()[1]) for line in file if line.startswith(keys)]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(sizes) * 1024 if sizes else None
+
+
 def _guest_s(cpu: object) -> float:
     # The kernel counts guest time in user time as well.
     return float(getattr(cpu, "guest", 0.0)) + float(getattr(cpu, "guest_nice", 0.0))
 
 
 def _counters(path: str, group: str) -> dict[str, int]:
-    """A group of the kernel's network counters: a line of names, then a line of values. {} where there is none."""
+    """A group of the kernel's network counters: a line of names, then a line of values; {} if there is none."""
     if not os.path.exists(path):
         return {}
     with open(path) as file:

@@ -1,9 +1,8 @@
 """The settings: one typed table for flags, environment, files, defaults and documentation.
 
-A row of the table is a field of `Settings`: the type is for the reader and the
-type checker, the `Setting` beside it has bounds, unit, and what a change needs.
-Only the supervisor and the command line load this module; what workers need
-of it travels in a `WorkerConfig`.
+A field of `Settings` is a row of the table: its type, and a `Setting` with bounds,
+unit, and what a change needs. Only the supervisor and the command line load this
+module; a `WorkerConfig` carries to the workers what they need of it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ WORKERS_MAX = 20_000
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """What the table says of one setting beyond its type; `change` is what a new value needs to take effect."""
+    """A setting beyond its type: help text, bounds, unit; `change` is what a new value needs to take effect."""
 
     text: str
     least: float = 0
@@ -48,54 +47,47 @@ def _restart(text: str, least: float = 0, most: float = 0) -> Setting:
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Every setting of a server, checked when made (ConfigError). Times are in seconds."""
+    """Every setting of a server, by keyword. Times are in seconds.
+
+    ConfigError from the constructor names the first value that is wrong, and what is allowed.
+    """
 
     bind: Annotated[
         tuple[str, ...], _restart("where to listen: HOST:PORT, [V6]:PORT, unix:PATH or fd://N; repeatable")
     ] = ("127.0.0.1:9999",)
-    backlog: Annotated[int, _restart("connections that may wait in the kernel, per listener", 1, 65535)] = (
-        2048
+    backlog: Annotated[int, _restart("connections that may wait in each listener's queue", 1, 65535)] = 2048
+    workers: Annotated[int | None, Setting("static pool: N workers; else it is elastic", 1, WORKERS_MAX)] = (
+        None
     )
-    workers: Annotated[
-        int | None, Setting("a static pool of N workers; without it, it is elastic", 1, WORKERS_MAX)
-    ] = None
     min_spare: Annotated[int, Setting("elastic pool: idle workers to keep ready", 1, WORKERS_MAX)] = 4
-    max_spare: Annotated[
-        int, Setting("elastic pool: idle workers above this leave, slowly", 1, WORKERS_MAX)
-    ] = 16
+    max_spare: Annotated[int, Setting("elastic pool: more idle workers exit, slowly", 1, WORKERS_MAX)] = 16
     max_workers: Annotated[int, _restart("elastic pool: most workers, hence connections", 1, WORKERS_MAX)] = (
         256
     )
     idle_timeout: Annotated[float, _seconds("waiting for the first byte of a message", zero="off")] = 60.0
-    message_timeout: Annotated[
-        float, _seconds("from a message's first byte to its end (slow drip)", zero="off")
-    ] = 10.0
+    message_timeout: Annotated[float, _seconds("from a message's first byte to its end", zero="off")] = 10.0
     write_timeout: Annotated[float, _seconds("for the peer to take one answer", zero="off")] = 10.0
     connection_timeout: Annotated[float, _seconds("a connection's whole life", zero="off")] = 0.0
     handler_timeout: Annotated[
-        float, _seconds("handler code that neither reads nor writes: then its worker is killed", zero="off")
+        float, _seconds("handler code that neither reads nor writes: its worker is killed", zero="off")
     ] = 30.0
     max_connections_per_worker: Annotated[
         int,
-        Setting("a worker is replaced after this many connections, its successor first; 0 is off", 0, 10**9),
+        Setting("a worker is replaced after so many connections, its successor first; 0 is off", 0, 10**9),
     ] = 0
     max_connections_per_worker_jitter: Annotated[
-        int,
-        Setting("up to this many more, drawn at its fork, so that workers do not leave together", 0, 10**9),
+        int, Setting("up to so many more, drawn at its fork, so that workers do not exit together", 0, 10**9)
     ] = 0
     max_worker_age: Annotated[
         float, _seconds("a worker is replaced at this age, its successor first", zero="off")
     ] = 0.0
     max_worker_memory: Annotated[
-        int,
-        Setting(
-            "a worker is replaced when its PSS is above this, its successor first; 0 is off", 0, 2**24, "MiB"
-        ),
+        int, Setting("a worker is replaced above this PSS, its successor first; 0 is off", 0, 2**24, "MiB")
     ] = 0
-    boot_timeout: Annotated[float, _seconds("from a process's start to its being ready", least=0.1)] = 10.0
+    boot_timeout: Annotated[float, _seconds("from a process's start until it is ready", least=0.1)] = 10.0
     graceful_timeout: Annotated[float, _seconds("at a stop: how long conversations may finish")] = 30.0
     reload_timeout: Annotated[
-        float, _seconds("how long old conversations may outlive a reload", zero="as long as they like")
+        float, _seconds("how long conversations may outlive a reload", zero="no limit")
     ] = 0.0
     drain_delay: Annotated[float, _seconds("at a stop: how long to go on accepting first")] = 0.0
     framing: Annotated[
@@ -112,7 +104,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     metrics: Annotated[
         str,
-        _restart("HOST:PORT or [V6]:PORT that serves /metrics, /healthz and /readyz; without it, none does"),
+        _restart("HOST:PORT or [V6]:PORT of /metrics, /healthz and /readyz; without it, they are not served"),
     ] = ""
     pidfile: Annotated[str, _restart("a file for the supervisor's pid, locked while it lives")] = ""
     log_format: Annotated[Literal["text", "json"], _restart("how events are written to stderr")] = "text"
@@ -139,7 +131,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.workers if self.workers is not None else self.max_workers
 
     def sizes(self) -> PoolSettings:
-        """What the pool's policy needs to know of this."""
+        """The part that the pool's policy needs."""
         return PoolSettings(
             workers=self.workers,
             min_spare=self.min_spare,
@@ -156,11 +148,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def digest(self) -> str:
-        """Equal for equal settings: whether two servers, or two moments of one, are set up alike."""
+        """A text that is equal for equal settings, so that two servers can be compared."""
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:12]
 
     def worker_config(self, handler: str = BUILTIN_HANDLER, generation: int = 1) -> WorkerConfig:
-        """What the processes of a generation need to know of this."""
+        """The part that the template and workers of a generation need."""
         return WorkerConfig(
             handler=handler,
             generation=generation,
@@ -177,17 +169,17 @@ TYPES: dict[str, Any] = {name: get_args(hint)[0] for name, hint in _HINTS.items(
 
 
 def default_of(name: str) -> Any:
-    """The value of a setting that nobody has set."""
+    """The default of a setting."""
     return _DEFAULTS[name]
 
 
 def choices_of(name: str) -> tuple[str, ...]:
-    """The words that a setting may be; empty for one that is free text or a number."""
+    """The allowed words of a setting; empty if it is free text or a number."""
     return get_args(TYPES[name]) if get_origin(TYPES[name]) is Literal else ()
 
 
 def allowed(name: str) -> str:
-    """The allowed range of a setting, for people."""
+    """The allowed values of a setting, as text for operators."""
     if choices := choices_of(name):
         return ", ".join(choices)
     if TYPES[name] in (str, tuple[str, ...]):

@@ -1,4 +1,4 @@
-"""Handlers run, or only loaded, without a service around them."""
+"""A handler in this process, under a debugger, or loaded on trial in another."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ loader.load(WorkerConfig(handler=sys.argv[1]))
 
 
 def serve_in_foreground(handler: str, settings: Settings) -> int:
-    """One process, one connection after another, the terminal attached: pdb works, nothing is supervised."""
+    """Serve one connection after another in this process, so that pdb works; return the exit code."""
     settings = msgspec.structs.replace(settings, access_log=settings.access_log or "-")
     listeners = Listeners.open(settings.bind, settings.backlog, os.environ)
     listeners.configure(settings.idle_timeout)
@@ -41,19 +41,11 @@ def serve_in_foreground(handler: str, settings: Settings) -> int:
     board = Scoreboard.scratch()
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
-    worker = _Talkative(
-        board,
-        listeners.sockets,
-        loader.load(config),
-        config,
-        bell=os.eventfd(0),
-        records_fd=writer,
-    )
-    worker.observer, worker.records_reader = (
-        Observer(settings.log_format, "debug", settings.access_log),
-        reader,
-    )
-    board.words[layout.H_STOPPING] = 1  # the one stop there is means the whole service
+    loaded = loader.load(config)
+    worker = _LoggingWorker(board, listeners.sockets, loaded, config, bell=os.eventfd(0), records_fd=writer)
+    worker.observer = Observer(settings.log_format, "debug", settings.access_log)
+    worker.records_reader = reader
+    board.words[layout.H_STOPPING] = 1  # a stop of this worker is that of the service
     notice.header = board.words
     signal_handlers.install_in_foreground()
     click.echo(f"listening on {', '.join(listeners.names)} (debug: one connection at a time)", err=True)
@@ -63,8 +55,8 @@ def serve_in_foreground(handler: str, settings: Settings) -> int:
         listeners.close()
 
 
-class _Talkative(Worker):
-    """A worker that is its own observer."""
+class _LoggingWorker(Worker):
+    """A worker that writes out its own records after each connection."""
 
     observer: Observer
     records_reader: int
@@ -75,7 +67,7 @@ class _Talkative(Worker):
 
 
 def load_apart(handler: str) -> None:
-    """Import the handler in a process of its own; ConfigError with what went wrong."""
+    """Import the handler in another process; ConfigError with its last line if that fails."""
     try:
         done = subprocess.run(
             [sys.executable, "-c", LOADER, handler],

@@ -1,6 +1,8 @@
 """`procserver fetch`: the tutorial's page fetcher."""
 
 import contextlib
+import os
+import secrets
 import signal
 import sys
 import time
@@ -17,7 +19,6 @@ from procserver.clients.fetch import (
     Response,
     open_url,
     tls_context,
-    whole_file,
 )
 from procserver.clients.http_request import Url, parse_url
 from procserver.observer.log_text import escape_unprintable
@@ -97,6 +98,33 @@ def _deliver(response: Response, output: str) -> None:
         raise click.ClickException(
             f"the answer is {response.status} {escape_unprintable(response.reason)}{not_saved}"
         )
+
+
+@contextlib.contextmanager
+def whole_file(path: str) -> Iterator[BinaryIO]:
+    """Open a file for writing that gets its name only if the context ends without an error.
+
+    Until then the bytes are in a hidden file beside it, and an old file keeps the name. A link
+    stays a link; a device or a pipe is written to directly.
+    """
+    target = os.path.realpath(path)
+    if os.path.exists(target) and not os.path.isfile(target):
+        with open(target, "wb") as out:
+            yield out
+        return
+    part = os.path.join(os.path.dirname(target), f".fetch-{secrets.token_hex(8)}.part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with open(descriptor, "wb") as out:
+            if os.path.exists(target):
+                os.fchmod(descriptor, os.stat(target).st_mode & 0o7777)
+            yield out
+            out.flush()
+            os.fsync(descriptor)  # else a crash may leave the name with nothing behind it
+        os.replace(part, target)
+    except BaseException:
+        os.unlink(part)
+        raise
 
 
 def _show_head(response: Response, *, err: bool) -> None:

@@ -19,25 +19,8 @@ SILENCE_S = 10.0
 Request = dict[str, object]
 
 
-def _for_server(name: str, example: str) -> Callable[[Callable[..., int]], click.Command]:
-    """A command for a running server: two ways to name it, and the answer as text or JSON."""
-
-    def made(function: Callable[..., int]) -> click.Command:
-        for option in (
-            click.option("--json", "as_json", is_flag=True, help="the answer as JSON"),
-            click.option(
-                "--bind", default="", metavar="ADDRESS", help="or the first address that it listens on"
-            ),
-            click.option("--control", default="", metavar="PATH", help="the server's control socket"),
-        ):
-            function = option(function)
-        return click.command(name, epilog=f"Example: procserver {name} {example}")(function)
-
-    return made
-
-
 def _asks(name: str, example: str) -> Callable[[Callable[..., Request]], click.Command]:
-    """A command that sends the request which the function returns, and shows how the server gets on with it."""
+    """A command that sends the request which the function returns to a running server, and shows the answer."""
 
     def made(function: Callable[..., Request]) -> click.Command:
         @functools.wraps(function)
@@ -45,21 +28,30 @@ def _asks(name: str, example: str) -> Callable[[Callable[..., Request]], click.C
             command = function(**arguments)
             path = control_client.find(control, bind)
             answer = control_client.request(path, command, SILENCE_S, _show_progress)
-            click.echo(json.dumps(answer) if as_json else answer["text"])
+            if name == "status":
+                answer["resources"] = _resources(answer)
+                click.echo(json.dumps(answer, indent=2) if as_json else _status_text(answer))
+            else:
+                click.echo(json.dumps(answer) if as_json else answer["text"])
             return int(answer.get("exit_code", 0))
 
-        return _for_server(name, example)(ask)
+        for option in (
+            click.option("--json", "as_json", is_flag=True, help="the answer as JSON"),
+            click.option(
+                "--bind", default="", metavar="ADDRESS", help="or the first address that it listens on"
+            ),
+            click.option("--control", default="", metavar="PATH", help="the server's control socket"),
+        ):
+            option(ask)
+        return click.command(name, epilog=f"Example: procserver {name} {example}")(ask)
 
     return made
 
 
-@_for_server("status", "--bind 127.0.0.1:9999 --json")
-def status(*, control: str, bind: str, as_json: bool) -> int:
+@_asks("status", "--bind 127.0.0.1:9999 --json")
+def status() -> Request:
     """Show what a running server is doing."""
-    found = control_client.request(control_client.find(control, bind), {"command": "status"})
-    found["resources"] = _resources(found)
-    click.echo(json.dumps(found, indent=2) if as_json else _status_text(found))
-    return 0
+    return {"command": "status"}
 
 
 @_asks("reload", "--bind 127.0.0.1:9999")

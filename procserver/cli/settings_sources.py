@@ -1,7 +1,4 @@
-"""Where settings come from: flags, then environment, then a file, then defaults.
-
-Values in, settings out: the caller reads the environment and the file.
-"""
+"""The sources of the settings: flags go before environment, file and defaults. Pure: the caller reads them."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Resolved(NamedTuple):
-    """The settings, where each value came from, and what the operator should be warned of."""
+    """The settings, the origin of each value, and warnings for the operator."""
 
     settings: Settings
     origins: dict[str, str]

@@ -1,4 +1,4 @@
-"""How a client connects: to a host name's addresses in turn, to a literal, to a UNIX socket."""
+"""How a client connects: to a host name's addresses in turn, to an IP address, to a UNIX socket."""
 
 import socket
 import time
@@ -11,11 +11,11 @@ __all__ = ["dial"]
 
 
 def dial(address: Address, timeout_s: float) -> socket.socket:
-    """Connect to a TCP or UNIX address; a host name's addresses are tried in the resolver's order.
+    """Connect to a TCP or UNIX address and return the socket; a host's addresses are tried in the resolver's order.
 
-    Within `timeout_s` seconds in all, but for the resolver, which has its own limits.
-    `ConfigError` for an address that no client can connect to, `PeerClosed` when nobody
-    answers, `DeadlineExceeded` when the time is up.
+    `timeout_s` seconds bound all attempts together, but not the resolver, which has limits of its own.
+    `ConfigError` for an address that no client can connect to, `PeerClosed` if no server
+    accepts, `DeadlineExceeded` if the time is up.
     """
     if address.kind == "fd" or (address.kind == "tcp" and address.port == 0):
         raise ConfigError(

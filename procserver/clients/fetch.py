@@ -1,4 +1,4 @@
-"""Fetch one page over a bare socket: connect, ask, read to the end of the message.
+"""Fetch a page over a bare socket: connect, send the request, read to the end of the response.
 
     with open_url(parse_url("https://example.org/")) as response:
         response.status, response.headers
@@ -8,13 +8,11 @@ Parsing is h11's. Redirects are not followed; `Response.redirect` says where one
 """
 
 import contextlib
-import os
-import secrets
 import socket
 import ssl
 import time
 from collections.abc import Iterator
-from typing import BinaryIO, Self
+from typing import Self
 from urllib.parse import urljoin
 
 import h11
@@ -28,18 +26,19 @@ from procserver.errors import (
     IncompleteMessage,
     MessageTooLong,
     PeerClosed,
+    ProcserverError,
     RemoteProtocolError,
 )
 from procserver.version import __version__
 
-__all__ = ["MAX_BYTES", "TIMEOUT_S", "TOTAL_TIMEOUT_S", "Response", "open_url", "tls_context", "whole_file"]
+__all__ = ["MAX_BYTES", "TIMEOUT_S", "TOTAL_TIMEOUT_S", "Response", "open_url", "tls_context"]
 
 MAX_BYTES = 64 * 1024 * 1024
 TIMEOUT_S = 30.0
 TOTAL_TIMEOUT_S = 600.0
 
 HEAD_BYTES_MAX = 64 * 1024  # one header of this size is a mistake or an attack (browsers stop at 256 KiB)
-INTERIM_MAX = 20  # 1xx answers before the real one
+INTERIM_MAX = 20  # 1xx responses before the final one
 RECEIVE_BYTES = 64 * 1024
 
 
@@ -51,30 +50,34 @@ def open_url(
     total_timeout_s: float = TOTAL_TIMEOUT_S,
     tls: ssl.SSLContext | None = None,
 ) -> "Response":
-    """Ask for a page and return its `Response`, its head read; it has to be closed.
+    """Request a page and return its `Response` once the head has come; the caller closes it.
 
     `timeout_s` bounds each wait, `total_timeout_s` all of them, `max_bytes` the body.
-    `tls` is used for https; without it, the system's trusted certificates are.
-    Raises `PeerClosed`, `DeadlineExceeded`, `RemoteProtocolError`, here and while the body is read.
+    `tls` is used for https; without it, the system's certificates are trusted.
+    Raises `PeerClosed`, `DeadlineExceeded`, `RemoteProtocolError`, here and while the body is read;
+    `ConfigError` for a host that is no domain name.
     """
-    wire = _Wire(url, timeout_s, time.monotonic() + total_timeout_s, total_timeout_s)
+    sock = _TimedSocket(url, timeout_s, time.monotonic() + total_timeout_s, total_timeout_s)
     try:
-        wire.open(tls)
-        return Response(url, wire, max_bytes)
+        sock.open(tls)
+        return Response(url, sock, max_bytes)
     except BaseException:
-        wire.close()
+        sock.close()
         raise
 
 
 class Response:
-    """The head of an answer; iterating gives its body, in chunks, once."""
+    """A response: `status`, `version`, `reason`, `headers` and `content_length` (or None) of its head.
 
-    def __init__(self, url: Url, wire: "_Wire", max_bytes: int) -> None:
-        self._wire = wire
+    Iterating yields the chunks of its body, once. As a context manager it closes the connection.
+    """
+
+    def __init__(self, url: Url, sock: "_TimedSocket", max_bytes: int) -> None:
+        self._socket = sock
         self._max_bytes = max_bytes
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES_MAX)
         self.url = url
-        head = self._ask()
+        head = self._request()
         self.status: int = head.status_code
         self.version = head.http_version.decode("ascii")
         self.reason = head.reason.decode("latin-1")
@@ -92,10 +95,10 @@ class Response:
         self.close()
 
     def close(self) -> None:
-        self._wire.close()
+        self._socket.close()
 
     def header(self, name: str) -> str:
-        """The first header of this name (lower case), or an empty string."""
+        """The first header of this name, which is given in lower case, or an empty string."""
         return next((value for key, value in self.headers if key.lower() == name), "")
 
     @property
@@ -106,11 +109,14 @@ class Response:
             return ""
         try:
             return urljoin(str(self.url), location)
-        except ValueError:  # no URL at all; shown as it came
+        except ValueError:  # not a URL; returned as it came
             return location
 
     def __iter__(self) -> Iterator[bytes]:
-        """The body's chunks; it is whole only if the iteration ends without an error."""
+        """Yield the body's chunks; it is whole only if the iteration ends without an error.
+
+        Raises `MessageTooLong` beyond `max_bytes`, `IncompleteMessage`, and what `open_url` raises.
+        """
         if (self.content_length or 0) > self._max_bytes:
             raise self._too_long(f"has {self.content_length}")
         size = 0
@@ -122,13 +128,13 @@ class Response:
                 raise self._too_long("goes on after")
             yield bytes(event.data)
 
-    def _ask(self) -> h11.Response:
+    def _request(self) -> h11.Response:
         request = h11.Request(
             method="GET",
             target=self.url.target,
             headers=request_headers(self.url, f"procserver/{__version__}"),
         )
-        self._wire.send(self._http.send(request) + self._http.send(h11.EndOfMessage()))
+        self._socket.send(self._http.send(request) + self._http.send(h11.EndOfMessage()))
         for _ in range(INTERIM_MAX):
             event = self._next_event()
             if isinstance(event, h11.Response):
@@ -139,7 +145,7 @@ class Response:
         data: bytes | None = None
         try:
             while (event := self._http.next_event()) is h11.NEED_DATA:
-                data = self._wire.receive()
+                data = self._socket.receive()
                 self._http.receive_data(data)
         except h11.RemoteProtocolError as error:
             if data == b"":
@@ -154,7 +160,7 @@ class Response:
 
 
 def tls_context(*, cacert: str = "", insecure: bool = False) -> ssl.SSLContext:
-    """How to trust: the system's certificates, those in the PEM file `cacert` instead, or anybody's.
+    """A context that trusts the system's certificates, those in the PEM file `cacert` instead, or (`insecure`) any.
 
     `ConfigError` if the file cannot be read or holds no certificate.
     """
@@ -169,35 +175,8 @@ def tls_context(*, cacert: str = "", insecure: bool = False) -> ssl.SSLContext:
     return context
 
 
-@contextlib.contextmanager
-def whole_file(path: str) -> Iterator[BinaryIO]:
-    """Write a file that gets its name only when the context is left without an error.
-
-    Until then the bytes are in a hidden file beside it, and what had the name keeps it. A link
-    stays a link; a device or a pipe, of which there is no half, is written to as it is.
-    """
-    target = os.path.realpath(path)
-    if os.path.exists(target) and not os.path.isfile(target):
-        with open(target, "wb") as out:
-            yield out
-        return
-    part = os.path.join(os.path.dirname(target), f".fetch-{secrets.token_hex(8)}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        with open(descriptor, "wb") as out:
-            if os.path.exists(target):
-                os.fchmod(descriptor, os.stat(target).st_mode & 0o7777)
-            yield out
-            out.flush()
-            os.fsync(descriptor)  # else a crash may leave the name with nothing behind it
-        os.replace(part, target)
-    except BaseException:
-        os.unlink(part)
-        raise
-
-
-class _Wire:
-    """The socket, in clear or under TLS; every call is bounded, every failure named."""
+class _TimedSocket:
+    """The connection, in clear or under TLS; every call is bounded, every failure becomes a `ProcserverError`."""
 
     def __init__(self, url: Url, timeout_s: float, deadline: float, total_timeout_s: float) -> None:
         self.url = url
@@ -208,65 +187,61 @@ class _Wire:
 
     def open(self, tls: ssl.SSLContext | None) -> None:
         self.socket = dial(Address("tcp", host=self.url.host, port=self.url.port), self._patience_s())
-        if self.url.scheme == "https":
-            self.socket.settimeout(self._patience_s())
+        if self.url.scheme != "https":
+            return
+        with self._bounded(
+            "the TLS handshake was not done", "the TLS handshake failed", RemoteProtocolError
+        ) as sock:
             try:
-                # The end of the stream counts only if the peer says so under TLS: anybody can send a FIN.
+                # The end of the stream counts only if the peer says so under TLS: an attacker can send a FIN.
                 self.socket = (tls or tls_context()).wrap_socket(
-                    self.socket,
+                    sock,
                     server_hostname=self.url.host.partition("%")[0].rstrip("."),
                     suppress_ragged_eofs=False,
                 )
-            except TimeoutError:
-                raise self._late("the TLS handshake was not done") from None
             except ssl.SSLCertVerificationError as error:
                 raise RemoteProtocolError(
                     f"{self.url}: certificate refused: {error.verify_message}"
                 ) from error
-            except OSError as error:
-                raise RemoteProtocolError(
-                    f"{self.url}: the TLS handshake failed: {_reason(error)}"
-                ) from error
 
     def send(self, data: bytes) -> None:
-        assert self.socket is not None
-        self.socket.settimeout(self._patience_s())
-        try:
-            self.socket.sendall(data)
-        except TimeoutError:
-            raise self._late("the request was not taken") from None
-        except OSError as error:
-            raise PeerClosed(f"{self.url}: the request could not be sent: {_reason(error)}") from error
+        with self._bounded("the request was not taken", "the request could not be sent") as sock:
+            sock.sendall(data)
 
     def receive(self) -> bytes:
-        """What has come, at least one byte; empty at the end of the stream."""
-        assert self.socket is not None
-        self.socket.settimeout(self._patience_s())
-        try:
-            return self.socket.recv(RECEIVE_BYTES)
-        except TimeoutError:
-            raise self._late("nothing more came") from None
-        except ssl.SSLEOFError as error:
-            raise IncompleteMessage(
-                f"{self.url}: the stream ended without TLS saying so: cut short"
-            ) from error
-        except OSError as error:
-            raise PeerClosed(f"{self.url}: the connection broke: {_reason(error)}") from error
+        """At least one byte; empty at the end of the stream."""
+        with self._bounded("nothing more came", "the connection broke") as sock:
+            try:
+                return sock.recv(RECEIVE_BYTES)
+            except ssl.SSLEOFError as error:
+                raise IncompleteMessage(
+                    f"{self.url}: the stream ended without TLS saying so: cut short"
+                ) from error
 
     def close(self) -> None:
         if self.socket is not None:
             self.socket.close()
             self.socket = None
 
+    @contextlib.contextmanager
+    def _bounded(
+        self, late: str, failed: str, blame: type[ProcserverError] = PeerClosed
+    ) -> Iterator[socket.socket]:
+        assert self.socket is not None
+        self.socket.settimeout(self._patience_s())
+        try:
+            yield self.socket
+        except TimeoutError:
+            self._patience_s()  # raises if the total time is up, which is the better reason
+            raise DeadlineExceeded(f"{self.url}: {late} within {self.timeout_s:g} s") from None
+        except OSError as error:
+            raise blame(f"{self.url}: {failed}: {_reason(error)}") from error
+
     def _patience_s(self) -> float:
         left_s = self.deadline - time.monotonic()
         if left_s <= 0:
             raise DeadlineExceeded(f"{self.url}: not done within {self.total_timeout_s:g} s in all")
         return min(self.timeout_s, left_s)
-
-    def _late(self, what: str) -> DeadlineExceeded:
-        self._patience_s()  # the whole time is up: then that is what to say
-        return DeadlineExceeded(f"{self.url}: {what} within {self.timeout_s:g} s")
 
 
 def _reason(error: OSError) -> str:

@@ -1,11 +1,11 @@
-"""The greeting's client: blocking, each answer checked byte for byte, each wait bounded.
+"""The greeting's client: blocking; each answer is checked byte for byte, each wait is bounded.
 
     with GreetingClient(parse_address("127.0.0.1:9999")) as client:
         client.greet(b"Michael")   # b"Hello,Michael"
         client.leave()
 
-The expected answer is always known, so exactly its bytes are read: however the
-stream is cut into segments, and whatever comes too much, is found out.
+The expected answer is always known, so exactly its bytes are read, however the stream
+is cut into segments; a surplus byte is found at the next step.
 """
 
 import socket
@@ -30,17 +30,17 @@ from procserver.protocols.greeting import BANNER, answer_to, is_farewell
 __all__ = ["TIMEOUT_S", "GreetingClient", "check_name"]
 
 TIMEOUT_S = 5.0
-REFUSAL = b"Error,"  # how a server begins that tells why it will not talk
+REFUSAL = b"Error,"  # how a server begins its reason for refusing the connection
 REFUSAL_BYTES_MAX = 1024
 
 
 class GreetingClient:
-    """One conversation. Entering the context connects and reads the banner; leaving it closes.
+    """One conversation. Entering the context connects and reads the banner; its end closes the connection.
 
-    Raises by blame: `PeerClosed` when nobody answers or the server went away, `Refused`
-    in the server's words, `RemoteProtocolError` with what was expected and what came
-    (`IncompleteMessage` when then the stream ended), `DeadlineExceeded` when a step took
-    longer than `timeout_s` seconds. After any of them, only `close` is left.
+    Every step raises `PeerClosed` if no server accepts or the connection breaks, `Refused`
+    with the server's reason, `RemoteProtocolError` with what was expected and what came
+    (`IncompleteMessage` if the stream ended then), `DeadlineExceeded` if the step took
+    longer than `timeout_s` seconds. After any of them, call only `close`.
     """
 
     def __init__(self, address: Address, framing: str = "raw", timeout_s: float = TIMEOUT_S) -> None:
@@ -76,7 +76,7 @@ class GreetingClient:
         return self._expect(answer_to(name, self.framing), f"the answer to {_shown(name)}")
 
     def leave(self) -> None:
-        """Say the farewell and wait for the server to close."""
+        """Send the farewell and wait until the server has closed the connection."""
         self._send(b"exit")
         self._expect(b"", "the end of the conversation")
 
@@ -112,7 +112,7 @@ class GreetingClient:
                 raise self._blame(expected, what, came, deadline)
 
     def _blame(self, expected: bytes, what: str, came: bytes, deadline: float) -> ProcserverError:
-        """Name the error in unexpected bytes; a refusal is read to its end and quoted."""
+        """The error that unexpected bytes stand for; a refusal is read to its end and quoted."""
         while (
             REFUSAL.startswith(came[: len(REFUSAL)]) and b"\n" not in came and len(came) < REFUSAL_BYTES_MAX
         ):

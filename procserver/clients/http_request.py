@@ -1,7 +1,4 @@
-"""One HTTP/1.1 request, without I/O: a URL is read, the bytes that ask for it are made.
-
-What comes back is parsed by h11, in `procserver.clients.fetch`.
-"""
+"""The URL and the headers of an HTTP/1.1 request, without I/O. `procserver.clients.fetch` sends it."""
 
 import base64
 from typing import NamedTuple
@@ -19,7 +16,7 @@ _PATH_CHARACTERS = "%/:@!$&'()*+,;=-._~"
 
 
 class Url(NamedTuple):
-    """What a fetch needs of a URL; `str()` gives it back without its credentials and fragment."""
+    """The parts of a URL that a fetch needs; `str()` is the URL without credentials and fragment."""
 
     scheme: str  # "http" or "https"
     host: str  # to be resolved: an A-label name, or an IP address without brackets, with its zone
@@ -33,10 +30,10 @@ class Url(NamedTuple):
 
 
 def parse_url(text: str) -> Url:
-    """Read an absolute http or https URL; `ConfigError` if it is none."""
+    """Parse an absolute http or https URL; `ConfigError` if it is none."""
     if len(text) > URL_LENGTH_MAX:
         raise _refused(text, f"it has {len(text)} characters, {URL_LENGTH_MAX} at most are allowed")
-    # Checked on the whole text, as urlsplit drops tabs and line ends without a word.
+    # Checked on the whole text, as urlsplit silently drops tabs and line ends.
     if any(character <= " " or character == "\x7f" for character in text):
         raise _refused(text, "it has a space or a control character in it")
     try:
@@ -61,7 +58,7 @@ def parse_url(text: str) -> Url:
 
 
 def request_headers(url: Url, user_agent: str) -> list[tuple[str, str]]:
-    """The headers of a GET: the answer is to be plain bytes, and the end of the connection."""
+    """The headers of a GET that asks for a body without compression, and to close the connection after it."""
     headers = [
         ("Host", url.authority),
         ("User-Agent", user_agent),
@@ -75,7 +72,7 @@ def request_headers(url: Url, user_agent: str) -> list[tuple[str, str]]:
 
 
 def _host(text: str, parts: SplitResult) -> tuple[str, str]:
-    """The host to resolve, and as it stands in the Host header."""
+    """The host to resolve, and the same for the Host header."""
     host = parts.hostname
     if not host:
         raise _refused(text, "it has no host")
@@ -107,7 +104,7 @@ def _credentials(parts: SplitResult) -> bytes:
 
 
 def _refused(text: str, reason: str) -> ConfigError:
-    # A password must not reach a log by way of an error.
+    # A password must not reach a log through an error.
     _, at, rest = text.rpartition("@")
     shown = "..." + at + rest if at else text
     shown = shown if len(shown) <= 80 else shown[:77] + "..."

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from procserver.cli.fetch import fetch
+from procserver.cli.fetch import fetch, whole_file
 from tests.support.http_peers import OK, PAGE, SIZED, Serve, answering, stays, url_of
 from tests.support.scripted_server import (
     ScriptedServer,
@@ -173,3 +173,24 @@ def test_command_shows_progress_on_a_terminal(
         drawn = ""
     assert ("of 3.0 MiB, " in drawn) is shown
     assert drawn.endswith("\r\x1b[K") is shown
+
+
+def test_whole_file_keeps_links_and_modes(tmp_path: Path) -> None:
+    """A link stays a link, what it points to is replaced and keeps its mode."""
+    target, channel = tmp_path / "target", tmp_path / "link"
+    target.write_text("old")
+    target.chmod(0o640)
+    channel.symlink_to(target)
+    with whole_file(str(channel)) as out:
+        out.write(b"new")
+        assert target.read_text() == "old"
+    assert channel.is_symlink()
+    assert target.read_text() == "new"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
+def test_whole_file_writes_to_a_device_as_it_is() -> None:
+    """A device is never replaced by a file."""
+    with whole_file(os.devnull) as out:
+        out.write(b"gone")
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)

@@ -1,16 +1,14 @@
 """The HTTP client against servers that answer well, badly, slowly or only in part, in clear and under TLS."""
 
-import os
 import socket
 import ssl
-import stat
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 import trustme
 
-from procserver.clients.fetch import Response, open_url, tls_context, whole_file
+from procserver.clients.fetch import Response, open_url, tls_context
 from procserver.clients.http_request import parse_url
 from procserver.errors import (
     ConfigError,
@@ -277,24 +275,3 @@ def test_certificates_that_cannot_be_read(tmp_path: Path) -> None:
     for path in (str(empty), str(tmp_path / "missing.pem")):
         with pytest.raises(ConfigError, match=path):
             tls_context(cacert=path)
-
-
-def test_whole_file_keeps_links_and_modes(tmp_path: Path) -> None:
-    """A link stays a link, what it points to is replaced and keeps its mode."""
-    target, channel = tmp_path / "target", tmp_path / "link"
-    target.write_text("old")
-    target.chmod(0o640)
-    channel.symlink_to(target)
-    with whole_file(str(channel)) as out:
-        out.write(b"new")
-        assert target.read_text() == "old"
-    assert channel.is_symlink()
-    assert target.read_text() == "new"
-    assert stat.S_IMODE(target.stat().st_mode) == 0o640
-
-
-def test_whole_file_writes_to_a_device_as_it_is() -> None:
-    """A device is never replaced by a file."""
-    with whole_file(os.devnull) as out:
-        out.write(b"gone")
-    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)

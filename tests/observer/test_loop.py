@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from procserver.observer.loop import Observer
-from procserver.observer.rate_limit import RateLimit
 from procserver.shared import layout, records
 from procserver.shared.scoreboard import Scoreboard
 
@@ -158,17 +157,6 @@ def test_an_access_log_that_cannot_be_opened_is_said_so_and_nothing_else_stops(
     assert "something happened" in out
     for fd in (reader, writer):
         os.close(fd)
-
-
-@pytest.mark.parametrize(("event", "shown"), [("worker_died", 5), ("accept_failed", 1)])
-def test_a_storm_is_told_of_in_a_few_lines_a_second_and_counted(event: str, shown: int) -> None:
-    calm = RateLimit()
-    passed = [calm.passes({"event": event}, 100.0 + i / 100) for i in range(50)]
-    assert passed == [True] * shown + [False] * (50 - shown)
-    assert calm.passes({"event": "something_else"}, 100.9)
-    later = {"event": event}
-    assert calm.passes(later, 101.0)
-    assert later == {"event": event, "suppressed": 50 - shown}
 
 
 def test_lines_that_find_no_place_are_counted_and_told_of_where_there_is_one(
