@@ -15,7 +15,7 @@ from hdrh.histogram import HdrHistogram
 
 from loadtest.base.files import write_whole
 from loadtest.results.reconciliation import tally
-from loadtest.results.timeline import Point, before_the_load, columns
+from loadtest.results.timeline import Point, before_the_load, busiest_between, columns
 from loadtest.stats.histogram import PERCENTILES, Histogram, samples_beyond
 from loadtest.stats.recorder import LAG, Account, Entry
 from loadtest.workload.time_slots import ALONE, Slots
@@ -158,15 +158,18 @@ def server_side(
 
 
 def generator_cores_max(
-    points: Sequence[Point], account: Account, warmup_s: float, own_share: float = 1.0
+    samples: Sequence[Mapping[str, Any]], account: Account, own_share: float = 1.0
 ) -> float | None:
-    """Cores that the busiest process of the generator used while measured: by the tracker, or its own word.
+    """Cores that the busiest process of the generator used while it was measured: as sampled, or its own word.
 
     Of the time that was its own, if that was a share only: in the rest it sleeps.
     """
-    seen = [p.generator_cores_max for p in points if p.generator_cores_max is not None and p.t_s > warmup_s]
-    most = [sum(seen) / len(seen)] if seen else []
-    most += [float(w["cores"]) for w in account.workers if w["cores"] is not None]
+    unix_s = next((line["epoch"] - line["t"] for line in samples if "epoch" in line), 0.0)
+    since, until = (moment or 0.0 for moment in (account.measure_from, account.measure_to))
+    # Nothing from before: a rate that reaches back further than a short run has the start of its generator in it.
+    ticks = [line for line in samples if line.get("generator") and since <= line["t"] + unix_s <= until]
+    seen = busiest_between(ticks[0], ticks[-1]) if len(ticks) > 1 else None
+    most = [float(cores) for cores in (seen, *(w["cores"] for w in account.workers)) if cores is not None]
     return round(max(most) / own_share, 4) if most else None
 
 

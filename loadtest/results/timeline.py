@@ -14,7 +14,7 @@ from loadtest.stats.recorder import Account, Entry
 from loadtest.workload.arrivals import Planned
 from loadtest.workload.time_slots import ALONE, Slots
 
-__all__ = ["Point", "before_the_load", "columns", "points", "rows"]
+__all__ = ["Point", "before_the_load", "busiest_between", "columns", "points", "rows"]
 
 SPAN_S = 0.9  # of a rate: CPU time comes in ticks of 10 ms, and shorter spans would show the ticks
 
@@ -53,7 +53,7 @@ def points(samples: Sequence[dict[str, Any]], started: float) -> list[Point]:
             if not elsewhere:
                 point.host_cores = (tick["host"]["busy_s"] - base["host"]["busy_s"]) / span_s
             point.generator_cores = _spent(base.get("generator"), tick.get("generator"), span_s)
-            point.generator_cores_max = _busiest(base.get("generator"), tick.get("generator"), span_s)
+            point.generator_cores_max = busiest_between(base, tick)
         if detail := tick.get("detail"):
             point.pss_bytes, point.uss_bytes, point.fds = (
                 detail["pss_bytes"],
@@ -189,10 +189,10 @@ def _spent(base: dict[str, Any] | None, tick: dict[str, Any] | None, span_s: flo
     return (tick["cpu_s"] - base["cpu_s"]) / span_s if base and tick else None
 
 
-def _busiest(base: dict[str, Any] | None, tick: dict[str, Any] | None, span_s: float) -> float | None:
-    """CPU share of the generator's busiest process over the span."""
-    if not base or not tick:
+def busiest_between(base: Mapping[str, Any], tick: Mapping[str, Any]) -> float | None:
+    """Cores that the generator's busiest process used between two samples; None where one of them lacks it."""
+    if not base.get("generator") or not tick.get("generator"):
         return None
-    before = base["cpu_s_by_pid"]
-    used = [cpu_s - before[pid] for pid, cpu_s in tick["cpu_s_by_pid"].items() if pid in before]
-    return max(used) / span_s if used else None
+    before = base["generator"]["cpu_s_by_pid"]
+    used = [cpu_s - before[pid] for pid, cpu_s in tick["generator"]["cpu_s_by_pid"].items() if pid in before]
+    return max(used) / (tick["t"] - base["t"]) if used else None

@@ -154,7 +154,7 @@ def _document(bout: Bout, observed: Observed, points: list[timeline.Point]) -> d
             "processes_lost": account.processes_lost,
             "exceptions": account.exceptions,
             "cores_max": run_document.generator_cores_max(
-                points, account, settings.warmup_s, settings.slots.own_share
+                observed.samples, account, settings.slots.own_share
             ),
             "lag_us": lag,
             "workers": account.workers,
