@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import socket
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -64,6 +65,7 @@ class RequestsState(msgspec.Struct, frozen=True):
         return [self.control, *self.waiting]
 
 
+@dataclass(eq=False)
 class OperatorRequests:
     """`upgrade` begins one and `handle` gives an event to the pool; `reread` resolves the settings anew.
 
@@ -71,27 +73,17 @@ class OperatorRequests:
     operator. The control server is there after `listen`.
     """
 
-    def __init__(
-        self,
-        service: Service,
-        pool: Pool,
-        status: Status,
-        log_pipe: LogPipe,
-        upgrade: Callable[[str], None],
-        handle: Callable[[Event], None],
-        reread: Callable[[], Settings],
-    ) -> None:
-        self.service = service
-        self.pool = pool
-        self.status = status
-        self.log_pipe = log_pipe
-        self.upgrade = upgrade
-        self.handle = handle
-        self.reread = reread
-        self.control: ControlServer | None = None
-        self.pending: list[PendingRequest] = []
-        self.progress_due = 0.0
-        self.had_terminal = has_terminal()
+    service: Service
+    pool: Pool
+    status: Status
+    log_pipe: LogPipe
+    upgrade: Callable[[str], None]
+    handle: Callable[[Event], None]
+    reread: Callable[[], Settings]
+    control: ControlServer | None = None
+    pending: list[PendingRequest] = field(default_factory=list)
+    progress_due: float = 0.0
+    had_terminal: bool = field(default_factory=has_terminal)
 
     def listen(self, path: Path, poller: select.epoll, state: RequestsState | None) -> None:
         """Open the control socket at `path`, or take it up; StartError if it cannot be opened."""

@@ -6,6 +6,7 @@ Policy decides and touches nothing; here nothing is decided.
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -26,31 +27,20 @@ if TYPE_CHECKING:
 COUNTS_MAX = 3  # after an Arm we count again; what changes still faster rings
 
 
+@dataclass(eq=False)
 class PoolDriver:
     """`ready_fd` is written when the first worker is ready, -1 for none; `exit` is the pool's last command."""
 
-    def __init__(
-        self,
-        service: Service,
-        pool: Pool,
-        accounting: Accounting,
-        listeners: Listeners,
-        log_pipe: LogPipe,
-        templates: Templates,
-        worker_processes: WorkerProcesses,
-        requests: OperatorRequests,
-        ready_fd: int,
-    ) -> None:
-        self.service = service
-        self.pool = pool
-        self.accounting = accounting
-        self.listeners = listeners
-        self.log_pipe = log_pipe
-        self.templates = templates
-        self.worker_processes = worker_processes
-        self.requests = requests
-        self.ready_fd = ready_fd
-        self.exit: commands.Exit | None = None
+    service: Service
+    pool: Pool
+    accounting: Accounting
+    listeners: Listeners
+    log_pipe: LogPipe
+    templates: Templates
+    worker_processes: WorkerProcesses
+    requests: OperatorRequests
+    ready_fd: int
+    exit: commands.Exit | None = None
 
     def handle(self, event: events.Event) -> None:
         """Ask the pool what an event means, and carry that out."""

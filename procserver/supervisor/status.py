@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from time import monotonic, monotonic_ns, time
 from typing import TYPE_CHECKING
 
@@ -37,40 +38,32 @@ class ServiceFacts(msgspec.Struct):
     queue_depth_max: int = 0
 
 
+@dataclass(eq=False)
 class Service:
     """What the service is now: the settings that hold, and its facts. The loop writes them, other owners read.
 
     `most_workers` is how many fit into the scoreboard.
     """
 
-    def __init__(self, settings: Settings, facts: ServiceFacts, most_workers: int) -> None:
-        self.settings = settings
-        self.facts = facts
-        self.most_workers = most_workers
+    settings: Settings
+    facts: ServiceFacts
+    most_workers: int
 
     def queue_seen(self, depth: int) -> None:
         self.facts.queue_depth_max = max(self.facts.queue_depth_max, depth)
 
 
+@dataclass(eq=False)
 class Status:
     """Reads the supervisor's owners; owns what is said of the last reload."""
 
-    def __init__(
-        self,
-        service: Service,
-        pool: Pool,
-        accounting: Accounting,
-        listeners: Listeners,
-        log_pipe: LogPipe,
-        processes: ChildProcesses,
-    ) -> None:
-        self.service = service
-        self.pool = pool
-        self.accounting = accounting
-        self.listeners = listeners
-        self.log_pipe = log_pipe
-        self.processes = processes
-        self.last_reload: dict[str, object] | None = None
+    service: Service
+    pool: Pool
+    accounting: Accounting
+    listeners: Listeners
+    log_pipe: LogPipe
+    processes: ChildProcesses
+    last_reload: dict[str, object] | None = None
 
     def reload_ended(self, *, ok: bool, reason: str) -> None:
         self.last_reload = {"ok": ok, "reason": reason, "at": time()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING
 
@@ -19,19 +20,17 @@ if TYPE_CHECKING:
 MEASURE_EVERY_S = 1.0  # one worker each time: reading its memory costs the better part of a millisecond
 
 
+@dataclass(eq=False)
 class WorkerProcesses:
-    """The workers that live, by slot, in `children`."""
+    """The workers that live, by slot, in `children`; `measured` is the slot whose memory was read last."""
 
-    def __init__(
-        self, processes: ChildProcesses, accounting: Accounting, log_pipe: LogPipe, stack_dumps: StackDumps
-    ) -> None:
-        self.processes = processes
-        self.accounting = accounting
-        self.log_pipe = log_pipe
-        self.stack_dumps = stack_dumps
-        self.children: dict[int, Child] = {}
-        self.measured = -1
-        self.measure_due = 0.0
+    processes: ChildProcesses
+    accounting: Accounting
+    log_pipe: LogPipe
+    stack_dumps: StackDumps
+    children: dict[int, Child] = field(default_factory=dict)
+    measured: int = -1
+    measure_due: float = 0.0
 
     def adopt(self, event: Spawned) -> Event:
         """Watch a worker that was forked; returns the event for the pool: born, or gone already."""

@@ -10,6 +10,7 @@ that what the state says of workers is all there is to say.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -26,23 +27,16 @@ if TYPE_CHECKING:
     from procserver.supervisor.status import Service
 
 
+@dataclass(eq=False)
 class Transfer:
-    """`compose` returns the state as it is now."""
+    """`compose` returns the state as it is now; `preflight` is the one that runs, or has passed."""
 
-    def __init__(
-        self,
-        service: Service,
-        pool: Pool,
-        processes: ChildProcesses,
-        log_pipe: LogPipe,
-        compose: Callable[[], handover.HandoverState],
-    ) -> None:
-        self.service = service
-        self.pool = pool
-        self.processes = processes
-        self.log_pipe = log_pipe
-        self.compose = compose
-        self.preflight: Preflight | None = None
+    service: Service
+    pool: Pool
+    processes: ChildProcesses
+    log_pipe: LogPipe
+    compose: Callable[[], handover.HandoverState]
+    preflight: Preflight | None = None
 
     def begin(self, program: str) -> None:
         """Start the pre-flight of `program`, or of this program if it is empty; ValueError says why not now."""
