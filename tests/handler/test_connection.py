@@ -154,6 +154,21 @@ def test_leaving_the_lines_for_another_framing_loses_no_byte() -> None:
         assert talk.word(MESSAGES) == 4
 
 
+def test_a_handler_may_read_in_another_way_between_two_batches() -> None:
+    """What it has left is cut anew, without waiting for more."""
+    with conversation(max_message=8) as talk:
+        talk.peer.sendall(b"one\nPUT\nbody of more than eight\nbytes\nGET\nunfin")
+        talk.peer.shutdown(socket.SHUT_WR)
+        batches = talk.conn.batches()
+        assert next(batches) == [b"one", b"PUT"]
+        assert talk.conn.readexactly(24) == b"body of more than eight\n"
+        assert next(batches) == [b"bytes", b"GET"]
+        with pytest.raises(IncompleteMessage) as caught:
+            next(batches)
+        assert caught.value.partial == b"unfin"
+        assert talk.conn.recv() == b"", "it is in the error alone"
+
+
 @given(data=st.data())
 def test_any_mix_of_readers_sees_one_stream(data: st.DataObject) -> None:
     """Whoever reads what, in whatever order: nothing is lost, repeated, or changed."""

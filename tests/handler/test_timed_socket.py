@@ -101,6 +101,17 @@ def test_every_reader_bounds_a_message_that_was_begun(read: str) -> None:
         expect_after(MessageTimeout, SHORT_S, readers[read])
 
 
+@pytest.mark.parametrize("read", ["lines", "batches"])
+def test_what_had_come_of_a_late_message_can_still_be_read(read: str) -> None:
+    with conversation(idle_timeout=LONG_S, message_timeout=SHORT_S) as talk:
+        talk.peer.sendall(b"whole\nbegun")
+        lines: Iterator[object] = getattr(talk.conn, read)()
+        next(lines)
+        expect_after(MessageTimeout, SHORT_S, next, lines)
+        talk.peer.sendall(b" and ended\n")
+        assert talk.conn.readline() == b"begun and ended\n"
+
+
 def test_a_rest_that_was_read_ahead_begins_its_message_when_it_is_asked_for() -> None:
     """A handler's own work between two messages is not the peer's fault."""
     with conversation(idle_timeout=LONG_S, message_timeout=SHORT_S) as talk:

@@ -1,5 +1,7 @@
 """The layout of the scoreboard: no word has two meanings."""
 
+import pytest
+
 from procserver.shared import layout
 from procserver.shared.layout import OUTCOME_NAMES, OUTCOMES, SLOT_WORDS
 
@@ -18,3 +20,13 @@ def test_no_two_facts_share_a_word() -> None:
     ]
     assert len(words) == len(set(words))
     assert max(words) < SLOT_WORDS
+
+
+@pytest.mark.parametrize("stage", range(layout.NO_STAGE, layout.CLOSING + 1))
+def test_a_stage_and_its_deadline_share_a_word(stage: int) -> None:
+    """The word can be compared with the clock: it is the deadline to within 8 ns; and it fits, whatever is meant."""
+    deadline_ns = 123_456_789_012_345
+    word = layout.stage_word(stage, deadline_ns)
+    assert layout.stage_of(word) == stage
+    assert abs(word - deadline_ns) < 8
+    assert layout.stage_word(stage, (1 << 62) + deadline_ns) < 1 << 64

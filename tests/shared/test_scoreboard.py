@@ -2,12 +2,14 @@
 
 import mmap
 import os
+import resource
 from collections.abc import Iterator
 
 import pytest
 
 from procserver.shared import layout
-from procserver.shared.scoreboard import Scoreboard
+from procserver.shared.layout import USAGE_NAMES
+from procserver.shared.scoreboard import Scoreboard, usage_words
 
 
 @pytest.fixture
@@ -46,3 +48,15 @@ def test_a_peer_s_name(board: Scoreboard, text: bytes, port: int, shown: str) ->
     board.text(0)[: len(text)] = text
     board.slot(0)[layout.PEER_PORT] = port
     assert board.peer(0) == shown
+
+
+def test_what_a_process_has_cost_in_the_order_of_its_names() -> None:
+    """CPU in whole microseconds; the words only grow."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    words = dict(zip(USAGE_NAMES, usage_words(usage), strict=True))
+    assert words["cpu_user_us"] == round(usage.ru_utime * 1e6)
+    assert words["cpu_system_us"] == round(usage.ru_stime * 1e6)
+    assert (words["minor_faults"], words["major_faults"]) == (usage.ru_minflt, usage.ru_majflt)
+    assert (words["voluntary_switches"], words["involuntary_switches"]) == (usage.ru_nvcsw, usage.ru_nivcsw)
+    later = usage_words(resource.getrusage(resource.RUSAGE_SELF))
+    assert all(after >= before for before, after in zip(words.values(), later, strict=True))
