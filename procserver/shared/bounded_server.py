@@ -10,6 +10,7 @@ What a request is and how it is answered is the subclass's. Not loaded by worker
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -25,17 +26,15 @@ READ, WRITE = 1, 4  # POLLIN and POLLOUT, EPOLLIN and EPOLLOUT
 RequestT = TypeVar("RequestT")
 
 
+@dataclass(slots=True, eq=False)
 class Client(Generic[RequestT]):
-    """A connection: `request` is what has been received, `answer` what has not been sent, `parked` an answer later."""
+    """A connection: `request` has been received, `answer` is to be sent; a parked client waits for more answers."""
 
-    __slots__ = ("answer", "deadline", "parked", "request", "sock")
-
-    def __init__(self, sock: socket.socket, request: RequestT, deadline: float) -> None:
-        self.sock = sock
-        self.request = request
-        self.answer = b""
-        self.deadline = deadline
-        self.parked = False
+    sock: socket.socket
+    request: RequestT
+    deadline: float
+    answer: bytes = b""
+    parked: bool = False
 
 
 class BoundedServer(Generic[RequestT]):
