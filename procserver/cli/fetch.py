@@ -113,17 +113,17 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
             yield out
         return
     part = os.path.join(os.path.dirname(target), f".fetch-{secrets.token_hex(8)}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        with open(descriptor, "wb") as out:
+    try:  # from before the file exists: an interrupt between its creation and this line would leave it there
+        with open(part, "xb") as out:
             if os.path.exists(target):
-                os.fchmod(descriptor, os.stat(target).st_mode & 0o7777)
+                os.fchmod(out.fileno(), os.stat(target).st_mode & 0o7777)
             yield out
             out.flush()
-            os.fsync(descriptor)  # else a crash may leave the name with nothing behind it
+            os.fsync(out.fileno())  # else a crash may leave the name with nothing behind it
         os.replace(part, target)
     except BaseException:
-        os.unlink(part)
+        with contextlib.suppress(OSError):
+            os.unlink(part)
         raise
 
 
