@@ -11,7 +11,7 @@ from tests.support.repository import ROOT
 APART = ("codebase", "system", "stress", "support")
 HOMES = {"procserver": Path("tests"), "loadtest": Path("tests/loadtest")}
 
-# A module without a file of its own, and the test that proves what it does. The list only shrinks; its length is counted.
+# A module without a file of its own, and the test that proves what it does. The list only shrinks.
 ELSEWHERE: dict[str, str] = {
     "loadtest/answers/capacity/answer.py": "tests/system/loadtest/test_capacity.py",
     "loadtest/answers/capacity/finder.py": "tests/system/loadtest/test_capacity.py",
