@@ -17,7 +17,7 @@ LINT = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-
 HOMES_OF = {
     "click": ("procserver/__main__.py", "procserver/cli/", "loadtest/cli/"),
     "h11": ("procserver/observer/exporter.py", "procserver/clients/fetch.py"),
-    "locust": ("loadtest/engine/", "loadtest/users/", "loadtest/web/"),
+    "locust": ("loadtest/engine/", "loadtest/users/", "loadtest/web/", "loadtest/dialogue_user.py"),
     "prometheus_client": ("loadtest/sampler/scrape.py", "procserver/observer/exposition.py"),
     "psutil": ("procserver/resources.py",),
     "rich": ("procserver/cli/",),

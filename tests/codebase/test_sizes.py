@@ -5,7 +5,7 @@ import re
 
 from tests.support.repository import ROOT, python_files, shown, text_files
 
-FILE_LINES_MAX = 320
+FILE_LINES_MAX = 300
 FUNCTION_LINES_MAX = 70
 
 # Put together here, so that this file does not hold what it looks for.
@@ -17,7 +17,7 @@ REGISTRY = re.compile(
 )
 
 
-def test_no_room_is_too_long_to_be_read() -> None:
+def test_no_file_is_too_long_to_be_read() -> None:
     """Files stay short; a longer one is split by noun."""
     long = {shown(path): path.read_text().count("\n") for path in python_files("procserver", "loadtest")}
     assert not {name: lines for name, lines in long.items() if lines > FILE_LINES_MAX}
