@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import gevent
 
 from loadtest.engine.timerfd import Timer
-from loadtest.stats.recorder import LAG, Books, Page
+from loadtest.stats.recorder import LAG, Recorder, RequestCounter
 
 __all__ = ["NEVER", "Dispatcher"]
 
@@ -28,9 +28,9 @@ class Dispatcher:
     """One process's share of a plan, as moments in nanoseconds of the monotonic clock."""
 
     def __init__(
-        self, books: Books, plan: Iterator[int], *, measure_from: int, measure_to: int, timeout: int
+        self, recorder: Recorder, plan: Iterator[int], *, measure_from: int, measure_to: int, timeout: int
     ) -> None:
-        self.books = books
+        self.recorder = recorder
         self.plan = plan
         self.measure_from = measure_from
         self.end = measure_to  # what is due from then on is not planned
@@ -63,9 +63,9 @@ class Dispatcher:
                 self.idle.remove(me)
             raise
 
-    def page(self, name: str, due: int) -> Page:
+    def counter(self, name: str, due: int) -> RequestCounter:
         """Where the arrival that was due then is told of: it belongs to the phase in which it was planned."""
-        return self.books.page_of("measure" if due >= self.measure_from else "warmup", name)
+        return self.recorder.counter_in("measure" if due >= self.measure_from else "warmup", name)
 
     def expire(self) -> None:
         """Give up what has waited too long, also while no user comes by."""
@@ -83,8 +83,8 @@ class Dispatcher:
         now = _now_ns()
         self._expire(now)
         while self.due < self.end:
-            due, page = self._draw(self.name, now)
-            page.leave((now - due) // 1000)
+            due, counter = self._draw(self.name, now)
+            counter.censor_unsent((now - due) // 1000)
         self.watcher.stop()
         self.watcher.close()
         self.timer.close()
@@ -117,18 +117,18 @@ class Dispatcher:
         due, _ = self._draw(name, now)
         return due
 
-    def _draw(self, name: str, now: int) -> tuple[int, Page]:
-        """The next arrival, out of the plan and into the books."""
+    def _draw(self, name: str, now: int) -> tuple[int, RequestCounter]:
+        """The next arrival, out of the plan and into the recorder."""
         due, self.due = self.due, next(self.plan, NEVER)
-        page = self.page(name, due)
-        page.planned += 1
+        counter = self.counter(name, due)
+        counter.planned += 1
         if self.idle:  # somebody waits for it: if it is late, we are
-            self.books.page(LAG).done((now - due) // 1000)
+            self.recorder.counter(LAG).complete((now - due) // 1000)
         else:
-            page.late += 1
-        return due, page
+            counter.late += 1
+        return due, counter
 
     def _expire(self, now: int) -> None:
         while self.due + self.timeout < now and self.due < self.end:
-            due, page = self._draw(self.name, now)
-            page.drop((now - due) // 1000)
+            due, counter = self._draw(self.name, now)
+            counter.drop((now - due) // 1000)

@@ -1,4 +1,4 @@
-"""Locust's tables, fed from our books and shown to the microsecond.
+"""Locust's tables, fed from our recorder and shown to the microsecond.
 
 Locust rounds to whole milliseconds when it counts, when it writes CSV and when it prints: the answers of a local
 TCP service would all read 0. Each function here replaces one of Locust's 2.47 by name; `install` is called once,
@@ -13,7 +13,8 @@ import locust.runners
 import locust.stats
 from locust.stats import RequestStats, StatsCSV, StatsCSVFileWriter, StatsEntry, StatsError
 
-from loadtest.stats.recorder import Entry, bucket_us, percentile_us
+from loadtest.stats.histogram import bucket_us, percentile_us
+from loadtest.stats.recorder import RequestTotals
 
 __all__ = ["feed", "install"]
 
@@ -41,8 +42,8 @@ def install() -> None:
         setattr(owner, name, ours)
 
 
-def feed(stats: RequestStats, entries: Mapping[str, Entry], second: int) -> None:
-    """Add a window to Locust's tables, by the merge that Locust itself uses between processes.
+def feed(stats: RequestStats, entries: Mapping[str, RequestTotals], second: int) -> None:
+    """Add a interval to Locust's tables, by the merge that Locust itself uses between processes.
 
     Failures have no response time there, as they have none here: a percentile is of answers only.
     """

@@ -1,4 +1,4 @@
-"""One request: timed, ended in one way, told in the books; planned, if it is what an arrival is."""
+"""One request: timed, ended in one way, told in the recorder; planned, if it is what an arrival is."""
 
 import time
 from types import TracebackType
@@ -6,11 +6,11 @@ from typing import Protocol
 
 from loadtest.engine.connecting import describe
 from loadtest.engine.schedule import COURSE
-from loadtest.engine.stats_keeper import BOOKS
-from loadtest.stats.recorder import Page
+from loadtest.engine.stats_keeper import RECORDER
+from loadtest.stats.recorder import RequestCounter
 from procserver.errors import ProcserverError
 
-__all__ = ["Request", "Whole", "end_badly", "end_well", "page_of"]
+__all__ = ["Request", "Whole", "counter_of", "end_badly", "end_well"]
 
 _now_ns = time.monotonic_ns
 
@@ -28,7 +28,7 @@ class Asker(Protocol):
 
 
 class Request:
-    """The general form of `TcpUser.exchange`, at some more cost. Failures end here; they are in the books."""
+    """The general form of `TcpUser.exchange`, at some more cost. Failures end here; they are in the recorder."""
 
     def __init__(self, user: Asker, name: str) -> None:
         self.user = user
@@ -37,7 +37,7 @@ class Request:
     def __enter__(self) -> None:
         user = self.user
         self.due, user.due_ns = user.due_ns, 0
-        self.page = page_of(self.user, self.name, self.due)
+        self.counter = counter_of(self.user, self.name, self.due)
         self.start = _now_ns()
         user.overdue, user.deadline_ns = False, self.start + user.timeout_ns
 
@@ -45,9 +45,9 @@ class Request:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         if error is not None:
-            return end_badly(self.user, self.page, error, self.start, self.due)
+            return end_badly(self.user, self.counter, error, self.start, self.due)
         self.user.deadline_ns = 0
-        end_well(self.page, self.start, self.due)
+        end_well(self.counter, self.start, self.due)
         return False
 
 
@@ -64,7 +64,7 @@ class Whole:
 
     def __enter__(self) -> "Whole":
         self.due, self.user.due_ns = self.user.due_ns, 0
-        self.page = page_of(self.user, self.name, self.due)
+        self.counter = counter_of(self.user, self.name, self.due)
         self.start = _now_ns()
         return self
 
@@ -72,46 +72,48 @@ class Whole:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         if error is not None:
-            return _tell(self.page, error, self.start, self.due, overdue=False, reached=False)
-        end_well(self.page, self.start, self.due)
+            return _tell(self.counter, error, self.start, self.due, overdue=False, reached=False)
+        end_well(self.counter, self.start, self.due)
         self.ok = True
         return False
 
 
-def page_of(user: Asker, name: str, due: int) -> Page:
+def counter_of(user: Asker, name: str, due: int) -> RequestCounter:
     """Where a request is told of: in the phase in which it was planned, else in the one that is now."""
     if due:
         if name != user.arrives_as:
             raise ValueError(f"an arrival began with {name!r}: say so, arrives_as = {name!r}")
         assert COURSE.dispatcher is not None
-        return COURSE.dispatcher.page(name, due)
-    return BOOKS.page(name)
+        return COURSE.dispatcher.counter(name, due)
+    return RECORDER.counter(name)
 
 
-def end_well(page: Page, start: int, due: int) -> None:
+def end_well(counter: RequestCounter, start: int, due: int) -> None:
     end = _now_ns()
     service = (end - start + 500) // 1000
     if due:
-        page.answer(service, (end - due + 500) // 1000, (start - due) // 1000)
+        counter.complete_planned(service, (end - due + 500) // 1000, (start - due) // 1000)
     else:
-        page.done(service)
+        counter.complete(service)
 
 
-def end_badly(user: Asker, page: Page, error: BaseException, start: int, due: int) -> bool:
+def end_badly(user: Asker, counter: RequestCounter, error: BaseException, start: int, due: int) -> bool:
     """Close the connection and tell of a request that failed (True) or was cut off by the end of the test (False)."""
-    failed = _tell(page, error, start, due, overdue=user.overdue, reached=True)
+    failed = _tell(counter, error, start, due, overdue=user.overdue, reached=True)
     user.close()
     return failed
 
 
-def _tell(page: Page, error: BaseException, start: int, due: int, *, overdue: bool, reached: bool) -> bool:
+def _tell(
+    counter: RequestCounter, error: BaseException, start: int, due: int, *, overdue: bool, reached: bool
+) -> bool:
     failed = isinstance(error, OSError | ProcserverError)
     if failed:
-        page.fail(describe(error, overdue=overdue), reached=reached)
+        counter.fail(describe(error, overdue=overdue), reached=reached)
     else:
-        page.censor(reached=reached)
+        counter.censor(reached=reached)
     if due:
-        page.begin((start - due) // 1000)
+        counter.add_lag((start - due) // 1000)
         if overdue or not failed:
-            page.give_up((_now_ns() - due) // 1000)
+            counter.add_wait((_now_ns() - due) // 1000)
     return failed

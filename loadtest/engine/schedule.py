@@ -14,7 +14,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from loadtest.engine.dispatcher import NEVER, Dispatcher
 from loadtest.engine.locust_options import CONNECT_RATE_DEFAULT
 from loadtest.engine.run_clock import clock, monotonic_s
-from loadtest.stats.recorder import Books
+from loadtest.stats.recorder import Recorder
 from loadtest.workload.arrivals import Planned, Timetable, Turns, plan, planned_of
 from loadtest.workload.scenarios import SCENARIOS
 from loadtest.workload.time_slots import Slots
@@ -33,7 +33,7 @@ class Course:
         self.started_s = 0.0  # by the monotonic clock
         self.slots = Slots()
 
-    def begin(self, environment: Environment, books: Books, started: float) -> None:
+    def begin(self, environment: Environment, recorder: Recorder, started: float) -> None:
         chosen, runner = environment.parsed_options, environment.runner
         self.end()
         self.planned = self.dispatcher = None
@@ -53,7 +53,7 @@ class Course:
         if chosen is not None and chosen.rate:
             self.planned = planned_of(chosen.rate, SCENARIOS[chosen.scenario].shape, self.timetable)
             if not isinstance(runner, MasterRunner):
-                self.dispatcher = self._dispatcher(chosen, books, share, of)
+                self.dispatcher = self._dispatcher(chosen, recorder, share, of)
 
     def end(self) -> None:
         """The users are gone."""
@@ -69,13 +69,13 @@ class Course:
         """The moment of the monotonic clock at which the run's own time is that."""
         return self.started_s + self.slots.elapsed(own_s)
 
-    def _dispatcher(self, chosen: Any, books: Books, share: int | None, of: int) -> Dispatcher:
+    def _dispatcher(self, chosen: Any, recorder: Recorder, share: int | None, of: int) -> Dispatcher:
         assert self.planned is not None
         table = self.timetable
         arrivals = plan(self.planned.profile, chosen.arrivals, Random(chosen.seed), share=share or 0, of=of)
         due_ns = self.planned.moments_ns(arrivals, _monotonic_ns(table.started))
         return Dispatcher(
-            books,
+            recorder,
             due_ns if share is not None else iter(()),
             measure_from=_monotonic_ns(table.measure_from),
             measure_to=NEVER if table.measure_to is None else _monotonic_ns(table.measure_to),

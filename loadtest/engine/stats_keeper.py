@@ -1,6 +1,6 @@
-"""Our books inside Locust: ruled off each second, sent to the master, written down when the process quits.
+"""Our recorder inside Locust: ruled off each second, sent to the master, written down when the process quits.
 
-Locust's own tables are fed from here, window by window, so that its console, CSV, web UI and HTML cannot
+Locust's own tables are fed from here, interval by interval, so that its console, CSV, web UI and HTML cannot
 disagree with our account. Its `request` event is not fired: that alone would cost as much as the request.
 """
 
@@ -24,11 +24,12 @@ from loadtest.engine.clock_sync import MUSTER
 from loadtest.engine.lag_probe import LagWatch
 from loadtest.engine.run_clock import clock
 from loadtest.engine.schedule import COURSE
-from loadtest.stats.recorder import LAG, Account, Books, Entry, Ledger, Window
+from loadtest.stats.recorder import LAG, Interval, Recorder, RequestTotals
+from loadtest.stats.run_stats import RunRecord, RunStats
 
-__all__ = ["BOOKS", "ENDING", "install", "ledger"]
+__all__ = ["ENDING", "RECORDER", "install", "stats"]
 
-BOOKS = Books()  # this process's
+RECORDER = Recorder()  # this process's
 ENDING = gevent.event.Event()  # the test is about to stop: no user begins what was not due before
 FINAL_REPORTS_TIMEOUT_S = 15.0  # beyond the stop timeout: a worker that has not reported by then is lost
 REPORT_KEY = "loadtest"
@@ -36,7 +37,7 @@ REPORT_KEY = "loadtest"
 
 def install() -> None:
     """Join Locust's events, once per process, before its runner does: ours must see a report first."""
-    global _keeper  # noqa: PLW0603  # one process, one set of books, one keeper
+    global _keeper  # noqa: PLW0603  # one process, one set of recorder, one keeper
     if _keeper is None:
         MUSTER.join(events)  # before us: what is agreed on is agreed on in one time
         _keeper = _Keeper()
@@ -55,18 +56,18 @@ def install() -> None:
             getattr(events, name).add_listener(getattr(_keeper, f"on_{name}"))
 
 
-def ledger() -> Ledger:
-    """All windows so far of the test that goes on, or was the last; empty in a worker."""
-    return _keeper.ledger if _keeper is not None else Ledger()
+def stats() -> RunStats:
+    """All intervals so far of the test that goes on, or was the last; empty in a worker."""
+    return _keeper.stats if _keeper is not None else RunStats()
 
 
 class _Keeper:
-    """Keeps the books of one process and, on the master or without one, the ledger of all."""
+    """Keeps the recorder of one process and, on the master or without one, the stats of all."""
 
     def __init__(self) -> None:
         self.environment: Environment | None = None
-        self.ledger = Ledger()
-        self.pending: list[Window] = []  # a worker's, until its next report
+        self.stats = RunStats()
+        self.pending: list[Interval] = []  # a worker's, until its next report
         self.reports = 0
         self.received: dict[str, int] = {}  # by worker: the number of its latest report
         self.final: set[str] = set()
@@ -89,23 +90,23 @@ class _Keeper:
         # What Locust has imported would be searched for garbage in the middle of the test: tens of milliseconds.
         gc.collect()
         gc.freeze()
-        COURSE.begin(environment, BOOKS, start_barrier.opened(environment))
+        COURSE.begin(environment, RECORDER, start_barrier.opened(environment))
         self.greenlets = [gevent.spawn(self.rule_off_each_second)]
         if COURSE.planned is None:
-            self.lag_watch = LagWatch(BOOKS)
+            self.lag_watch = LagWatch(RECORDER)
         table = COURSE.timetable
         until_measured_s = table.measure_from - clock()
         if table.warmup_s or table.measure_s is not None:
-            BOOKS.enter("warmup")
+            RECORDER.enter("warmup")
             self.greenlets.append(gevent.spawn_later(max(0.0, until_measured_s), self.enter, "measure"))
         if table.measure_s is not None and not isinstance(environment.runner, WorkerRunner):
             gevent.spawn_later(until_measured_s + table.measure_s, self.finish)
 
     def forget(self) -> None:
         """Locust clears its own tables when a test starts; so do we."""
-        BOOKS.close(0)
-        BOOKS.enter("measure")
-        self.ledger = Ledger()
+        RECORDER.take(0)
+        RECORDER.enter("measure")
+        self.stats = RunStats()
         self.pending.clear()
         self.received.clear()
         self.final.clear()
@@ -130,7 +131,7 @@ class _Keeper:
 
     def enter(self, period: str) -> None:
         self.rule_off(int(clock()))
-        BOOKS.enter(period)
+        RECORDER.enter(period)
 
     def on_quitting(self, environment: Environment, **_: object) -> None:
         """The last word. After SIGINT or SIGTERM the users are still running when this is called."""
@@ -167,7 +168,7 @@ class _Keeper:
         self.lost |= expected - self.final
         self.stopped = clock()
 
-    # --- windows ---
+    # --- intervals ---
 
     def rule_off_each_second(self) -> None:
         while True:
@@ -179,39 +180,39 @@ class _Keeper:
     def rule_off(self, second: int) -> None:
         if COURSE.dispatcher is not None:
             COURSE.dispatcher.expire()
-        windows = BOOKS.close(second)
+        intervals = RECORDER.take(second)
         if self.environment is None:
             return
-        for window in windows:
+        for interval in intervals:
             locust_stats.feed(
-                self.environment.stats, {n: e for n, e in window.entries.items() if n != LAG}, second
+                self.environment.stats, {n: e for n, e in interval.entries.items() if n != LAG}, second
             )
         if isinstance(self.environment.runner, WorkerRunner):
-            self.pending += windows
+            self.pending += intervals
             return
-        for window in windows:
-            self.ledger.post(window)
+        for interval in intervals:
+            self.stats.add(interval)
 
     def on_report_to_master(self, client_id: str, data: dict[str, Any]) -> None:  # noqa: ARG002  # Locust's keywords
         self.rule_off(int(clock()))
         self.reports += 1
         final = self.environment is not None and self.environment.runner.state == STATE_STOPPED  # type: ignore[union-attr]
-        windows = msgspec.to_builtins(self.pending)
-        data[REPORT_KEY] = {"number": self.reports, "final": final, "windows": windows}
+        intervals = msgspec.to_builtins(self.pending)
+        data[REPORT_KEY] = {"number": self.reports, "final": final, "intervals": intervals}
         self.pending.clear()
 
     def on_worker_report(self, client_id: str, data: dict[str, Any]) -> None:
         report = data.get(REPORT_KEY)
         if report is None:
-            self.lost.add(client_id)  # a worker with another locustfile: what it did is not in our books
+            self.lost.add(client_id)  # a worker with another locustfile: what it did is not in our recorder
             return
         number = self.received.get(client_id)
         if number is not None and report["number"] != number + 1:
             self.lost.add(client_id)  # a report between the two never arrived
         self.received[client_id] = report["number"]
         (self.final.add if report["final"] else self.final.discard)(client_id)
-        for window in msgspec.convert(report["windows"], list[Window]):
-            self.ledger.post(window)
+        for interval in msgspec.convert(report["intervals"], list[Interval]):
+            self.stats.add(interval)
 
     # --- what is told ---
 
@@ -222,8 +223,8 @@ class _Keeper:
             return
         if isinstance(self.environment.runner, MasterRunner):  # type: ignore[union-attr]
             second -= 1
-        window = second // self.ledger.window_s * self.ledger.window_s
-        entries = self.ledger.timeline.get(window, {})
+        interval = second // self.stats.interval_s * self.stats.interval_s
+        entries = self.stats.timeline.get(interval, {})
         latest = {name: entry for name, entry in entries.items() if name != LAG}
         line = {
             "users": self.environment.runner.user_count,  # type: ignore[union-attr]
@@ -236,14 +237,14 @@ class _Keeper:
         if chosen.over is not None and line["phase"] == "measure":
             line["measured_s"] = clock() - COURSE.timetable.measure_from
             line["so_far"] = {
-                n: row for n, row in self.ledger.measured_so_far(chosen.over).items() if n != LAG
+                n: row for n, row in self.stats.measured_so_far(chosen.over).items() if n != LAG
             }
         try:
             os.write(chosen.progress_fd, json.dumps(line).encode() + b"\n")
         except (BrokenPipeError, BlockingIOError):
             chosen.progress_fd = None  # nobody reads any more: the test goes on
 
-    def account(self) -> Account:
+    def account(self) -> RunRecord:
         assert self.environment is not None
         runner = self.environment.runner
         assert runner is not None
@@ -251,8 +252,8 @@ class _Keeper:
         planned = (chosen.expect_workers or 1) if chosen and isinstance(runner, MasterRunner) else 1
         missing = [f"one that never reported ({len(self.received)} of {planned} did)"]
         never = missing if isinstance(runner, MasterRunner) and len(self.received) < planned else []
-        return Account(
-            ledger=self.ledger,
+        return RunRecord(
+            stats=self.stats,
             started=table.started,
             plan_from=None if COURSE.planned is None else table.plan_from,
             measure_from=table.measure_from if clock() >= table.measure_from else None,
@@ -270,7 +271,7 @@ class _Keeper:
 _keeper: _Keeper | None = None
 
 
-def _brief(entry: Entry) -> dict[str, int | None]:
+def _brief(entry: RequestTotals) -> dict[str, int | None]:
     return {
         "ok": entry.ok.count,
         "failed": entry.failed,

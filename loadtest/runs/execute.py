@@ -15,7 +15,7 @@ from loadtest.results import run_folder
 from loadtest.runs.generator import Generator, GeneratorError
 from loadtest.runs.service import Service, ServiceError
 from loadtest.runs.settings import RunSettings
-from loadtest.stats.recorder import Account
+from loadtest.stats.run_stats import RunRecord
 
 __all__ = ["Bout", "Observed", "Show", "drive"]
 
@@ -42,7 +42,7 @@ class Observed(NamedTuple):
     `ended_early` is why the load was, None if it was not.
     """
 
-    account: Account
+    account: RunRecord
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     ended: str | None

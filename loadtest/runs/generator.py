@@ -17,7 +17,7 @@ import msgspec
 from loadtest.base.interrupts import interruptible
 from loadtest.base.processes import LineReader, Piped, start, stop
 from loadtest.runs.settings import RunSettings
-from loadtest.stats.recorder import Account
+from loadtest.stats.run_stats import RunRecord
 from procserver.addresses import parse_address
 from procserver.errors import ProcserverError
 
@@ -135,12 +135,12 @@ class Generator:
             os.close(self.gate)
             self.gate = -1
 
-    def account(self) -> Account:
+    def account(self) -> RunRecord:
         """What it did. GeneratorError, with the last thing Locust said, if it left no account."""
         self.progress.close()
         try:
             with open(self.account_path, "rb") as file:
-                account = msgspec.json.decode(file.read(), type=Account)
+                account = msgspec.json.decode(file.read(), type=RunRecord)
         except FileNotFoundError:
             raise GeneratorError(
                 f"Locust left no account (exit {self.process.returncode}): {self._last_word()}"

@@ -23,7 +23,8 @@ from loadtest.runs.execute import Bout, Observed, Show, drive
 from loadtest.runs.service import Service, attached, started
 from loadtest.runs.settings import RunSettings
 from loadtest.sampler.resource_limits import allowance_of
-from loadtest.stats.recorder import LAG, Account
+from loadtest.stats.recorder import LAG
+from loadtest.stats.run_stats import RunRecord
 from loadtest.workload.arrivals import Planned, Timetable, planned_of
 from loadtest.workload.scenarios import SCENARIOS
 from procserver.resources import host_usage
@@ -102,7 +103,7 @@ def _write(bout: Bout, observed: Observed, thresholds: list[Threshold]) -> dict[
     return document
 
 
-def _planned(settings: RunSettings, account: Account) -> Planned | None:
+def _planned(settings: RunSettings, account: RunRecord) -> Planned | None:
     """The plan that the generator carried out, over all processes; None in a closed loop."""
     if settings.rate is None or account.plan_from is None:
         return None
@@ -124,7 +125,7 @@ def _document(bout: Bout, observed: Observed, points: list[timeline.Point]) -> d
         )
     if server is not None and observed.ended:
         server["ended"] = observed.ended
-    lag = run_document.summary_us(account.ledger.total(LAG, ("measure",)).ok)
+    lag = run_document.summary_us(account.stats.total(LAG, ("measure",)).ok)
     return {
         "started": datetime.fromtimestamp(account.started, UTC).isoformat(timespec="milliseconds"),
         "duration_s": round((account.measure_to or 0.0) - (account.measure_from or 0.0), 3)

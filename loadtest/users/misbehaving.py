@@ -13,8 +13,8 @@ import time
 
 from loadtest.engine import stats_keeper
 from loadtest.engine.connecting import describe
-from loadtest.engine.stats_keeper import BOOKS
-from loadtest.stats.recorder import Page
+from loadtest.engine.stats_keeper import RECORDER
+from loadtest.stats.recorder import RequestCounter
 from loadtest.users.background import Company, EndOfTest
 from loadtest.workload.dialogue.session import RECV_BYTES, names
 from procserver.errors import ProcserverError
@@ -53,20 +53,20 @@ class _Adversary(Company):
         self.act = self.acts[self.place % len(self.acts)]
 
     def stay(self) -> None:
-        page = BOOKS.page(f"{self.kind}.{self.act}")
+        counter = RECORDER.counter(f"{self.kind}.{self.act}")
         start = _now_ns()
         try:
-            getattr(self, self.act)(page)
+            getattr(self, self.act)(counter)
         except EndOfTest:
-            page.censor(reached=False)
+            counter.censor(reached=False)
             raise
         except (OSError, ProcserverError) as error:
-            page.fail(describe(error, overdue=self.overdue), reached=False)
+            counter.fail(describe(error, overdue=self.overdue), reached=False)
         except BaseException:
-            page.censor(reached=False)
+            counter.censor(reached=False)
             raise
         else:
-            page.done((_now_ns() - start + 500) // 1000)
+            counter.complete((_now_ns() - start + 500) // 1000)
         self.close()
         self.pause(PAUSE_S * self.rng.uniform(0.5, 1.0))
 
@@ -90,10 +90,10 @@ class _Adversary(Company):
         while self.receive_some(timeout_s):
             continue
 
-    def say_bytes(self, data: bytes, page: Page) -> bool:
+    def say_bytes(self, data: bytes, counter: RequestCounter) -> bool:
         """Send it, bounding how many messages the server may count in it; False if it ended the connection."""
         line = self.framing.kind == "line"
-        page.unconfirmed += data.count(b"\n") if line else len(data)
+        counter.unconfirmed += data.count(b"\n") if line else len(data)
         self.deadline_ns = _now_ns() + self.timeout_ns
         try:
             self.send(data)
@@ -122,13 +122,13 @@ class Slow(_Adversary):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
         return sock
 
-    def deaf(self, page: Page) -> None:
+    def deaf(self, counter: RequestCounter) -> None:
         """Asks and asks, and never reads; until the server has had enough, which shows by a reset."""
         assert self.sock is not None
         self.sock.settimeout(SLICE_S)
         for _ in range(FLOOD_MAX):
             rest = b"".join([self.sentence()[0] for _ in range(FLOOD_BURST)])
-            page.unconfirmed += max(1, len(rest) if self.framing.kind == "raw" else rest.count(b"\n"))
+            counter.unconfirmed += max(1, len(rest) if self.framing.kind == "raw" else rest.count(b"\n"))
             while rest:
                 try:
                     rest = rest[self.sock.send(rest) :]
@@ -139,20 +139,20 @@ class Slow(_Adversary):
             self.pause(FLOOD_S)
         self.until_ended()
 
-    def sip(self, page: Page) -> None:
+    def sip(self, counter: RequestCounter) -> None:
         """Reads its answer a byte a second."""
         request, answer = self.sentence()
-        self.say_bytes(request, page)
+        self.say_bytes(request, counter)
         for _ in range(len(answer) or SIPS):
             if not self.receive_some(self.request_timeout_s, 1):
                 return
             self.pause(SIP_S)
 
-    def dribble(self, page: Page) -> None:
+    def dribble(self, counter: RequestCounter) -> None:
         """Writes its question a byte every 100 ms, then hears the answer."""
         request, _ = self.sentence()
         for i in range(len(request)):
-            if not self.say_bytes(request[i : i + 1], page):
+            if not self.say_bytes(request[i : i + 1], counter):
                 return
             self.pause(DRIP_S)
         self.receive_some(self.request_timeout_s)
@@ -174,33 +174,33 @@ class Hostile(_Adversary):
         if self.act != "abort":
             super().hear_banner()
 
-    def mute(self, page: Page) -> None:  # noqa: ARG002  # an act that sends nothing
+    def mute(self, counter: RequestCounter) -> None:  # noqa: ARG002  # an act that sends nothing
         """Says nothing, until the server has had enough."""
         self.until_ended()
 
-    def abort(self, page: Page) -> None:  # noqa: ARG002
+    def abort(self, counter: RequestCounter) -> None:  # noqa: ARG002
         """Resets what the kernel has just connected, perhaps before the server has accepted it."""
         self.reset()
 
-    def vanish(self, page: Page) -> None:
+    def vanish(self, counter: RequestCounter) -> None:
         """Resets in the middle of a message."""
-        self.say_bytes(self.half(), page)
+        self.say_bytes(self.half(), counter)
         self.reset()
 
-    def half_close(self, page: Page) -> None:
+    def half_close(self, counter: RequestCounter) -> None:
         """Ends its side in the middle of a message, and waits for the server to end the other."""
-        if self.say_bytes(self.half(), page):
+        if self.say_bytes(self.half(), counter):
             self.end_our_side()
             self.until_ended(self.request_timeout_s)
 
-    def oversize(self, page: Page) -> None:
+    def oversize(self, counter: RequestCounter) -> None:
         """A message longer than any, without an end."""
-        if self.say_bytes(b"x" * OVERSIZE_BYTES, page):
+        if self.say_bytes(b"x" * OVERSIZE_BYTES, counter):
             self.receive_some(self.request_timeout_s)
 
-    def garbage(self, page: Page) -> None:
+    def garbage(self, counter: RequestCounter) -> None:
         """Bytes by chance, and the end."""
-        if self.say_bytes(self.rng.randbytes(GARBAGE_BYTES), page):
+        if self.say_bytes(self.rng.randbytes(GARBAGE_BYTES), counter):
             self.end_our_side()
             self.until_ended(self.request_timeout_s)
 

@@ -29,9 +29,9 @@ from locust.user.task import LOCUST_STATE_STOPPING
 from loadtest.engine import connecting, deadlines, locust_options, stats_keeper
 from loadtest.engine.connecting import describe
 from loadtest.engine.dispatcher import Dispatcher
-from loadtest.engine.request import Request, end_badly, end_well, page_of
+from loadtest.engine.request import Request, counter_of, end_badly, end_well
 from loadtest.engine.schedule import COURSE
-from loadtest.engine.stats_keeper import BOOKS
+from loadtest.engine.stats_keeper import RECORDER
 from loadtest.web import tab
 from loadtest.workload.dialogue.session import Conversation
 from loadtest.workload.target import DEFAULT_HOST, Target, resolve
@@ -121,7 +121,7 @@ class TcpUser(Conversation, User):
             finally:
                 if self.due_ns:  # the turn was left before its request had begun
                     age = (_now_ns() - self.due_ns) // 1000
-                    dispatcher.page(self.arrives_as, self.due_ns).leave(age)
+                    dispatcher.counter(self.arrives_as, self.due_ns).censor_unsent(age)
                     self.due_ns = 0
 
     def _await_slot(self) -> bool:
@@ -167,7 +167,7 @@ class TcpUser(Conversation, User):
     def connect(self) -> bool:
         """Connect and hear the banner, as the requests `handshake` and `connect`; False if it failed."""
         assert self.sock is None, "close() first"
-        page = BOOKS.page(self.connects_as)
+        counter = RECORDER.counter(self.connects_as)
         start = _now_ns()
         reached = False
         try:
@@ -176,21 +176,21 @@ class TcpUser(Conversation, User):
             self.sock = self.open_socket(target.family)
             connecting.shake_hands(self.sock, target)
             reached = True
-            BOOKS.page(self.shakes_as).done((_now_ns() - start + 500) // 1000)
+            RECORDER.counter(self.shakes_as).complete((_now_ns() - start + 500) // 1000)
             if target.tls is not None:
                 self.secure(target)
             self.hear_banner()
         except (OSError, ProcserverError) as error:
             # A handshake that timed out may yet be completed by the kernel and accepted.
-            page.fail(describe(error, overdue=self.overdue), reached=reached or self.overdue)
+            counter.fail(describe(error, overdue=self.overdue), reached=reached or self.overdue)
             self.close()
             return False
         except BaseException:
-            page.censor()
+            counter.censor()
             self.close()
             raise
         self.deadline_ns = 0
-        page.done((_now_ns() - start + 500) // 1000)
+        counter.complete((_now_ns() - start + 500) // 1000)
         self.backoff_s = BACKOFF_MIN_S
         return True
 
@@ -206,19 +206,19 @@ class TcpUser(Conversation, User):
     def secure(self, target: Target) -> None:
         """The TLS handshake, as the request `tls`; its failure is one of `connect` too."""
         assert self.sock is not None
-        page = BOOKS.page(self.secures_as)
+        counter = RECORDER.counter(self.secures_as)
         start = _now_ns()
         try:
             # Wrapped first and shaken afterwards: a deadline must find the socket that waits.
             self.sock = secured = connecting.wrap(self.sock, target)
             secured.do_handshake()
         except OSError as error:
-            page.fail(describe(error, overdue=self.overdue), reached=False)
+            counter.fail(describe(error, overdue=self.overdue), reached=False)
             raise
         except BaseException:
-            page.censor(reached=False)
+            counter.censor(reached=False)
             raise
-        page.done((_now_ns() - start + 500) // 1000)
+        counter.complete((_now_ns() - start + 500) // 1000)
 
     def target(self) -> Target:
         host = self.host or DEFAULT_HOST
@@ -242,7 +242,7 @@ class TcpUser(Conversation, User):
     def exchange(self, name: str, request: bytes, answer: bytes) -> bool:
         """One request and its whole answer, under `name`; False, and no connection left, if it failed."""
         due, self.due_ns = self.due_ns, 0
-        page = page_of(self, name, due)
+        counter = counter_of(self, name, due)
         start = _now_ns()
         self.overdue, self.deadline_ns = False, start + self.timeout_ns
         try:
@@ -251,11 +251,11 @@ class TcpUser(Conversation, User):
             if self.rest:
                 raise RemoteProtocolError("more bytes than the answer has")
         except BaseException as error:
-            if not end_badly(self, page, error, start, due):
+            if not end_badly(self, counter, error, start, due):
                 raise
             return False
         self.deadline_ns = 0
-        end_well(page, start, due)
+        end_well(counter, start, due)
         return True
 
     def request(self, name: str) -> Request:

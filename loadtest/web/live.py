@@ -20,7 +20,8 @@ import msgspec
 from loadtest.base.processes import Piped, start
 from loadtest.results import timeline
 from loadtest.stats.histogram import Histogram
-from loadtest.stats.recorder import LAG, Entry, Ledger
+from loadtest.stats.recorder import LAG, RequestTotals
+from loadtest.stats.run_stats import RunStats
 from loadtest.workload.arrivals import Planned
 from loadtest.workload.target import parse_host
 from procserver.clients import control as control_client
@@ -90,7 +91,7 @@ class Live:
     """One test's rows. `complaint` says why there is nothing of the server, if so."""
 
     def __init__(self, started: float, reports_after_s: float) -> None:
-        """`started`: Unix time, as the books' clock shows it. A second's reports have come so long after its end."""
+        """`started`: Unix time, as the recorder' clock shows it. A second's reports have come so long after its end."""
         self.started = started
         self.reports_after_s = reports_after_s
         self.rows: collections.deque[dict[str, Any]] = collections.deque(maxlen=ROWS_MAX)
@@ -123,14 +124,14 @@ class Live:
         with open(os.path.join(self.folder, "log"), "wb") as log:
             self.process = start(command, log=log, pipes=True)
 
-    def advance(self, now: float, ledger: Ledger, planned: Planned | None) -> None:
-        """Rows for every second that is over and whose reports have come. `now`: Unix time by the books' clock."""
+    def advance(self, now: float, stats: RunStats, planned: Planned | None) -> None:
+        """Rows for every second that is over and whose reports have come. `now`: Unix time by the recorder' clock."""
         self.read_samples()
         points = timeline.points([*self.begun, *self.samples], self.started)
         while self.second + 1 + self.reports_after_s <= now:
-            for name, entry in entries_of(ledger, self.second).items():
+            for name, entry in entries_of(stats, self.second).items():
                 self.answered[name] += entry.ok.count
-            row = books_row(ledger, self.second, self.main, planned)
+            row = books_row(stats, self.second, self.main, planned)
             row |= server_row(points, self.second + 1 - self.started)
             row["accepted"] = self.accepted_per_s(self.second + 1)
             row["t_s"] = round(max(0.0, self.second - self.started), 3)
@@ -191,16 +192,16 @@ class Live:
 
 
 def books_row(
-    ledger: Ledger, second: int, main: str | None, planned: Planned | None = None
+    stats: RunStats, second: int, main: str | None, planned: Planned | None = None
 ) -> dict[str, Any]:
     """What ended in that second, with the percentiles of the request `main`. A stall is a row of zeros."""
-    entries = entries_of(ledger, second)
+    entries = entries_of(stats, second)
 
     def per_s(what: str) -> float:
-        return sum(float(getattr(entry, what)) for entry in entries.values()) / ledger.window_s
+        return sum(float(getattr(entry, what)) for entry in entries.values()) / stats.interval_s
 
-    answered = sum(entry.ok.count for entry in entries.values()) / ledger.window_s
-    made = sum(entry.ok.count for name, entry in entries.items() if is_handshake(name)) / ledger.window_s
+    answered = sum(entry.ok.count for entry in entries.values()) / stats.interval_s
+    made = sum(entry.ok.count for name, entry in entries.items() if is_handshake(name)) / stats.interval_s
     row: dict[str, Any] = {"answered": answered, "failed": per_s("failed"), "made": made}
     if planned is not None:
         row |= {
@@ -217,9 +218,9 @@ def is_handshake(name: str) -> bool:
     return name.rpartition(".")[2] == "handshake"
 
 
-def entries_of(ledger: Ledger, second: int) -> dict[str, Entry]:
+def entries_of(stats: RunStats, second: int) -> dict[str, RequestTotals]:
     """The requests of the window that holds the second; the generator's own lag is none."""
-    window = ledger.timeline.get(second // ledger.window_s * ledger.window_s, {})
+    window = stats.timeline.get(second // stats.interval_s * stats.interval_s, {})
     return {name: entry for name, entry in window.items() if name != LAG}
 
 

@@ -10,7 +10,8 @@ from loadtest.report import plot
 from loadtest.report.page import paragraph, table
 from loadtest.report.plot import BLUE, GREY, ORANGE, PURPLE, RED, SKY
 from loadtest.stats.histogram import PERCENTILES, Histogram, samples_beyond
-from loadtest.stats.recorder import LAG, Ledger
+from loadtest.stats.recorder import LAG
+from loadtest.stats.run_stats import RunStats
 from loadtest.web.live import Live
 
 __all__ = ["CHARTS", "section", "table_rows"]
@@ -118,7 +119,7 @@ def table_rows(live: Live) -> list[dict[str, str]]:
     return rows
 
 
-def section(ledger: Ledger, live: Live | None) -> str:
+def section(stats: RunStats, live: Live | None) -> str:
     """HTML for Locust's report: our exact table, and what was seen of the server."""
     head = [
         "request",
@@ -133,13 +134,13 @@ def section(ledger: Ledger, live: Live | None) -> str:
         "slowest",
     ]
     rows = []
-    for name in ledger.names():
+    for name in stats.names():
         if name == LAG:
             continue
-        entry = ledger.total(name)
+        entry = stats.total(name)
         counts = [format_count(n) for n in (entry.ok.count, entry.failed, entry.censored, entry.dropped)]
         rows.append([name, *counts, *map(format_us, _percentiles(entry.times))])
-    body = table(head, rows) + paragraph("All of the run, in the books of loadtest, to the microsecond.")
+    body = table(head, rows) + paragraph("All of the run, in the recorder of loadtest, to the microsecond.")
     if live is not None and live.most:
         seen = [(row["what"], row["most"]) for row in table_rows(live) if row["most"] != "-"]
         body += f"<h2>Both sides at their most, in any second</h2>{table(['', ''], seen)}"

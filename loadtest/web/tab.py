@@ -32,7 +32,7 @@ KEY = "server"
 PAGE = Path(__file__).with_name("web.html")
 TAB = Path(__file__).with_name("web_tab.html")
 INTERVAL_S = 1.0
-OWN_REPORTS_AFTER_S = 0.5  # our books are ruled off at the end of the second
+OWN_REPORTS_AFTER_S = 0.5  # our recorder are ruled off at the end of the second
 WORKERS_REPORTS_AFTER_S = 2.0  # theirs, too, and reported once a second
 BUNDLE_CACHE_S = 24 * 3600
 
@@ -104,7 +104,7 @@ class _Desk:
 
     def advance(self) -> None:
         if self.live is not None:
-            self.live.advance(clock(), stats_keeper.ledger(), COURSE.planned)
+            self.live.advance(clock(), stats_keeper.stats(), COURSE.planned)
 
     def on_test_stop(self, **_: object) -> None:
         self.end()
@@ -115,7 +115,7 @@ class _Desk:
             self.greenlet.kill()
             self.greenlet = None
         if self.live is not None and self.live.process is not None:
-            self.live.advance(clock(), stats_keeper.ledger(), COURSE.planned)
+            self.live.advance(clock(), stats_keeper.stats(), COURSE.planned)
             self.live.end()
 
     def on_quitting(self, environment: Environment, **_: object) -> None:
@@ -133,7 +133,7 @@ class _Desk:
     def with_section(self, page: str) -> str:
         # The bundle's own code holds the same words: only the last are the end of the page.
         head, end, tail = page.rpartition("</body>")
-        return f"{head}{section(stats_keeper.ledger(), self.live)}{end}{tail}"
+        return f"{head}{section(stats_keeper.stats(), self.live)}{end}{tail}"
 
     # --- the web UI ---
 

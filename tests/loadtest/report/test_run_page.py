@@ -52,7 +52,7 @@ def test_the_page_needs_nothing_from_anywhere_and_escapes_what_a_server_says() -
         "sampler_cost": None,
     }
     document["requests"]["message"]["errors"] = {hostile: 1}
-    histograms = {"message": books.ledger.total("message").ok}
+    histograms = {"message": books.stats.total("message").ok}
     run = StoredRun(document, timeline.rows(books, []), [], histograms)
     page = report.page(run, "<script>bundle</script>")
     ours = page.replace("<script>bundle</script>", "")

@@ -6,7 +6,8 @@ import pytest
 
 from loadtest.results import document as run_document
 from loadtest.results import timeline
-from loadtest.stats.recorder import Entry, Histogram, Window
+from loadtest.stats.histogram import Histogram
+from loadtest.stats.recorder import Interval, RequestTotals
 from loadtest.workload.workload import TALKS
 from tests.support.run_stats import STARTED, account, window
 
@@ -27,7 +28,7 @@ def test_histograms_can_be_read_by_other_tools() -> None:
     from hdrh.histogram import HdrHistogram
 
     values = {40: 10, 900: 5, 123_456: 2}
-    books = account(Window(1001, "measure", {"message": Entry(Histogram.of(values))}))
+    books = account(Interval(1001, "measure", {"message": RequestTotals(Histogram.of(values))}))
     found = run_document.histograms(books, {})["histograms"]["message"]
     decoded = HdrHistogram.decode(found["hdr_v2"])
     assert decoded.get_total_count() == 17

@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.results import reconciliation
-from loadtest.stats.recorder import Account, Entry, Histogram, Ledger, Window
+from loadtest.stats.histogram import Histogram
+from loadtest.stats.recorder import Interval, RequestTotals
+from loadtest.stats.run_stats import RunRecord, RunStats
 from loadtest.workload.scenarios import SCENARIOS
 from loadtest.workload.workload import TALKS, Talk, talk_of
 from tests.support.dialogues import dialogue
@@ -36,10 +38,10 @@ def test_without_the_servers_account_nothing_is_claimed() -> None:
     assert reconciliation.reconcile(account(), None, None, TALKS["greeting"]) is None
 
 
-def reconciled(talk: Talk, server: tuple[int, int], **entries: Entry) -> dict[str, object]:
-    ledger = Ledger()
-    ledger.post(Window(1001, "measure", {name.replace("__", "."): entry for name, entry in entries.items()}))
-    account = Account(ledger, 1000.0, None, 1001.0, 1005.0, 1005.0, 1, 1, [], [])
+def reconciled(talk: Talk, server: tuple[int, int], **entries: RequestTotals) -> dict[str, object]:
+    stats = RunStats()
+    stats.add(Interval(1001, "measure", {name.replace("__", "."): entry for name, entry in entries.items()}))
+    account = RunRecord(stats, 1000.0, None, 1001.0, 1005.0, 1005.0, 1, 1, [], [])
     none, after = (
         {"totals": {"connections": connections, "messages": messages}}
         for connections, messages in ((0, 0), server)
@@ -49,8 +51,8 @@ def reconciled(talk: Talk, server: tuple[int, int], **entries: Entry) -> dict[st
     return found
 
 
-def entry(ok: int, failed: int = 0, censored: int = 0, unconfirmed: int = 0) -> Entry:
-    return Entry(
+def entry(ok: int, failed: int = 0, censored: int = 0, unconfirmed: int = 0) -> RequestTotals:
+    return RequestTotals(
         ok=Histogram.of({100: ok} if ok else {}),
         errors={"timed out": failed} if failed else {},
         censored=censored,
