@@ -1,6 +1,6 @@
-"""How late the generator itself is, in a closed loop: an absolute schedule of ticks, straight from the event loop.
+"""Measures how late the generator itself is in a closed loop: ticks at absolute times, straight from the event loop.
 
-Each tick that was missed counts as late as it was. In an open loop arrivals tell the same (see `dispatcher`).
+In an open loop the arrivals themselves show it (see `dispatcher`).
 """
 
 import time
@@ -10,13 +10,13 @@ import gevent
 from loadtest.engine.timerfd import Timer
 from loadtest.stats.recorder import LAG, Recorder
 
-__all__ = ["LagWatch"]
+__all__ = ["LagProbe"]
 
 INTERVAL_NS = 10_000_000
 
 
-class LagWatch:
-    """Ticks from its making until `close`."""
+class LagProbe:
+    """Ticks from its making until `close`; records the lateness of each tick, also of those that were missed."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder

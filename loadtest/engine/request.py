@@ -1,23 +1,24 @@
-"""One request: timed, ended in one way, told in the recorder; planned, if it is what an arrival is."""
+"""One request: timed, and recorded with exactly one end; planned, if it is what an arrival is."""
 
 import time
 from types import TracebackType
 from typing import Protocol
 
 from loadtest.engine.connecting import describe
-from loadtest.engine.schedule import COURSE
-from loadtest.engine.stats_keeper import RECORDER
-from loadtest.stats.recorder import RequestCounter
+from loadtest.engine.schedule import Schedule
+from loadtest.stats.recorder import Recorder, RequestCounter
 from procserver.errors import ProcserverError
 
-__all__ = ["Request", "Whole", "counter_of", "end_badly", "end_well"]
+__all__ = ["CompositeRequest", "Request", "counter_of", "record_failure", "record_success"]
 
 _now_ns = time.monotonic_ns
 
 
-class Asker(Protocol):
-    """Who makes a request. `due_ns`: when its next one was planned, 0 if it was not; `overdue`: cut by the deadline."""
+class Requester(Protocol):
+    """A user. `due_ns`: when its next request was planned, 0 if it was not; `overdue`: it was cut by its deadline."""
 
+    recorder: Recorder
+    schedule: Schedule
     arrives_as: str
     due_ns: int
     deadline_ns: int
@@ -28,9 +29,9 @@ class Asker(Protocol):
 
 
 class Request:
-    """The general form of `TcpUser.exchange`, at some more cost. Failures end here; they are in the recorder."""
+    """The general form of `TcpUser.exchange`, at some more cost. Failures are recorded, and not raised."""
 
-    def __init__(self, user: Asker, name: str) -> None:
+    def __init__(self, user: Requester, name: str) -> None:
         self.user = user
         self.name = name
 
@@ -45,24 +46,24 @@ class Request:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         if error is not None:
-            return end_badly(self.user, self.counter, error, self.start, self.due)
+            return record_failure(self.user, self.counter, error, self.start, self.due)
         self.user.deadline_ns = 0
-        end_well(self.counter, self.start, self.due)
+        record_success(self.counter, self.start, self.due)
         return False
 
 
-class Whole:
-    """A request that is made of others: they keep the deadlines, and close the connection when they fail.
+class CompositeRequest:
+    """A request made of others, which keep the deadlines, and close the connection when they fail.
 
-    To fail itself it takes any error of the conversation's; `ok` says how it ended.
+    An OSError or ProcserverError in its body makes it fail; `ok` says how it ended.
     """
 
-    def __init__(self, user: Asker, name: str) -> None:
+    def __init__(self, user: Requester, name: str) -> None:
         self.user = user
         self.name = name
         self.ok = False
 
-    def __enter__(self) -> "Whole":
+    def __enter__(self) -> "CompositeRequest":
         self.due, self.user.due_ns = self.user.due_ns, 0
         self.counter = counter_of(self.user, self.name, self.due)
         self.start = _now_ns()
@@ -72,23 +73,23 @@ class Whole:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         if error is not None:
-            return _tell(self.counter, error, self.start, self.due, overdue=False, reached=False)
-        end_well(self.counter, self.start, self.due)
+            return _record_end(self.counter, error, self.start, self.due, overdue=False, reached=False)
+        record_success(self.counter, self.start, self.due)
         self.ok = True
         return False
 
 
-def counter_of(user: Asker, name: str, due: int) -> RequestCounter:
-    """Where a request is told of: in the phase in which it was planned, else in the one that is now."""
+def counter_of(user: Requester, name: str, due: int) -> RequestCounter:
+    """The counter of a request: in the phase in which it was planned, else in the current one."""
     if due:
         if name != user.arrives_as:
-            raise ValueError(f"an arrival began with {name!r}: say so, arrives_as = {name!r}")
-        assert COURSE.dispatcher is not None
-        return COURSE.dispatcher.counter(name, due)
-    return RECORDER.counter(name)
+            raise ValueError(f"an arrival began with {name!r}: set arrives_as = {name!r}")
+        assert user.schedule.dispatcher is not None
+        return user.schedule.dispatcher.counter(name, due)
+    return user.recorder.counter(name)
 
 
-def end_well(counter: RequestCounter, start: int, due: int) -> None:
+def record_success(counter: RequestCounter, start: int, due: int) -> None:
     end = _now_ns()
     service = (end - start + 500) // 1000
     if due:
@@ -97,14 +98,16 @@ def end_well(counter: RequestCounter, start: int, due: int) -> None:
         counter.complete(service)
 
 
-def end_badly(user: Asker, counter: RequestCounter, error: BaseException, start: int, due: int) -> bool:
-    """Close the connection and tell of a request that failed (True) or was cut off by the end of the test (False)."""
-    failed = _tell(counter, error, start, due, overdue=user.overdue, reached=True)
+def record_failure(
+    user: Requester, counter: RequestCounter, error: BaseException, start: int, due: int
+) -> bool:
+    """Close the connection and record that a request failed (True) or was cut off by the end of the test (False)."""
+    failed = _record_end(counter, error, start, due, overdue=user.overdue, reached=True)
     user.close()
     return failed
 
 
-def _tell(
+def _record_end(
     counter: RequestCounter, error: BaseException, start: int, due: int, *, overdue: bool, reached: bool
 ) -> bool:
     failed = isinstance(error, OSError | ProcserverError)

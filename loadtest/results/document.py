@@ -20,7 +20,7 @@ from loadtest.stats.histogram import PERCENTILES, Histogram, samples_beyond
 from loadtest.stats.recorder import LAG, RequestTotals
 from loadtest.stats.run_stats import RunRecord
 from loadtest.workload.time_slots import ALONE, Slots
-from loadtest.workload.workload import Talk
+from loadtest.workload.workload import Workload
 
 __all__ = [
     "FORMAT",
@@ -40,24 +40,24 @@ MEASURED = ("measure",)
 HDR_MAX_US = 3_600_000_000
 
 
-def requests(account: RunRecord, talk: Talk, slots: Slots = ALONE) -> dict[str, dict[str, Any]]:
+def requests(account: RunRecord, workload: Workload, slots: Slots = ALONE) -> dict[str, dict[str, Any]]:
     """What was measured, by request name. In a closed loop nothing is planned, and response is service.
 
     A user that holds its connection makes it once, in the warm-up: such requests are told `over` the whole run.
     `rate_achieved` is of answers that came while it was measured, whenever they were planned. Rates are per second
     of the run's own time.
     """
-    order = [name for name in talk.requests if name in account.stats.names()]
+    order = [name for name in workload.requests if name in account.stats.names()]
     order += [name for name in account.stats.names() if name not in (*order, LAG)]
     table = {}
     for name in order:
-        whole = name in talk.once
+        whole = name in workload.once
         entry = account.stats.total(name) if whole else account.stats.total(name, MEASURED)
         answered = entry.ok.count if whole else account.stats.answered.get("measure", {}).get(name, 0)
         since = account.started if whole else (account.measure_from or 0.0)
         until = account.measure_to or since
         measured_s = max(0.0, slots.own(until - account.started) - slots.own(since - account.started))
-        planned = entry.planned if account.plan_from is not None and name == talk.main else None
+        planned = entry.planned if account.plan_from is not None and name == workload.main else None
         table[name] = {
             "over": "run" if whole else "measure",
             "planned": planned,
@@ -78,14 +78,14 @@ def requests(account: RunRecord, talk: Talk, slots: Slots = ALONE) -> dict[str, 
     return table
 
 
-def connections(account: RunRecord, talk: Talk, users: int, warmup_s: float) -> dict[str, Any]:
+def connections(account: RunRecord, workload: Workload, users: int, warmup_s: float) -> dict[str, Any]:
     """How many were asked for, and made; how many too late; and by how much measuring waited for them.
 
     Where each arrival of an open loop is a connection of its own, no user owes one.
     """
     made = account.stats.total("connect").ok.count
-    owed = account.plan_from is None or "connect" in talk.once or talk.main != "greeting"
-    in_time = account.stats.total("connect", ("warmup",)).sent if "connect" in talk.once else users
+    owed = account.plan_from is None or "connect" in workload.once or workload.main != "greeting"
+    in_time = account.stats.total("connect", ("warmup",)).sent if "connect" in workload.once else users
     late_s = (account.measure_from or account.started) - account.started - warmup_s
     return {
         "asked": users if owed else min(users, made),
@@ -118,7 +118,7 @@ def server_side(
     account: RunRecord,
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
-    talk: Talk,
+    workload: Workload,
 ) -> dict[str, Any] | None:
     """The server's processes over the run; None if they could not be followed."""
     ticks = [line for line in samples if "server" in line]
@@ -133,7 +133,7 @@ def server_side(
     pss = [p.pss_bytes for p in points if p.pss_bytes is not None]
     busy = [p.workers_busy for p in points if p.workers_busy is not None]
     measured = [p.cpu_cores for p in points if p.cpu_cores is not None and _measured(p, account)]
-    answered = 0 if isinstance(talk.messages, str) else tally(account, talk.messages)[0]
+    answered = 0 if isinstance(workload.messages, str) else tally(account, workload.messages)[0]
     end = next((line for line in samples if line.get("kind") == "end"), None)
     return {
         "cpu_s": None if cpu_s is None else round(cpu_s, 3),

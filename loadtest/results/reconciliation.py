@@ -5,13 +5,13 @@ from typing import Any
 
 from loadtest.stats.run_stats import RunRecord
 from loadtest.workload.dialogue.dialogue import Counted
-from loadtest.workload.workload import Talk
+from loadtest.workload.workload import Workload
 
 __all__ = ["reconcile", "tally"]
 
 
 def reconcile(
-    account: RunRecord, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, talk: Talk
+    account: RunRecord, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, workload: Workload
 ) -> dict[str, Any] | None:
     """Our tally against the server's own, over the whole run, warm-up included; None if it has none.
 
@@ -22,7 +22,7 @@ def reconcile(
         return None
     client, server, difference = {}, {}, {}
     unconfirmed = {}
-    counted = {"connections": talk.connections, "messages": talk.messages}
+    counted = {"connections": workload.connections, "messages": workload.messages}
     for what, counts in counted.items():
         if isinstance(counts, str):
             continue

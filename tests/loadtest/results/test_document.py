@@ -8,7 +8,7 @@ from loadtest.results import document as run_document
 from loadtest.results import timeline
 from loadtest.stats.histogram import Histogram
 from loadtest.stats.recorder import Interval, RequestTotals
-from loadtest.workload.workload import TALKS
+from loadtest.workload.workload import WORKLOADS
 from tests.support.run_stats import STARTED, account, window
 
 
@@ -45,7 +45,7 @@ def test_what_a_server_does_to_start_is_not_the_loads() -> None:
         server = {"cpu_s": cpu_s, "processes": 3, "cpu_s_by_pid": {}}
         samples.append({"t": t, "server": server, "host": host})
     found = run_document.server_side(
-        samples, timeline.points(samples, STARTED), books, None, None, TALKS["greeting"]
+        samples, timeline.points(samples, STARTED), books, None, None, WORKLOADS["greeting"]
     )
     assert found is not None
     assert found["cpu_s"] == pytest.approx(0.21)

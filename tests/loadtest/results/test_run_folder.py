@@ -12,7 +12,7 @@ from loadtest.results import run_folder, timeline
 from loadtest.stats.histogram import Histogram
 from loadtest.stats.recorder import Interval, RequestTotals
 from loadtest.stats.run_stats import RunRecord, RunStats
-from loadtest.workload.workload import TALKS
+from loadtest.workload.workload import WORKLOADS
 from procserver.errors import ConfigError
 
 VALUES = {40: 10, 900: 5, 123_456: 2}
@@ -25,7 +25,7 @@ def folder_of_a_run(folder: Path) -> tuple[RunRecord, list[dict[str, Any]]]:
         stats.add(Interval(second, "measure", {"message": RequestTotals(Histogram.of(VALUES), {"reset": 1})}))
     account = RunRecord(stats, 1000.25, None, 1001.0, 1005.0, 1005.5, 1, 1, [], [])
     table = timeline.rows(account, [timeline.Point(1.0, cpu_cores=0.25, workers_busy=3)])
-    requests = run_document.requests(account, TALKS["greeting"])
+    requests = run_document.requests(account, WORKLOADS["greeting"])
     document = {"format": run_document.FORMAT, "clock": run_document.clock(account), "requests": requests}
     run_document.write_table(str(folder / "timeline.csv"), table)
     (folder / "histograms.json").write_bytes(msgspec.json.encode(run_document.histograms(account, requests)))

@@ -10,7 +10,7 @@ from loadtest.results.timeline import Point
 from loadtest.stats.histogram import Histogram
 from loadtest.stats.recorder import Interval, RequestTotals
 from loadtest.stats.run_stats import RunStats
-from loadtest.web.live import Followed, Live, books_row, find_server, server_row
+from loadtest.web.live import Followed, Live, find_server, generator_row, server_row
 from procserver.errors import ConfigError
 from tests.support.run_stats import stats
 from tests.support.wait import wait_until
@@ -69,10 +69,10 @@ def test_what_the_server_accepted_is_a_rate_between_two_times_of_asking() -> Non
 def test_a_live_row_of_a_stall_is_zeros() -> None:
     """Not a gap; and the generator's own lag is no request."""
     books = stats(50, 0)
-    assert books_row(books, 1000, "message")["answered"] == 50
-    row = books_row(books, 1001, "message")
+    assert generator_row(books, 1000, "message")["answered"] == 50
+    row = generator_row(books, 1001, "message")
     assert (row["answered"], row["failed"], row["p99_us"]) == (0, 1, None)
-    assert books_row(books, 1002, None)["answered"] == 0
+    assert generator_row(books, 1002, None)["answered"] == 0
 
 
 def test_a_live_row_counts_the_connections_that_the_kernel_made() -> None:
@@ -80,7 +80,7 @@ def test_a_live_row_counts_the_connections_that_the_kernel_made() -> None:
     names = ("handshake", "hostile.handshake", "connect", "message")
     books = RunStats()
     books.add(Interval(1000, "measure", {name: RequestTotals(Histogram.of({100: 7})) for name in names}))
-    assert books_row(books, 1000, "message")["made"] == 14
+    assert generator_row(books, 1000, "message")["made"] == 14
 
 
 def test_an_old_gauge_is_none() -> None:
@@ -94,8 +94,8 @@ def test_an_old_gauge_is_none() -> None:
 @pytest.mark.parametrize(
     ("pid", "control", "says"),
     [
-        ("everybody", "", "a process's number is asked for"),
-        ("-1", "", "a process's number is asked for"),
+        ("everybody", "", "a process id is 1 or more"),
+        ("-1", "", "a process id is 1 or more"),
         ("", "/nowhere/control", "no server answers"),
         ("", "", "give --server-control PATH"),
     ],
