@@ -29,7 +29,7 @@ def test_a_server_that_goes_is_told_and_nothing_is_left() -> None:
         assert gauge(live, "workers_busy") is None
         assert not live.complaint
     wait_until(lambda: gauge(live, "pss_bytes") is not None and live.complaint, "its end is seen")
-    assert live.complaint.startswith("the server's processes are not followed any more: ")
+    assert live.complaint.startswith("the server's processes are no longer sampled: ")
     assert str(server.pid) in live.complaint
     live.end()
     assert tracker.returncode == 0

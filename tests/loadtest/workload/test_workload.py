@@ -10,7 +10,7 @@ from tests.support.dialogues import dialogue
 
 
 @pytest.mark.parametrize(
-    ("talk", "requests", "once"),
+    ("workload", "requests", "once"),
     [
         (
             workload_of("greeting", "tcp", None, None),
@@ -45,17 +45,17 @@ def test_every_request_has_a_name_beforehand(workload: Workload, requests: list[
     assert workload.main in workload.requests
 
 
-def test_a_dialogue_that_says_nothing_cannot_be_kept_company() -> None:
+def test_a_dialogue_that_sends_nothing_has_no_background_users() -> None:
     silent = parse_dialogue('framing = "line"\n[[steps]]\nname = "a"\nexpect_frames = 1', "talk.toml")
     with pytest.raises(ConfigError, match="no step that sends anything"):
         workload_of("dialogue", "tcp", silent, SCENARIOS["hold"].beside)
 
 
-def test_the_talks_of_the_greeting_are_those_of_its_users() -> None:
+def test_the_workloads_of_the_greeting_are_those_of_its_users() -> None:
     assert {workload.users for workload in WORKLOADS.values()} == {("GreetingUser",), ("ConnectUser",)}
 
 
-def test_adversaries_have_their_own_handshakes() -> None:
-    """What they pay for TLS is none of the honest."""
+def test_misbehaving_users_have_their_own_handshakes() -> None:
+    """Their TLS handshakes are counted apart."""
     workload = workload_of("greeting", "tls", None, SCENARIOS["slow"].beside)
     assert {"tls", "slow.tls"} <= set(workload.requests) & set(workload.once)
