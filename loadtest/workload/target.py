@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from procserver.addresses import Address, parse_address
+from procserver.clients.connect import tls_trust
 from procserver.errors import ConfigError
 
 __all__ = [
@@ -105,15 +106,11 @@ def resolve(text: str, tls: Tls | None = None) -> Target:
 def tls_context(tls: Tls) -> ssl.SSLContext:
     """ConfigError if `ca` cannot be loaded. Sessions are not resumed: each handshake is a whole one."""
     try:
-        context = ssl.create_default_context(cafile=tls.ca)
+        return tls_trust(tls.ca, insecure=tls.insecure)
     except OSError as error:
         raise ConfigError(
             f"--tls-ca {tls.ca!r}: {error.strerror or error}; a PEM file with certificates is needed"
         ) from None
-    if tls.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def check_tls(tls: Tls, place: Place | None) -> None:
