@@ -1,6 +1,6 @@
-"""The locustfile: `locust -f loadtest/tcp_user.py [GreetingUser] [ConnectUser]`.
+"""The locustfile of the greeting: `locust -f loadtest/tcp_user.py [GreetingUser] [ConnectUser]`.
 
-Locust runs this file as a top-level module, so it is a leaf: nothing imports it, or each listener would be there twice.
+Locust runs this file as a top-level module: nothing may import it, or it would be there twice.
 """
 
 import sys

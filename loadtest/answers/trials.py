@@ -8,7 +8,7 @@ from typing import Any, TextIO
 from loadtest.base.interrupts import heed
 from loadtest.base.units import format_duration
 from loadtest.results.thresholds import Threshold
-from loadtest.runs.execute import Bout, Show
+from loadtest.runs.execute import Load, Show
 from loadtest.runs.progress import Progress
 from loadtest.runs.run import run, run_beside, run_on
 from loadtest.runs.service import Service
@@ -61,13 +61,13 @@ class Trials:
         return self._timed(title, settings, made, watch)[0]
 
     def make_beside(
-        self, bouts: Sequence[Bout], title: str, thresholds: list[Threshold]
+        self, loads: Sequence[Load], title: str, thresholds: list[Threshold]
     ) -> list[dict[str, Any]]:
         """Several at the same time, as one trial; else as `make`."""
         heed()
-        for bout in bouts:
-            bout.folder.mkdir(parents=True)
-        return self._timed(title, bouts[0].settings, lambda show: run_beside(bouts, thresholds, show))
+        for load in loads:
+            load.folder.mkdir(parents=True)
+        return self._timed(title, loads[0].settings, lambda show: run_beside(loads, thresholds, show))
 
     def _timed(
         self,

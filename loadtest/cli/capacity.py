@@ -15,8 +15,8 @@ from loadtest.answers.capacity.question import (
 from loadtest.base.exits import fail
 from loadtest.cli.options import all_of, elsewhere_options, result_options, service_options, talk_options
 from loadtest.cli.param_types import Duration, Share
-from loadtest.engine.locust_options import ARRIVALS
 from loadtest.runs.resolve import results_folder
+from loadtest.workload.limits import ARRIVALS
 from procserver.errors import ConfigError
 
 __all__ = ["capacity", "search_options"]

@@ -12,6 +12,7 @@ from loadtest.cli.options import folder_options, server_options, speech_options,
 from loadtest.cli.param_types import Duration
 from loadtest.runs.resolve import framing_of, results_folder, serve_args
 from loadtest.runs.status_line import StatusLine
+from loadtest.workload.dialogue.file import parse_dialogue, read_text
 from procserver.errors import ConfigError, ProcserverError
 
 __all__ = ["cost"]
@@ -103,9 +104,11 @@ def cost(**options: Any) -> None:
 
 def _settings(options: dict[str, Any]) -> CostSettings:
     args = serve_args(options.pop("serve"))
+    path = options["dialogue"]
+    dialogue = parse_dialogue(read_text(path), path) if path else None
     settings = CostSettings(
         serve=args,
-        framing=framing_of(args, options.pop("framing"), options["dialogue"]),
+        framing=framing_of(args, options.pop("framing"), dialogue),
         hold_s=options.pop("hold"),
         heartbeat_s=options.pop("heartbeat"),
         settle_s=options.pop("settle"),

@@ -28,7 +28,9 @@ from procserver.errors import ConfigError, ProcserverError
 
 __all__ = ["main"]
 
-SIGNALLED = 128  # plus the signal's number: the exit code of a command that could not tell anything yet
+SIGNALLED = (
+    128  # plus the signal's number: the exit code of a command that was interrupted before it had results
+)
 EXAMPLES = """\b
 Examples:
   python -m loadtest run --serve "" --connections 100
@@ -38,19 +40,19 @@ Examples:
 
 
 class Commands(click.Group):
-    """Each ends in order when it is told to, and leaves the answer that is known so far."""
+    """Commands that end in order at a signal, and write the answer that is known so far."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        with interruptions() as heard:
+        with interruptions() as received:
             try:
                 return super().invoke(ctx)
             except KeyboardInterrupt:
-                fail("interrupted, before anything was known", SIGNALLED + (heard.signal or 0))
+                fail("interrupted before there was a result", SIGNALLED + (received.signal or 0))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def main() -> None:
-    """Put a load on a TCP service and say what may be believed of the answer."""
+    """Put a load on a TCP service, measure it, and judge whether the results are valid."""
 
 
 @main.command(epilog=EXAMPLES)
@@ -60,10 +62,10 @@ def main() -> None:
 @distribution_options
 @result_options()
 def run(**options: Any) -> None:
-    """Make one run and leave a folder of results with a report.
+    """Make one run and write a folder of results with a report.
 
-    Without --rate the loop is closed: a user asks again when it was answered. With it the loop is open: arrivals
-    come as planned, and their latency counts from the plan.
+    Without --rate the loop is closed: a user sends its next request after the answer to the last. With it the loop is
+    open: requests arrive as planned, and their latency counts from the planned time.
 
     Exit code: 0 pass, 3 a threshold failed, 4 the run is invalid, 2 usage, 1 the run could not be made.
     """

@@ -1,4 +1,4 @@
-"""What the command line understands besides numbers and words."""
+"""Types of option values besides numbers and words."""
 
 import re
 from typing import Any
@@ -7,10 +7,12 @@ import click
 
 from loadtest.base.units import parse_duration_s
 
-__all__ = ["Duration", "Share"]
+__all__ = ["Duration", "Share", "Words"]
 
 
 class Duration(click.ParamType[float]):
+    """`500ms`, `20s`, `5m`, `1h`, in seconds."""
+
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
@@ -23,6 +25,8 @@ class Duration(click.ParamType[float]):
 
 
 class Share(click.ParamType[float]):
+    """`20%` or `0.2`."""
+
     name = "share"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
@@ -30,3 +34,12 @@ class Share(click.ParamType[float]):
         if not re.fullmatch(r"\d+(\.\d+)?", number):
             self.fail(f"{value!r} is no share; write 20% or 0.2", param, ctx)
         return float(number) / (100 if str(value).endswith("%") else 1)
+
+
+class Words(click.ParamType[list[str]]):
+    """`A,B,...`."""
+
+    name = "words"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:  # noqa: ARG002
+        return value if isinstance(value, list) else value.split(",")

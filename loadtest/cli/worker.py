@@ -1,4 +1,4 @@
-"""`python -m loadtest worker HOST:PORT`: one more process for a run that waits for its workers, or for many."""
+"""`python -m loadtest worker HOST:PORT`: a generator process for a run that waits for its workers, or for many runs."""
 
 import os
 import socket
@@ -21,11 +21,11 @@ __all__ = ["worker"]
 
 LOCUSTFILES = ("tcp_user.py", "dialogue_user.py", "background_user.py")
 STAY_MAX_S = 7 * 24 * 3600.0
-LOOK_EACH_S = 0.5
-LOOK_TIMEOUT_S = 1.0
-REST_S = 1.0  # the master of a run that is over still listens for a moment: to join that one would be idle
+POLL_S = 0.5
+POLL_TIMEOUT_S = 1.0
+REST_S = 1.0  # the master of a finished run still listens for a moment: do not join that one
 TERM_TIMEOUT_S = 10.0
-NEVER_JOINED = 255  # how Locust ends that found nobody at the master's address, or nobody who understood it
+NEVER_JOINED = 255  # Locust's exit code when no master, or no Locust, listens at the address
 
 
 @click.command()
@@ -40,12 +40,12 @@ NEVER_JOINED = 255  # how Locust ends that found nobody at the master's address,
     "stay_s",
     type=Duration(),
     default="0s",
-    help="Work for run after run, as `capacity` and `workers` make them, until none comes for so long.",
+    help="Serve one run after another, as `capacity` and `workers` make them, until none has come for this time.",
 )
 def worker(master: str, source_address: str | None, stay_s: float) -> None:
-    """Work for `run --expect-workers N --master-bind HOST:PORT`, until it ends. One process uses one core.
+    """Generate load for `run --expect-workers N --master-bind HOST:PORT`, until it ends. One process uses one core.
 
-    Exit code with --stay: 0 when no run comes any more, or when told to end; 1 if none ever came.
+    Exit code with --stay: 0 after the last run, or when interrupted; 1 if no run came.
     """
     try:
         address = parse_endpoint("HOST:PORT", master)
@@ -62,37 +62,37 @@ def worker(master: str, source_address: str | None, stay_s: float) -> None:
         os.execv(sys.executable, command)
     served = 0
     try:
-        while _comes(address, stay_s):
+        while _listens(address, stay_s):
             if not _served(command):
-                fail(f"{master}: whoever listens there has no run for us", 1)
+                fail(f"{master}: no run of loadtest listens there", 1)
             served += 1
-            _tell(f"run {served} is over; the next is waited for {format_duration(stay_s)}")
+            _print(f"run {served} is over; waiting {format_duration(stay_s)} for the next")
             with interruptible():
                 time.sleep(REST_S)
     except KeyboardInterrupt:
-        _tell(f"told to end after {served} runs")
+        _print(f"interrupted after {served} runs")
     else:
-        _tell(f"no run came for {format_duration(stay_s)}; {served} were served")
+        _print(f"no run for {format_duration(stay_s)}; {served} were served")
         sys.exit(0 if served else 1)
 
 
-def _comes(master: Address, stay_s: float) -> bool:
-    """Whether somebody listens there, now or within that time."""
+def _listens(master: Address, stay_s: float) -> bool:
+    """Whether a master listens there, now or within that time."""
     deadline = time.monotonic() + stay_s
     while True:
         with interruptible():
             try:
-                socket.create_connection((master.host, master.port), LOOK_TIMEOUT_S).close()
+                socket.create_connection((master.host, master.port), POLL_TIMEOUT_S).close()
             except OSError:
                 if time.monotonic() > deadline:
                     return False
             else:
                 return True
-            time.sleep(LOOK_EACH_S)
+            time.sleep(POLL_S)
 
 
 def _served(command: list[str]) -> bool:
-    """A run, from its coming to its end; False if it was none."""
+    """Serve one run to its end; False if Locust did not join it."""
     process = start(command, log=sys.stderr.buffer)
     try:
         with interruptible():
@@ -101,5 +101,5 @@ def _served(command: list[str]) -> bool:
         stop(process, TERM_TIMEOUT_S)
 
 
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     print(f"loadtest: {line}", file=sys.stderr, flush=True)

@@ -95,7 +95,7 @@ def workers(**options: Any) -> None:
 
 
 def _check_shared(base: RunSettings, counts: list[int]) -> None:
-    if base.talk().once and counts[0] < base.expect_workers:
+    if base.workload.once and counts[0] < base.expect_workers:
         raise ConfigError(
             f"--counts {counts[0]}: so many connections are held then, and each of --expect-workers "
             f"{base.expect_workers} needs one"

@@ -1,1 +1,1 @@
-"""What runs inside Locust beneath the users: the plan carried out, the clock, the deadlines, the books."""
+"""What runs inside Locust beneath the users: schedule, clock, deadlines, recorder. `load_process` owns them."""

@@ -1,50 +1,50 @@
-"""One time for all hosts of a test: the clock of whoever starts it; and what each used of its own. Pure.
+"""The offset of a worker's clock from its master's, and the cores that a worker used. Pure.
 
-A worker asks what time it is there, several times. The answer that took least bounds the difference best: it was given
-somewhere between question and answer, so the middle is wrong by half of that at most (RFC 5905, section 8).
+A worker asks for the master's time, several times. The fastest answer bounds the offset best: the master read its clock
+between request and answer, so the middle is wrong by half of their distance at most (RFC 5905, section 8).
 """
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = ["Exchange", "Offset", "Spent", "cores_between", "offset_of"]
+__all__ = ["CpuReport", "Exchange", "Offset", "cores_between", "offset_of"]
 
 
 class Exchange(NamedTuple):
-    """Our time when we asked, their time when they answered, our time when we heard it; in seconds."""
+    """Our time at the request, the master's time at its answer, our time at its receipt; in seconds."""
 
     asked: float
     theirs: float
-    heard: float
+    received: float
 
 
 class Offset(NamedTuple):
-    """What is to be added to our clock to get theirs, and by how much at most that is wrong."""
+    """What to add to our clock to get the master's, and its greatest error."""
 
     offset_s: float = 0.0
     error_s: float = 0.0
 
 
 def offset_of(exchanges: Iterable[Exchange]) -> Offset:
-    """By the fastest exchange; 0 where the clocks cannot be told apart. ValueError if there was none."""
-    best = min(exchanges, key=lambda exchange: exchange.heard - exchange.asked, default=None)
-    if best is None or best.heard < best.asked:
+    """The offset by the fastest exchange; 0 where that is within its error. ValueError if there is none."""
+    best = min(exchanges, key=lambda exchange: exchange.received - exchange.asked, default=None)
+    if best is None or best.received < best.asked:
         raise ValueError("no exchange that began before it ended")
-    error_s = (best.heard - best.asked) / 2
+    error_s = (best.received - best.asked) / 2
     offset_s = best.theirs - best.asked - error_s
     return Offset(0.0 if abs(offset_s) <= error_s else offset_s, error_s)
 
 
-class Spent(NamedTuple):
-    """CPU seconds that a process had used at some time."""
+class CpuReport(NamedTuple):
+    """CPU seconds that a process had used at a time."""
 
     at: float
     cpu_s: float
 
 
-def cores_between(told: Sequence[Spent], since: float, until: float) -> float | None:
-    """Cores used on average, between the reports that lie within; None if there are not two."""
-    within = [one for one in told if since <= one.at <= until]
+def cores_between(reports: Sequence[CpuReport], since: float, until: float) -> float | None:
+    """Cores used on average between the first and the last report of that time; None if there are not two."""
+    within = [report for report in reports if since <= report.at <= until]
     if len(within) < 2 or within[-1].at <= within[0].at:
         return None
     return (within[-1].cpu_s - within[0].cpu_s) / (within[-1].at - within[0].at)

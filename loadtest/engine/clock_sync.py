@@ -1,126 +1,109 @@
-"""The workers of a test: waited for, told by name, and set to one time before any of them begins.
+"""Sets the clocks of all workers to their master's before a test starts, and gathers the CPU time that they use.
 
-Each worker asks its master for the time as soon as it has connected, takes the difference over, and reports it; the
-test does not start before all have. What a worker was given of its own, its source addresses, stays its own.
+Each worker asks its master for the time as soon as it has connected, adopts the difference, and reports it; the test
+does not start before all have.
 """
 
-import json
-import os
 import time
 from typing import Any
 
 import gevent
-from locust.env import Environment
-from locust.event import Events
 from locust.rpc.protocol import Message
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtest.engine import connecting, run_clock
-from loadtest.engine.clock_offset import Exchange, Offset, Spent, cores_between, offset_of
+from loadtest.engine.clock_offset import CpuReport, Exchange, Offset, cores_between, offset_of
+from loadtest.engine.progress_pipe import ProgressPipe
+from loadtest.engine.run_clock import RunClock
 
-__all__ = ["MUSTER", "Muster"]
+__all__ = ["ClockSync", "report_workers"]
 
-ASK, TELL, SET = "loadtest asks the time", "loadtest tells the time", "loadtest has set its clock"
-SPENT_KEY = "loadtest_cpu"
-SPENT_MAX = 1000  # a worker; beyond, every other one is dropped
+REQUEST, ANSWER, ADOPTED = "loadtest clock request", "loadtest clock answer", "loadtest clock adopted"
+CPU_KEY = "loadtest_cpu"
+REPORTS_MAX = 1000  # of each worker; beyond it every second one is dropped
 EXCHANGES = 8
 INTERVAL_S = 0.02
 ANSWER_TIMEOUT_S = 5.0
-SET_TIMEOUT_S = 15.0  # then the test starts all the same, and the worker's clock counts as unknown
+SYNC_TIMEOUT_S = 15.0  # then the test starts all the same, and the worker's offset is reported as unknown
 
 
-class Muster:
-    """Of one process."""
+class ClockSync:
+    """The clock's part of one process: master, worker, or neither."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: RunClock, runner: Any) -> None:
+        self.clock = clock
+        self.runner = runner
         self.exchanges: list[Exchange] = []
-        self.offsets: dict[str, Offset] = {}  # the master's: by worker
-        self.spent: dict[str, list[Spent]] = {}  # likewise, in order of time
-
-    def join(self, events: Events) -> None:
-        for name in ("init", "test_start", "report_to_master", "worker_report"):
-            getattr(events, name).add_listener(getattr(self, f"on_{name}"))
+        self.offsets: dict[str, Offset] = {}  # the master's, by worker
+        self.cpu: dict[str, list[CpuReport]] = {}  # likewise, in order of time
+        if isinstance(runner, WorkerRunner):
+            runner.register_message(ANSWER, self.on_answer)
+            gevent.spawn(self.adopt_masters_time, runner)
+        elif isinstance(runner, MasterRunner):
+            runner.register_message(REQUEST, self.on_request)
+            runner.register_message(ADOPTED, self.on_adopted)
 
     def workers(self, since: float, until: float) -> list[dict[str, str | float | None]]:
-        """Who reported, and the cores that each used between two moments."""
+        """Id, cores used between two times, and clock offset of each worker that has reported."""
+        unknown: dict[str, float | None] = {"offset_s": None, "error_s": None}
         return [
-            {"id": name, "cores": cores_between(told, since, until), **_told(self.offsets.get(name))}
-            for name, told in sorted(self.spent.items())
+            {
+                "id": name,
+                "cores": cores_between(reports, since, until),
+                **(self.offsets[name]._asdict() if name in self.offsets else unknown),
+            }
+            for name, reports in sorted(self.cpu.items())
         ]
 
-    def on_init(self, environment: Environment, **_: object) -> None:
-        chosen, runner = environment.parsed_options, environment.runner
-        if chosen is not None and chosen.source_address:
-            connecting.leave_from(chosen.source_address)
-        if isinstance(runner, WorkerRunner):
-            runner.register_message(TELL, self.on_tell)
-            gevent.spawn(self.set_clock, runner)
-        elif isinstance(runner, MasterRunner):
-            runner.register_message(ASK, self.on_ask)
-            runner.register_message(SET, self.on_set)
-            if chosen is not None and chosen.progress_fd is not None:
-                gevent.spawn(self.tell_who_is_here, environment)
-
-    def on_test_start(self, environment: Environment, **_: object) -> None:
-        """The first of all that listen: what is agreed on afterwards is agreed on in one time."""
-        runner = environment.runner
-        self.spent.clear()
-        if isinstance(runner, MasterRunner):
-            deadline = time.monotonic() + SET_TIMEOUT_S
-            while time.monotonic() < deadline and {c.id for c in runner.clients.ready} - self.offsets.keys():
+    def await_workers(self) -> None:
+        """Wait, at the start of a master's test, until its workers have adopted its time."""
+        self.cpu.clear()
+        if isinstance(self.runner, MasterRunner):
+            deadline = time.monotonic() + SYNC_TIMEOUT_S
+            while (
+                time.monotonic() < deadline
+                and {c.id for c in self.runner.clients.ready} - self.offsets.keys()
+            ):
                 gevent.sleep(INTERVAL_S)
 
-    def on_report_to_master(self, data: dict[str, Any], **_: object) -> None:
-        data[SPENT_KEY] = Spent(run_clock.clock(), time.process_time())._asdict()
+    def add_report(self, data: dict[str, Any]) -> None:
+        """Add this worker's CPU time to its report."""
+        data[CPU_KEY] = CpuReport(self.clock.now(), time.process_time())._asdict()
 
-    def on_worker_report(self, client_id: str, data: dict[str, Any], **_: object) -> None:
-        """Once a second from each: those at the edges of what is measured are enough, but which that is comes later."""
-        if SPENT_KEY in data:
-            told = self.spent.setdefault(client_id, [])
-            told.append(Spent(**data[SPENT_KEY]))
-            if len(told) > SPENT_MAX:
-                del told[1::2]
+    def take_report(self, client_id: str, data: dict[str, Any]) -> None:
+        """Keep a worker's CPU time: which reports lie at the edges of the measured time is known later."""
+        if CPU_KEY in data:
+            reports = self.cpu.setdefault(client_id, [])
+            reports.append(CpuReport(**data[CPU_KEY]))
+            if len(reports) > REPORTS_MAX:
+                del reports[1::2]
 
     # --- a worker ---
 
-    def set_clock(self, runner: WorkerRunner) -> None:
+    def adopt_masters_time(self, runner: WorkerRunner) -> None:
         deadline = time.monotonic() + ANSWER_TIMEOUT_S
         while len(self.exchanges) < EXCHANGES and time.monotonic() < deadline:
-            runner.send_message(ASK, {"asked": run_clock.clock()})
+            runner.send_message(REQUEST, {"asked": self.clock.now()})
             gevent.sleep(INTERVAL_S)
         if self.exchanges:
             offset = offset_of(self.exchanges)
-            run_clock.set_by(offset)
-            runner.send_message(SET, offset._asdict())
+            self.clock.shift(offset.offset_s)
+            runner.send_message(ADOPTED, offset._asdict())
 
-    def on_tell(self, msg: Message, **_: object) -> None:
-        self.exchanges.append(Exchange(msg.data["asked"], msg.data["theirs"], run_clock.clock()))
+    def on_answer(self, msg: Message, **_: object) -> None:
+        self.exchanges.append(Exchange(msg.data["asked"], msg.data["theirs"], self.clock.now()))
 
     # --- the master ---
 
-    def on_ask(self, environment: Environment, msg: Message, **_: object) -> None:
-        answer = {"asked": msg.data["asked"], "theirs": run_clock.clock()}
-        environment.runner.send_message(TELL, answer, msg.node_id)  # type: ignore[union-attr]
+    def on_request(self, msg: Message, **_: object) -> None:
+        answer = {"asked": msg.data["asked"], "theirs": self.clock.now()}
+        self.runner.send_message(ANSWER, answer, msg.node_id)
 
-    def on_set(self, msg: Message, **_: object) -> None:
+    def on_adopted(self, msg: Message, **_: object) -> None:
         self.offsets[msg.node_id] = Offset(**msg.data)
 
-    def tell_who_is_here(self, environment: Environment) -> None:
-        """A line a second for whoever waits with us, until the test begins."""
-        runner, chosen = environment.runner, environment.parsed_options
-        assert isinstance(runner, MasterRunner)
-        assert chosen is not None
-        while not runner.target_user_count:
-            line: dict[str, Any] = {"workers": len(runner.clients.ready), "of": chosen.expect_workers}
-            try:
-                os.write(chosen.progress_fd, json.dumps(line).encode() + b"\n")
-            except OSError:
-                return  # nobody reads any more
-            gevent.sleep(1.0)
 
-
-MUSTER = Muster()
-
-
-def _told(offset: Offset | None) -> dict[str, float | None]:
-    return {"offset_s": None, "error_s": None} if offset is None else dict(offset._asdict())
+def report_workers(runner: Any, expected: int, progress: ProgressPipe) -> None:
+    """Report each second how many workers have connected, until the test starts."""
+    while not runner.target_user_count and progress.fd is not None:
+        progress.send({"workers": len(runner.clients.ready), "of": expected})
+        gevent.sleep(1.0)

@@ -1,26 +1,47 @@
-"""How a connection is made, step by step: from an address, to a target, secured; and how its failures are told."""
+"""Makes a connection, step by step: from an address, to a target, secured; and names the kinds of its failures."""
 
 import itertools
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import gevent
 
-from loadtest.workload.target import Target
+from loadtest.workload.target import Target, Tls, resolve
 
-__all__ = ["describe", "leave_from", "open_socket", "shake_hands", "wrap"]
+__all__ = ["Connector", "describe", "shake_hands", "wrap"]
 
 UNIX_RETRY_S = 0.001
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; `socket` has it from Python 3.12 on
 
-_sources: Iterator[str] | None = None
+
+class Connector:
+    """Makes sockets that connect from these addresses in turn; without any, from the one that the kernel chooses."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self.addresses = itertools.cycle(addresses) if addresses else None
+        self.targets: dict[str, Target] = {}  # by host: resolved once per process
+
+    def target(self, host: str, tls: Tls) -> Target:
+        """Where connections to `host` go. ConfigError or OSError: it cannot be resolved."""
+        target = self.targets.get(host)
+        if target is None:
+            target = self.targets[host] = resolve(host, tls)
+        return target
+
+    def socket(self, family: int) -> socket.socket:
+        """A socket that is not connected. Its port is chosen when the target is known: 28 000 for each pair."""
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        if self.addresses is not None:
+            sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+            sock.bind((next(self.addresses), 0))
+        return sock
 
 
 def shake_hands(sock: socket.socket, target: Target) -> None:
-    """Connect, and give way to other users only if it must be waited for: on loopback it is done in one call."""
+    """Connect, and let other users run only if it takes a wait: on loopback it is done in one call. OSError."""
     if target.family == socket.AF_UNIX:
-        return reach(sock, target)
+        return _connect_unix(sock, target)
     sock.setblocking(False)
     try:
         sock.connect(target.address)
@@ -29,18 +50,18 @@ def shake_hands(sock: socket.socket, target: Target) -> None:
     sock.setblocking(True)
     try:
         sock.getpeername()
-    except OSError:  # not yet, or refused: gevent waits, and says which
+    except OSError:  # not yet, or refused: gevent waits, and raises which
         sock.connect(target.address)
 
 
 def wrap(sock: socket.socket, target: Target) -> ssl.SSLSocket:
-    """Put TLS on a connection; its handshake is still to come."""
+    """Put TLS on a connection; the caller does its handshake next."""
     assert target.tls is not None
     return target.tls.wrap_socket(sock, server_hostname=target.server_name, do_handshake_on_connect=False)
 
 
-def reach(sock: socket.socket, target: Target) -> None:
-    """Connect to a UNIX socket. One whose backlog is full says so at once and cannot be waited for: ask again."""
+def _connect_unix(sock: socket.socket, target: Target) -> None:
+    """Connect to a UNIX socket. If its backlog is full, that fails at once, and no event says when to try again."""
     sock.setblocking(False)
     while True:
         try:
@@ -51,23 +72,8 @@ def reach(sock: socket.socket, target: Target) -> None:
             return sock.setblocking(True)
 
 
-def leave_from(addresses: Sequence[str]) -> None:
-    """From now on this process's connections are made from these addresses, one after another."""
-    global _sources  # noqa: PLW0603  # a process has one set of addresses
-    _sources = itertools.cycle(addresses)
-
-
-def open_socket(family: int) -> socket.socket:
-    """A socket that is not connected yet. Its port is chosen when the other end is known: 28 000 for each pair."""
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    if _sources is not None:
-        sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-        sock.bind((next(_sources), 0))
-    return sock
-
-
 def describe(error: BaseException, *, overdue: bool = False) -> str:
-    """The kind of a failure, in words that do not vary from one to the next."""
+    """The kind of a failure: the same text for equal failures, so that they are counted together."""
     if overdue or isinstance(error, TimeoutError):
         return "timed out"
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -1,8 +1,8 @@
-"""The open loop in one process: planned arrivals, each at its time, to users that are free.
+"""The open loop in one process: dispatches planned arrivals, each at its time, to idle users.
 
-A user that is free waits here, and takes the next arrival when it is due; while all are busy nobody takes any, so
-that those which come due are late: they are served as soon as somebody is free, and measured from the plan. One that
-was not begun within the timeout is dropped. The plan is not stored: what waits is where the plan stands.
+An idle user waits here, and takes the next arrival when it is due. While all users are busy, arrivals that come due are
+late: the next idle user takes them, and their response is measured from the planned time. An arrival that was not begun
+within the timeout is dropped. The plan is not stored: it is an iterator, and arrivals wait by not being drawn from it.
 
 One timer of the kernel's wakes the users, straight from the event loop: a timer for each user would be half a
 millisecond late, and as many arrivals would wait in line behind it.
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import gevent
 
 from loadtest.engine.timerfd import Timer
-from loadtest.stats.recorder import LAG, Books, Page
+from loadtest.stats.recorder import LAG, Recorder, RequestCounter
 
 __all__ = ["NEVER", "Dispatcher"]
 
@@ -25,17 +25,17 @@ _now_ns = time.monotonic_ns
 
 
 class Dispatcher:
-    """One process's share of a plan, as moments in nanoseconds of the monotonic clock."""
+    """Dispatches one process's share of a plan: times in nanoseconds of the monotonic clock."""
 
     def __init__(
-        self, books: Books, plan: Iterator[int], *, measure_from: int, measure_to: int, timeout: int
+        self, recorder: Recorder, plan: Iterator[int], *, measure_from: int, measure_to: int, timeout: int
     ) -> None:
-        self.books = books
+        self.recorder = recorder
         self.plan = plan
         self.measure_from = measure_from
         self.end = measure_to  # what is due from then on is not planned
         self.timeout = timeout
-        self.name = "arrival"  # what an arrival is called that no user ever took
+        self.name = "arrival"  # the name of an arrival that no user took
         self.ending = False
         self.idle: deque[tuple[gevent.Greenlet, str]] = deque()
         self.due = next(plan, NEVER)
@@ -45,8 +45,8 @@ class Dispatcher:
         self.watcher = self.hub.loop.io(self.timer.fd, 1)
         self.watcher.start(self._wake)
 
-    def turn(self, name: str) -> int:
-        """The arrival that the calling user is to begin now: when it was due; 0 when none will come any more."""
+    def await_arrival(self, name: str) -> int:
+        """Wait for the arrival that the calling user begins next. Its planned time; 0 if no more will come."""
         self.name = name
         if due := self._take(name, _now_ns()):
             return due
@@ -63,34 +63,34 @@ class Dispatcher:
                 self.idle.remove(me)
             raise
 
-    def page(self, name: str, due: int) -> Page:
-        """Where the arrival that was due then is told of: it belongs to the phase in which it was planned."""
-        return self.books.page_of("measure" if due >= self.measure_from else "warmup", name)
+    def counter(self, name: str, due: int) -> RequestCounter:
+        """The counter of an arrival that was due then, in the phase in which it was planned."""
+        return self.recorder.counter_in("measure" if due >= self.measure_from else "warmup", name)
 
     def expire(self) -> None:
-        """Give up what has waited too long, also while no user comes by."""
+        """Drop the arrivals that have waited too long, also while no user is idle."""
         self._expire(_now_ns())
 
     def stop(self) -> None:
-        """What is due from now on is planned no more; what was due before is still begun."""
+        """Plan no arrival from now on; those that were due before are still begun."""
         self.ending = True
         self.end = min(self.end, _now_ns())
-        self.armed = 1  # long past: the idle are woken, and by the event loop, as always
+        self.armed = 1  # long past: the event loop wakes the idle users
         self.timer.arm(self.armed)
 
     def close(self) -> None:
-        """The users are gone: what is still waiting is censored."""
+        """Censor the arrivals that still wait; call it when the users have been stopped."""
         now = _now_ns()
         self._expire(now)
         while self.due < self.end:
-            due, page = self._draw(self.name, now)
-            page.leave((now - due) // 1000)
+            due, counter = self._draw(self.name, now)
+            counter.censor_unsent((now - due) // 1000)
         self.watcher.stop()
         self.watcher.close()
         self.timer.close()
 
     def _wake(self) -> None:
-        """The timer has fired. Each user runs from here until it has to wait."""
+        """The timer has fired. Each user runs from here until it waits."""
         while self.idle:
             due = self._take(self.idle[0][1], _now_ns())
             if not due and not self.ending:
@@ -100,7 +100,7 @@ class Dispatcher:
         self._arm()
 
     def _arm(self) -> None:
-        """For the next arrival, if anybody waits for it; else the timer must not be left as it is, having fired."""
+        """Set the timer for the next arrival if a user is idle; else disarm it: once fired it stays readable."""
         if self.idle and self.due < self.end:
             self.armed = self.due
             self.timer.arm(self.due)
@@ -109,7 +109,7 @@ class Dispatcher:
             self.timer.disarm()
 
     def _take(self, name: str, now: int) -> int:
-        """The next arrival if it is due; else 0."""
+        """The planned time of the next arrival if it is due; else 0."""
         if self.due + self.timeout < now:
             self._expire(now)
         if not (self.due <= now and self.due < self.end):
@@ -117,18 +117,18 @@ class Dispatcher:
         due, _ = self._draw(name, now)
         return due
 
-    def _draw(self, name: str, now: int) -> tuple[int, Page]:
-        """The next arrival, out of the plan and into the books."""
+    def _draw(self, name: str, now: int) -> tuple[int, RequestCounter]:
+        """Take the next arrival from the plan, and count it as planned."""
         due, self.due = self.due, next(self.plan, NEVER)
-        page = self.page(name, due)
-        page.planned += 1
-        if self.idle:  # somebody waits for it: if it is late, we are
-            self.books.page(LAG).done((now - due) // 1000)
+        counter = self.counter(name, due)
+        counter.planned += 1
+        if self.idle:  # a user waits for it: if it is late, the generator is
+            self.recorder.counter(LAG).complete((now - due) // 1000)
         else:
-            page.late += 1
-        return due, page
+            counter.late += 1
+        return due, counter
 
     def _expire(self, now: int) -> None:
         while self.due + self.timeout < now and self.due < self.end:
-            due, page = self._draw(self.name, now)
-            page.drop((now - due) // 1000)
+            due, counter = self._draw(self.name, now)
+            counter.drop((now - due) // 1000)

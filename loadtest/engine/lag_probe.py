@@ -1,6 +1,6 @@
-"""How late the generator itself is, in a closed loop: an absolute schedule of ticks, straight from the event loop.
+"""Measures how late the generator itself is in a closed loop: ticks at absolute times, straight from the event loop.
 
-Each tick that was missed counts as late as it was. In an open loop arrivals tell the same (see `dispatcher`).
+In an open loop the arrivals themselves show it (see `dispatcher`).
 """
 
 import time
@@ -8,18 +8,18 @@ import time
 import gevent
 
 from loadtest.engine.timerfd import Timer
-from loadtest.stats.recorder import LAG, Books
+from loadtest.stats.recorder import LAG, Recorder
 
-__all__ = ["LagWatch"]
+__all__ = ["LagProbe"]
 
 INTERVAL_NS = 10_000_000
 
 
-class LagWatch:
-    """Ticks from its making until `close`."""
+class LagProbe:
+    """Ticks from its making until `close`; records the lateness of each tick, also of those that were missed."""
 
-    def __init__(self, books: Books) -> None:
-        self.books = books
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
         self.timer = Timer()
         self.due = time.monotonic_ns() + INTERVAL_NS
         self.timer.arm(self.due)
@@ -33,8 +33,8 @@ class LagWatch:
 
     def _tick(self) -> None:
         now = time.monotonic_ns()
-        page = self.books.page(LAG)
+        counter = self.recorder.counter(LAG)
         while self.due <= now:
-            page.done((now - self.due) // 1000)
+            counter.complete((now - self.due) // 1000)
             self.due += INTERVAL_NS
         self.timer.arm(self.due)

@@ -1,50 +1,58 @@
-"""Locust's tables, fed from our books and shown to the microsecond.
+"""Locust's tables, fed from our intervals and shown to the microsecond.
 
 Locust rounds to whole milliseconds when it counts, when it writes CSV and when it prints: the answers of a local
-TCP service would all read 0. Each function here replaces one of Locust's 2.47 by name; `install` is called once,
-before a test, in every process.
+TCP service would all read 0. Each function here replaces one of Locust 2.47 by name; `install` is called once,
+before a test, in every process. A Locust without one of these names keeps its own tables.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import locust
 import locust.html
 import locust.runners
 import locust.stats
-from locust.stats import RequestStats, StatsCSV, StatsCSVFileWriter, StatsEntry, StatsError
+from locust.stats import RequestStats, StatsEntry, StatsError
 
-from loadtest.stats.recorder import Entry, bucket_us, percentile_us
+from loadtest.stats.histogram import bucket_us, percentile_us
+from loadtest.stats.recorder import RequestTotals
 
 __all__ = ["feed", "install"]
 
 REQUEST_TYPE = "TCP"
 REPORT_INTERVAL_S = 1.0  # Locust's 3 s is as long as a short test
-WIDTH = locust.stats.STATS_TYPE_WIDTH
 
 
 def install() -> None:
-    for owner, name, ours in (
-        (locust.stats, "bucket_response_time", _bucket_ms),
-        (locust.stats, "calculate_response_time_percentile", _percentile_ms),
-        (locust.stats, "HISTORY_STATS_INTERVAL_SEC", 1),
-        (locust.stats, "PERCENTILES_TO_CHART", [0.5, 0.9, 0.99]),
-        (locust.stats, "PERCENTILES_TO_STATISTICS", [0.9, 0.99, 0.999]),
-        (locust.html, "PERCENTILES_FOR_HTML_REPORT", [0.5, 0.9, 0.95, 0.99, 0.999, 1.0]),
-        (locust.runners, "WORKER_REPORT_INTERVAL", REPORT_INTERVAL_S),
-        (StatsEntry, "to_string", _table_row),
-        (StatsEntry, "percentile", _percentile_row),
-        (StatsEntry, "to_dict", _to_dict),
-        (StatsCSV, "_percentile_fields", _csv_percentiles),
-        (StatsCSVFileWriter, "close_files", _write_final_csv),
-    ):
-        assert hasattr(owner, name), f"this Locust has no {name}: its tables would show whole milliseconds"
-        setattr(owner, name, ours)
+    """Replace Locust's functions by ours: all of them or, with a warning, none if one is missing."""
+    locust.stats.HISTORY_STATS_INTERVAL_SEC = 1
+    locust.runners.WORKER_REPORT_INTERVAL = REPORT_INTERVAL_S
+    found = {path: _locusts(path) for path in (*REPLACEMENTS, *USED)}
+    if missing := [path for path, original in found.items() if original is None]:
+        logging.getLogger(__name__).warning(
+            "Locust %s has no %s: its own tables show whole milliseconds; the record of the run is not affected",
+            locust.__version__,
+            ", ".join(missing),
+        )
+        return
+    for path, replace in REPLACEMENTS.items():
+        owner, _, name = path.rpartition(".")
+        setattr(_locusts(owner), name, replace(found[path]))
 
 
-def feed(stats: RequestStats, entries: Mapping[str, Entry], second: int) -> None:
-    """Add a window to Locust's tables, by the merge that Locust itself uses between processes.
+def _locusts(path: str) -> Any:
+    """What has this name in the package `locust`; None if nothing has."""
+    found: Any = locust
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return found
 
-    Failures have no response time there, as they have none here: a percentile is of answers only.
+
+def feed(stats: RequestStats, entries: Mapping[str, RequestTotals], second: int) -> None:
+    """Add an interval to Locust's tables, by the merge that Locust itself uses between processes.
+
+    Failures have no response time there, as they have none here: percentiles are of answers only.
     """
     for name, entry in entries.items():
         ok, failed = entry.ok.count, entry.failed
@@ -92,7 +100,8 @@ def _ms(value: float | None) -> str:
 def _table_row(entry: StatsEntry, current: bool = True) -> str:
     rate = entry.current_rps if current else entry.total_rps
     failures = entry.current_fail_per_sec if current else entry.total_fail_per_sec
-    name_width = locust.stats.STATS_NAME_WIDTH - WIDTH + 4
+    type_width = locust.stats.STATS_TYPE_WIDTH
+    name_width = locust.stats.STATS_NAME_WIDTH - type_width + 4
     failed = f"{entry.num_failures}({entry.fail_ratio:.2%})"
     times = (
         entry.avg_response_time,
@@ -102,7 +111,7 @@ def _table_row(entry: StatsEntry, current: bool = True) -> str:
     )
     avg, least, most, median = (_ms(value) for value in times)
     return (
-        f"{entry.method or '':<{WIDTH}} {entry.name:<{name_width}} {entry.num_requests:7d} {failed:>12} |"
+        f"{entry.method or '':<{type_width}} {entry.name:<{name_width}} {entry.num_requests:7d} {failed:>12} |"
         f"{avg:>7} {least:>7} {most:>7}{median:>7} | {rate:7.2f} {failures:11.2f}"
     )
 
@@ -110,24 +119,26 @@ def _table_row(entry: StatsEntry, current: bool = True) -> str:
 def _percentile_row(entry: StatsEntry) -> str:
     shares = locust.stats.PERCENTILES_TO_REPORT
     times = " ".join(f"{_ms(entry.get_response_time_percentile(share)):>6}" for share in shares)
-    kind = f"{entry.method or '':<{WIDTH}} {entry.name:<{locust.stats.STATS_NAME_WIDTH}}"
+    kind = (
+        f"{entry.method or '':<{locust.stats.STATS_TYPE_WIDTH}} {entry.name:<{locust.stats.STATS_NAME_WIDTH}}"
+    )
     return f"{kind} {times.rjust(9 + 7 * (len(shares) - 1))} {entry.num_requests:>6}"
 
 
-_to_dict_in_whole_ms = StatsEntry.to_dict
+def _to_dict_of(in_whole_ms: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    def to_dict(entry: StatsEntry, escape_string_values: bool = False) -> dict[str, Any]:
+        row = in_whole_ms(entry, escape_string_values)
+        row["min_response_time"] = entry.min_response_time or 0
+        row["max_response_time"] = entry.max_response_time
+        row["avg_response_time"] = round(entry.avg_response_time, 3)
+        return row
+
+    return to_dict
 
 
-def _to_dict(entry: StatsEntry, escape_string_values: bool = False) -> dict[str, Any]:
-    row: dict[str, Any] = _to_dict_in_whole_ms(entry, escape_string_values)
-    row["min_response_time"] = entry.min_response_time or 0
-    row["max_response_time"] = entry.max_response_time
-    row["avg_response_time"] = round(entry.avg_response_time, 3)
-    return row
-
-
-def _csv_percentiles(writer: StatsCSV, stats_entry: StatsEntry, use_current: bool = False) -> list[Any]:
+def _csv_percentiles(writer: Any, stats_entry: StatsEntry, use_current: bool = False) -> list[Any]:
     if not stats_entry.num_requests:
-        return writer.percentiles_na
+        return list(writer.percentiles_na)
     if use_current and stats_entry.use_response_times_cache:
         of = stats_entry.get_current_response_time_percentile
     else:
@@ -135,17 +146,34 @@ def _csv_percentiles(writer: StatsCSV, stats_entry: StatsEntry, use_current: boo
     return [round(of(share) or 0, 3) for share in writer.percentiles_to_report]
 
 
-_close_csv = StatsCSVFileWriter.close_files
-
-
-def _write_final_csv(writer: StatsCSVFileWriter) -> None:
+def _close_files_of(close: Callable[[Any], None]) -> Callable[[Any], None]:
     """Locust writes these files once a second and not at the end: the last second would be missing."""
-    for handle, write, rows in (
-        (writer.requests_csv_filehandle, writer.requests_csv, writer.requests_csv_writer),
-        (writer.failures_csv_filehandle, writer.failures_csv, writer.failures_csv_writer),
-        (writer.exceptions_csv_filehandle, writer.exceptions_csv, writer.exceptions_csv_writer),
-    ):
-        handle.seek(0)
-        handle.truncate()
-        write(rows)
-    _close_csv(writer)
+
+    def close_files(writer: Any) -> None:
+        for handle, write, rows in (
+            (writer.requests_csv_filehandle, writer.requests_csv, writer.requests_csv_writer),
+            (writer.failures_csv_filehandle, writer.failures_csv, writer.failures_csv_writer),
+            (writer.exceptions_csv_filehandle, writer.exceptions_csv, writer.exceptions_csv_writer),
+        ):
+            handle.seek(0)
+            handle.truncate()
+            write(rows)
+        close(writer)
+
+    return close_files
+
+
+# By name in the package `locust`: what makes the replacement from the original.
+REPLACEMENTS: dict[str, Callable[[Any], Any]] = {
+    "stats.bucket_response_time": lambda _: _bucket_ms,
+    "stats.calculate_response_time_percentile": lambda _: _percentile_ms,
+    "stats.PERCENTILES_TO_CHART": lambda _: [0.5, 0.9, 0.99],
+    "stats.PERCENTILES_TO_STATISTICS": lambda _: [0.9, 0.99, 0.999],
+    "html.PERCENTILES_FOR_HTML_REPORT": lambda _: [0.5, 0.9, 0.95, 0.99, 0.999, 1.0],
+    "stats.StatsEntry.to_string": lambda _: _table_row,
+    "stats.StatsEntry.percentile": lambda _: _percentile_row,
+    "stats.StatsEntry.to_dict": _to_dict_of,
+    "stats.StatsCSV._percentile_fields": lambda _: _csv_percentiles,
+    "stats.StatsCSVFileWriter.close_files": _close_files_of,
+}
+USED = ("stats.STATS_TYPE_WIDTH", "stats.STATS_NAME_WIDTH", "stats.PERCENTILES_TO_REPORT")

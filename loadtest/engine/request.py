@@ -1,23 +1,24 @@
-"""One request: timed, ended in one way, told in the books; planned, if it is what an arrival is."""
+"""One request: timed, and recorded with exactly one end; planned, if it is what an arrival is."""
 
 import time
 from types import TracebackType
 from typing import Protocol
 
 from loadtest.engine.connecting import describe
-from loadtest.engine.schedule import COURSE
-from loadtest.engine.stats_keeper import BOOKS
-from loadtest.stats.recorder import Page
+from loadtest.engine.schedule import Schedule
+from loadtest.stats.recorder import Recorder, RequestCounter
 from procserver.errors import ProcserverError
 
-__all__ = ["Request", "Whole", "end_badly", "end_well", "page_of"]
+__all__ = ["CompositeRequest", "Request", "counter_of", "record_failure", "record_success"]
 
 _now_ns = time.monotonic_ns
 
 
-class Asker(Protocol):
-    """Who makes a request. `due_ns`: when its next one was planned, 0 if it was not; `overdue`: cut by the deadline."""
+class Requester(Protocol):
+    """A user. `due_ns`: when its next request was planned, 0 if it was not; `overdue`: it was cut by its deadline."""
 
+    recorder: Recorder
+    schedule: Schedule
     arrives_as: str
     due_ns: int
     deadline_ns: int
@@ -28,16 +29,16 @@ class Asker(Protocol):
 
 
 class Request:
-    """The general form of `TcpUser.exchange`, at some more cost. Failures end here; they are in the books."""
+    """The general form of `TcpUser.exchange`, at some more cost. Failures are recorded, and not raised."""
 
-    def __init__(self, user: Asker, name: str) -> None:
+    def __init__(self, user: Requester, name: str) -> None:
         self.user = user
         self.name = name
 
     def __enter__(self) -> None:
         user = self.user
         self.due, user.due_ns = user.due_ns, 0
-        self.page = page_of(self.user, self.name, self.due)
+        self.counter = counter_of(self.user, self.name, self.due)
         self.start = _now_ns()
         user.overdue, user.deadline_ns = False, self.start + user.timeout_ns
 
@@ -45,26 +46,26 @@ class Request:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         if error is not None:
-            return end_badly(self.user, self.page, error, self.start, self.due)
+            return record_failure(self.user, self.counter, error, self.start, self.due)
         self.user.deadline_ns = 0
-        end_well(self.page, self.start, self.due)
+        record_success(self.counter, self.start, self.due)
         return False
 
 
-class Whole:
-    """A request that is made of others: they keep the deadlines, and close the connection when they fail.
+class CompositeRequest:
+    """A request made of others, which keep the deadlines, and close the connection when they fail.
 
-    To fail itself it takes any error of the conversation's; `ok` says how it ended.
+    An OSError or ProcserverError in its body makes it fail; `ok` says how it ended.
     """
 
-    def __init__(self, user: Asker, name: str) -> None:
+    def __init__(self, user: Requester, name: str) -> None:
         self.user = user
         self.name = name
         self.ok = False
 
-    def __enter__(self) -> "Whole":
+    def __enter__(self) -> "CompositeRequest":
         self.due, self.user.due_ns = self.user.due_ns, 0
-        self.page = page_of(self.user, self.name, self.due)
+        self.counter = counter_of(self.user, self.name, self.due)
         self.start = _now_ns()
         return self
 
@@ -72,46 +73,50 @@ class Whole:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         if error is not None:
-            return _tell(self.page, error, self.start, self.due, overdue=False, reached=False)
-        end_well(self.page, self.start, self.due)
+            return _record_end(self.counter, error, self.start, self.due, overdue=False, reached=False)
+        record_success(self.counter, self.start, self.due)
         self.ok = True
         return False
 
 
-def page_of(user: Asker, name: str, due: int) -> Page:
-    """Where a request is told of: in the phase in which it was planned, else in the one that is now."""
+def counter_of(user: Requester, name: str, due: int) -> RequestCounter:
+    """The counter of a request: in the phase in which it was planned, else in the current one."""
     if due:
         if name != user.arrives_as:
-            raise ValueError(f"an arrival began with {name!r}: say so, arrives_as = {name!r}")
-        assert COURSE.dispatcher is not None
-        return COURSE.dispatcher.page(name, due)
-    return BOOKS.page(name)
+            raise ValueError(f"an arrival began with {name!r}: set arrives_as = {name!r}")
+        assert user.schedule.dispatcher is not None
+        return user.schedule.dispatcher.counter(name, due)
+    return user.recorder.counter(name)
 
 
-def end_well(page: Page, start: int, due: int) -> None:
+def record_success(counter: RequestCounter, start: int, due: int) -> None:
     end = _now_ns()
     service = (end - start + 500) // 1000
     if due:
-        page.answer(service, (end - due + 500) // 1000, (start - due) // 1000)
+        counter.complete_planned(service, (end - due + 500) // 1000, (start - due) // 1000)
     else:
-        page.done(service)
+        counter.complete(service)
 
 
-def end_badly(user: Asker, page: Page, error: BaseException, start: int, due: int) -> bool:
-    """Close the connection and tell of a request that failed (True) or was cut off by the end of the test (False)."""
-    failed = _tell(page, error, start, due, overdue=user.overdue, reached=True)
+def record_failure(
+    user: Requester, counter: RequestCounter, error: BaseException, start: int, due: int
+) -> bool:
+    """Close the connection and record that a request failed (True) or was cut off by the end of the test (False)."""
+    failed = _record_end(counter, error, start, due, overdue=user.overdue, reached=True)
     user.close()
     return failed
 
 
-def _tell(page: Page, error: BaseException, start: int, due: int, *, overdue: bool, reached: bool) -> bool:
+def _record_end(
+    counter: RequestCounter, error: BaseException, start: int, due: int, *, overdue: bool, reached: bool
+) -> bool:
     failed = isinstance(error, OSError | ProcserverError)
     if failed:
-        page.fail(describe(error, overdue=overdue), reached=reached)
+        counter.fail(describe(error, overdue=overdue), reached=reached)
     else:
-        page.censor(reached=reached)
+        counter.censor(reached=reached)
     if due:
-        page.begin((start - due) // 1000)
+        counter.add_lag((start - due) // 1000)
         if overdue or not failed:
-            page.give_up((_now_ns() - due) // 1000)
+            counter.add_wait((_now_ns() - due) // 1000)
     return failed

@@ -1,30 +1,28 @@
-"""The time of a test in this process: Unix time that no step of a clock can move, as its master's host has it."""
+"""The time of a test in this process: Unix time without the steps of the system clock, as on the master's host."""
 
 import time
 
-from loadtest.engine.clock_offset import Offset
+__all__ = ["RunClock"]
 
-__all__ = ["clock", "monotonic_s", "set_by", "unix_s"]
-
-_epoch = time.time() - time.monotonic()  # forked generators share it
+_EPOCH = time.time() - time.monotonic()  # taken before generators fork: they share it
 
 
-def clock() -> float:
-    """Unix seconds."""
-    return _epoch + time.monotonic()
+class RunClock:
+    """Converts between Unix seconds and this process's monotonic clock."""
 
+    def __init__(self) -> None:
+        self.epoch = _EPOCH
 
-def monotonic_s(unix_s: float) -> float:
-    """That moment by this process's monotonic clock."""
-    return unix_s - _epoch
+    def now(self) -> float:
+        """Unix seconds."""
+        return self.epoch + time.monotonic()
 
+    def monotonic_s(self, unix_s: float) -> float:
+        return unix_s - self.epoch
 
-def unix_s(monotonic: float) -> float:
-    """That moment of this process's monotonic clock."""
-    return _epoch + monotonic
+    def unix_s(self, monotonic_s: float) -> float:
+        return self.epoch + monotonic_s
 
-
-def set_by(offset: Offset) -> None:
-    """From now on this process has its master's time."""
-    global _epoch  # noqa: PLW0603  # a process has one time
-    _epoch += offset.offset_s
+    def shift(self, offset_s: float) -> None:
+        """Add the offset of the master's clock to this one."""
+        self.epoch += offset_s

@@ -1,62 +1,75 @@
-"""The course of a test in one process: when it does what, its share of the plan, its turns to connect.
+"""The schedule of a test in one process: when it does what, its share of the plan, its pace of connecting.
 
-Master and workers, or a process alone: whoever starts the test lays the timetable and the shares down in Locust's
-parsed options, which travel to the workers with their users. So all have one warm-up, one plan, and their own part.
+The master of several processes, or a process alone, makes the assignment of a test. It travels to the workers in
+Locust's parsed options, with their users: so all have the same settings and times, and each its own share.
 """
 
-from collections.abc import Mapping
 from random import Random
-from typing import Any
 
-from locust.env import Environment
-from locust.runners import MasterRunner, WorkerRunner
+import msgspec
 
 from loadtest.engine.dispatcher import NEVER, Dispatcher
-from loadtest.engine.locust_options import CONNECT_RATE_DEFAULT
-from loadtest.engine.run_clock import clock, monotonic_s
-from loadtest.stats.recorder import Books
+from loadtest.engine.run_clock import RunClock
+from loadtest.stats.recorder import Recorder
 from loadtest.workload.arrivals import Planned, Timetable, Turns, plan, planned_of
+from loadtest.workload.limits import CONNECT_RATE_DEFAULT
 from loadtest.workload.scenarios import SCENARIOS
+from loadtest.workload.settings import GeneratorSettings
 from loadtest.workload.time_slots import Slots
 
-__all__ = ["COURSE", "Course"]
+__all__ = ["Assignment", "Schedule"]
 
 
-class Course:
-    """Of this process; begun anew with each test."""
+class Assignment(msgspec.Struct):
+    """One test. `shares`: which part of the plan each worker carries out, by its id; empty for a process alone."""
 
-    def __init__(self) -> None:
-        self.timetable = Timetable(clock(), 0, CONNECT_RATE_DEFAULT)
-        self.planned: Planned | None = None  # all processes' arrivals; None: a closed loop
+    settings: GeneratorSettings
+    timetable: Timetable
+    shares: dict[str, int] = {}
+
+    @classmethod
+    def make(
+        cls, settings: GeneratorSettings, started: float, connections: int, workers: list[str]
+    ) -> "Assignment":
+        times = (settings.connect_rate, settings.warmup_s, settings.measure_s, *settings.slots)
+        return cls(
+            settings, Timetable(started, connections, *times), {name: i for i, name in enumerate(workers)}
+        )
+
+
+class Schedule:
+    """Of one process; begun anew with each test."""
+
+    def __init__(self, clock: RunClock, recorder: Recorder) -> None:
+        self.clock = clock
+        self.recorder = recorder
+        self.timetable = Timetable(clock.now(), 0, CONNECT_RATE_DEFAULT)
+        self.planned: Planned | None = None  # the arrivals of all processes; None: a closed loop
         self.dispatcher: Dispatcher | None = None
         self.turns = Turns(CONNECT_RATE_DEFAULT, 0.0)
         self.started_s = 0.0  # by the monotonic clock
         self.slots = Slots()
+        self.settings = GeneratorSettings()
 
-    def begin(self, environment: Environment, books: Books, started: float) -> None:
-        chosen, runner = environment.parsed_options, environment.runner
+    def begin(self, assignment: Assignment, process_id: str, *, has_users: bool) -> None:
+        """Begin a test. A worker that is not in the assignment came after it was made: it gets no arrivals."""
         self.end()
-        self.planned = self.dispatcher = None
-        self.timetable = Timetable(started, runner.target_user_count, CONNECT_RATE_DEFAULT)  # type: ignore[union-attr]
+        settings = self.settings = assignment.settings
+        self.timetable = assignment.timetable
         share: int | None = 0
-        of = 1
-        if chosen is not None:
-            if not isinstance(runner, WorkerRunner):
-                chosen.load_timetable = list(_laid_down(environment, started))
-                chosen.load_shares = _shares(runner)
-            self.timetable = Timetable(*chosen.load_timetable)
-            if shares := chosen.load_shares:
-                # A worker that came after the plan was shared out has no part in it.
-                share, of = shares.get(getattr(runner, "client_id", "")), len(shares)
-        self.started_s, self.slots = monotonic_s(self.timetable.started), self.timetable.slots
+        if assignment.shares:
+            share = assignment.shares.get(process_id)
+        of = max(1, len(assignment.shares))
+        self.started_s, self.slots = self.clock.monotonic_s(self.timetable.started), self.timetable.slots
         self.turns = Turns(self.timetable.connects_per_s, self.started_s, share=share or 0, of=of)
-        if chosen is not None and chosen.rate:
-            self.planned = planned_of(chosen.rate, SCENARIOS[chosen.scenario].shape, self.timetable)
-            if not isinstance(runner, MasterRunner):
-                self.dispatcher = self._dispatcher(chosen, books, share, of)
+        self.planned = None
+        if settings.rate:
+            self.planned = planned_of(settings.rate, SCENARIOS[settings.scenario].shape, self.timetable)
+            if has_users:
+                self.dispatcher = self._dispatcher(settings, self.planned, share, of)
 
     def end(self) -> None:
-        """The users are gone."""
+        """End a test, when its users have been stopped."""
         if self.dispatcher is not None:
             self.dispatcher.close()
             self.dispatcher = None
@@ -66,41 +79,22 @@ class Course:
         return self.slots.own(now_s - self.started_s)
 
     def moment_s(self, own_s: float) -> float:
-        """The moment of the monotonic clock at which the run's own time is that."""
+        """The moment of the monotonic clock at that own time of the run."""
         return self.started_s + self.slots.elapsed(own_s)
 
-    def _dispatcher(self, chosen: Any, books: Books, share: int | None, of: int) -> Dispatcher:
-        assert self.planned is not None
+    def _dispatcher(
+        self, settings: GeneratorSettings, planned: Planned, share: int | None, of: int
+    ) -> Dispatcher:
         table = self.timetable
-        arrivals = plan(self.planned.profile, chosen.arrivals, Random(chosen.seed), share=share or 0, of=of)
-        due_ns = self.planned.moments_ns(arrivals, _monotonic_ns(table.started))
+        arrivals = plan(planned.profile, settings.arrivals, Random(settings.seed), share=share or 0, of=of)
+        due_ns = planned.moments_ns(arrivals, self._monotonic_ns(table.started))
         return Dispatcher(
-            books,
+            self.recorder,
             due_ns if share is not None else iter(()),
-            measure_from=_monotonic_ns(table.measure_from),
-            measure_to=NEVER if table.measure_to is None else _monotonic_ns(table.measure_to),
-            timeout=round(chosen.request_timeout * 1e9),
+            measure_from=self._monotonic_ns(table.measure_from),
+            measure_to=NEVER if table.measure_to is None else self._monotonic_ns(table.measure_to),
+            timeout=round(settings.request_timeout_s * 1e9),
         )
 
-
-COURSE = Course()
-
-
-def _laid_down(environment: Environment, started: float) -> Timetable:
-    chosen, runner = environment.parsed_options, environment.runner
-    assert chosen is not None
-    assert runner is not None
-    connections, slots = runner.target_user_count, (chosen.slot_s, chosen.slot)
-    return Timetable(started, connections, chosen.connect_rate, chosen.warmup, chosen.measure, *slots)
-
-
-def _shares(runner: Any) -> Mapping[str, int]:
-    """Which part of the plan each worker carries out; of one process alone, empty."""
-    if not isinstance(runner, MasterRunner):
-        return {}
-    clients = runner.clients.ready + runner.clients.running + runner.clients.spawning
-    return {client.id: i for i, client in enumerate(clients)}
-
-
-def _monotonic_ns(unix_s: float) -> int:
-    return round(monotonic_s(unix_s) * 1e9)
+    def _monotonic_ns(self, unix_s: float) -> int:
+        return round(self.clock.monotonic_s(unix_s) * 1e9)

@@ -1,34 +1,32 @@
-"""The gate before a test: whoever started this process says when it begins, once all that belongs to it is ready."""
+"""The barrier before a test: the parent process sets the time at which all its generators start."""
 
 import json
 import os
+from argparse import Namespace
 
 from gevent.socket import wait_read
-from locust.env import Environment
-from locust.runners import WorkerRunner
 
-from loadtest.engine.run_clock import clock, unix_s
+from loadtest.engine.progress_pipe import ProgressPipe
+from loadtest.engine.run_clock import RunClock
 
-__all__ = ["opened"]
-
-READY = b'{"ready": true}\n'
+__all__ = ["await_start"]
 
 
-def opened(environment: Environment) -> float:
-    """The moment of the beginning, in Unix seconds; it may be about to come. Without a gate it is now.
+def await_start(options: Namespace | None, clock: RunClock, progress: ProgressPipe) -> float:
+    """The start of the test in Unix seconds, which may lie a little ahead; without a barrier it is now.
 
-    Gone without a word, whoever keeps the gate will not have this test: then it ends, before it has begun.
+    With one, report `ready` and wait for the start. EOF without a start time means that the parent has given up: raise
+    SystemExit.
     """
-    chosen = environment.parsed_options
-    if chosen is None or chosen.gate_fd is None or isinstance(environment.runner, WorkerRunner):
-        return clock()
-    fd, chosen.gate_fd = chosen.gate_fd, None
+    if options is None or options.start_fd is None:
+        return clock.now()
+    fd, options.start_fd = options.start_fd, None
     try:
-        os.write(chosen.progress_fd, READY)
+        progress.send({"ready": True})
         wait_read(fd)
         line = os.read(fd, 100)
     finally:
         os.close(fd)
     if not line:
-        raise SystemExit("the test was called off before it began")
-    return unix_s(float(json.loads(line)))
+        raise SystemExit("the test was cancelled before its start")
+    return clock.unix_s(float(json.loads(line)))

@@ -1,7 +1,7 @@
-"""A timer of the kernel's, armed for an absolute moment of the monotonic clock.
+"""A kernel timer (timerfd), armed for an absolute time of the monotonic clock.
 
-The event loop's own timers end with the timeout of epoll, which has whole milliseconds: they are half of one late on
-average. The kernel's wake by the nanosecond, and are a descriptor like any other.
+The event loop's own timers use the timeout of epoll, which is in whole milliseconds: they are half a millisecond late
+on average. A timerfd has nanoseconds, and wakes the loop as any descriptor does.
 """
 
 import ctypes
@@ -30,7 +30,7 @@ _settime: Callable[..., int] = _libc.timerfd_settime
 
 
 class Timer:
-    """`fd` is readable from the moment on for which it was armed, until it is armed anew or disarmed."""
+    """`fd` becomes readable at the time for which it was armed, until it is armed again or disarmed."""
 
     def __init__(self) -> None:
         self.fd: int = _libc.timerfd_create(time.CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)
@@ -40,7 +40,7 @@ class Timer:
         self._reference = ctypes.byref(self._spec)
 
     def arm(self, at_ns: int) -> None:
-        """`at_ns` as `time.monotonic_ns` counts; a moment that has passed is now."""
+        """Fire at `at_ns` of `time.monotonic_ns`; at once if that has passed."""
         # All zero would disarm it.
         self._spec.value_s, self._spec.value_ns = divmod(max(1, at_ns), 1_000_000_000)
         self._set()

@@ -9,7 +9,7 @@ from loadtest.report.page import Panel, Section, Tile, fill, listed, paragraph, 
 from loadtest.report.stalls import stalls
 from loadtest.results.run_folder import StoredRun
 from loadtest.results.timeline import Point
-from loadtest.stats.recorder import Histogram
+from loadtest.stats.histogram import Histogram
 from loadtest.workload.scenarios import SCENARIOS, judged
 
 __all__ = ["page"]

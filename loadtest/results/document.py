@@ -17,9 +17,10 @@ from loadtest.base.files import write_whole
 from loadtest.results.reconciliation import tally
 from loadtest.results.timeline import Point, before_the_load, busiest_between, columns
 from loadtest.stats.histogram import PERCENTILES, Histogram, samples_beyond
-from loadtest.stats.recorder import LAG, Account, Entry
+from loadtest.stats.recorder import LAG, RequestTotals
+from loadtest.stats.run_stats import RunRecord
 from loadtest.workload.time_slots import ALONE, Slots
-from loadtest.workload.workload import Talk
+from loadtest.workload.workload import Workload
 
 __all__ = [
     "FORMAT",
@@ -39,24 +40,24 @@ MEASURED = ("measure",)
 HDR_MAX_US = 3_600_000_000
 
 
-def requests(account: Account, talk: Talk, slots: Slots = ALONE) -> dict[str, dict[str, Any]]:
+def requests(account: RunRecord, workload: Workload, slots: Slots = ALONE) -> dict[str, dict[str, Any]]:
     """What was measured, by request name. In a closed loop nothing is planned, and response is service.
 
     A user that holds its connection makes it once, in the warm-up: such requests are told `over` the whole run.
     `rate_achieved` is of answers that came while it was measured, whenever they were planned. Rates are per second
     of the run's own time.
     """
-    order = [name for name in talk.requests if name in account.ledger.names()]
-    order += [name for name in account.ledger.names() if name not in (*order, LAG)]
+    order = [name for name in workload.requests if name in account.stats.names()]
+    order += [name for name in account.stats.names() if name not in (*order, LAG)]
     table = {}
     for name in order:
-        whole = name in talk.once
-        entry = account.ledger.total(name) if whole else account.ledger.total(name, MEASURED)
-        answered = entry.ok.count if whole else account.ledger.answered.get("measure", {}).get(name, 0)
+        whole = name in workload.once
+        entry = account.stats.total(name) if whole else account.stats.total(name, MEASURED)
+        answered = entry.ok.count if whole else account.stats.answered.get("measure", {}).get(name, 0)
         since = account.started if whole else (account.measure_from or 0.0)
         until = account.measure_to or since
         measured_s = max(0.0, slots.own(until - account.started) - slots.own(since - account.started))
-        planned = entry.planned if account.plan_from is not None and name == talk.main else None
+        planned = entry.planned if account.plan_from is not None and name == workload.main else None
         table[name] = {
             "over": "run" if whole else "measure",
             "planned": planned,
@@ -72,19 +73,19 @@ def requests(account: Account, talk: Talk, slots: Slots = ALONE) -> dict[str, di
             "service_us": summary_us(entry.ok),
             "lag_us": None if planned is None else summary_us(entry.lag),
             "errors": entry.errors,
-            "warmup": _warmup(account.ledger.total(name, ("warmup",))),
+            "warmup": _warmup(account.stats.total(name, ("warmup",))),
         }
     return table
 
 
-def connections(account: Account, talk: Talk, users: int, warmup_s: float) -> dict[str, Any]:
+def connections(account: RunRecord, workload: Workload, users: int, warmup_s: float) -> dict[str, Any]:
     """How many were asked for, and made; how many too late; and by how much measuring waited for them.
 
     Where each arrival of an open loop is a connection of its own, no user owes one.
     """
-    made = account.ledger.total("connect").ok.count
-    owed = account.plan_from is None or "connect" in talk.once or talk.main != "greeting"
-    in_time = account.ledger.total("connect", ("warmup",)).sent if "connect" in talk.once else users
+    made = account.stats.total("connect").ok.count
+    owed = account.plan_from is None or "connect" in workload.once or workload.main != "greeting"
+    in_time = account.stats.total("connect", ("warmup",)).sent if "connect" in workload.once else users
     late_s = (account.measure_from or account.started) - account.started - warmup_s
     return {
         "asked": users if owed else min(users, made),
@@ -114,10 +115,10 @@ def summary_us(histogram: Histogram) -> dict[str, float | None] | None:
 def server_side(
     samples: Sequence[Mapping[str, Any]],
     points: Sequence[Point],
-    account: Account,
+    account: RunRecord,
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
-    talk: Talk,
+    workload: Workload,
 ) -> dict[str, Any] | None:
     """The server's processes over the run; None if they could not be followed."""
     ticks = [line for line in samples if "server" in line]
@@ -132,7 +133,7 @@ def server_side(
     pss = [p.pss_bytes for p in points if p.pss_bytes is not None]
     busy = [p.workers_busy for p in points if p.workers_busy is not None]
     measured = [p.cpu_cores for p in points if p.cpu_cores is not None and _measured(p, account)]
-    answered = 0 if isinstance(talk.messages, str) else tally(account, talk.messages)[0]
+    answered = 0 if isinstance(workload.messages, str) else tally(account, workload.messages)[0]
     end = next((line for line in samples if line.get("kind") == "end"), None)
     return {
         "cpu_s": None if cpu_s is None else round(cpu_s, 3),
@@ -158,7 +159,7 @@ def server_side(
 
 
 def generator_cores_max(
-    samples: Sequence[Mapping[str, Any]], account: Account, own_share: float = 1.0
+    samples: Sequence[Mapping[str, Any]], account: RunRecord, own_share: float = 1.0
 ) -> float | None:
     """Cores that the busiest process of the generator used while it was measured: as sampled, or its own word.
 
@@ -173,7 +174,7 @@ def generator_cores_max(
     return round(max(most) / own_share, 4) if most else None
 
 
-def others_cores(points: Sequence[Point], account: Account) -> float | None:
+def others_cores(points: Sequence[Point], account: RunRecord) -> float | None:
     """Cores that neither the server nor the generator used while it was measured: whose they were, no one knows."""
     spent = [
         p.host_cores - p.cpu_cores - (p.generator_cores or 0.0)
@@ -211,7 +212,7 @@ def _scraping(samples: Sequence[Mapping[str, Any]]) -> float | None:
     return round(spent_s / (told[-1]["t"] - told[0]["t"]), 4) if spent_s >= 0 else None
 
 
-def clock(account: Account) -> dict[str, float]:
+def clock(account: RunRecord) -> dict[str, float]:
     """When the load began, in Unix seconds, and from then on: when measuring began and when the load had ended."""
     return {
         "started_s": account.started,
@@ -220,12 +221,12 @@ def clock(account: Account) -> dict[str, float]:
     }
 
 
-def histograms(account: Account, table_of: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def histograms(account: RunRecord, table_of: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The histograms behind `requests`: our own buckets, and each as a compressed HdrHistogram for other tools."""
     table: dict[str, Any] = {}
-    for name in account.ledger.names():
+    for name in account.stats.names():
         whole = table_of.get(name, {}).get("over") == "run"
-        entry = account.ledger.total(name) if whole else account.ledger.total(name, MEASURED)
+        entry = account.stats.total(name) if whole else account.stats.total(name, MEASURED)
         histogram = entry.times
         hdr = HdrHistogram(1, HDR_MAX_US, 3)
         for us, count in histogram.counts.items():
@@ -266,12 +267,12 @@ def _growth_per(pss: list[int], busy: list[int]) -> int | None:
     return round((max(pss) - pss[0]) / max(busy)) if pss and any(busy) else None
 
 
-def _warmup(entry: Entry) -> dict[str, int]:
+def _warmup(entry: RequestTotals) -> dict[str, int]:
     counts = {name: getattr(entry, name) for name in ("planned", "failed", "censored", "dropped", "late")}
     return {"ok": entry.ok.count, **counts}
 
 
-def _measured(point: Point, account: Account) -> bool:
+def _measured(point: Point, account: RunRecord) -> bool:
     at = point.t_s + account.started
     return (account.measure_from or 0.0) <= at <= (account.measure_to or 0.0)
 

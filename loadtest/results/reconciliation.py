@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from loadtest.stats.recorder import Account
+from loadtest.stats.run_stats import RunRecord
 from loadtest.workload.dialogue.dialogue import Counted
-from loadtest.workload.workload import Talk
+from loadtest.workload.workload import Workload
 
 __all__ = ["reconcile", "tally"]
 
 
 def reconcile(
-    account: Account, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, talk: Talk
+    account: RunRecord, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, workload: Workload
 ) -> dict[str, Any] | None:
     """Our tally against the server's own, over the whole run, warm-up included; None if it has none.
 
@@ -22,7 +22,7 @@ def reconcile(
         return None
     client, server, difference = {}, {}, {}
     unconfirmed = {}
-    counted = {"connections": talk.connections, "messages": talk.messages}
+    counted = {"connections": workload.connections, "messages": workload.messages}
     for what, counts in counted.items():
         if isinstance(counts, str):
             continue
@@ -41,18 +41,18 @@ def reconcile(
     }
 
 
-def tally(account: Account, counts: Counted) -> tuple[int, int]:
+def tally(account: RunRecord, counts: Counted) -> tuple[int, int]:
     """How many the server has confirmed, and how many more it may have seen."""
     confirmed = unconfirmed = 0
     for name, each in counts.answered.items():
-        entry = account.ledger.total(name)
+        entry = account.stats.total(name)
         confirmed += each * entry.ok.count
         unconfirmed += each * entry.unconfirmed
-    proofs = (account.ledger.total(name) for name in counts.proof)
+    proofs = (account.stats.total(name) for name in counts.proof)
     unproved = min(confirmed, sum(entry.failed + entry.censored for entry in proofs))
     confirmed, unconfirmed = confirmed - unproved, unconfirmed + unproved
-    unconfirmed += sum(account.ledger.total(name).unconfirmed for name in counts.bounded)
+    unconfirmed += sum(account.stats.total(name).unconfirmed for name in counts.bounded)
     for name, each in counts.silent.items():
-        entry = account.ledger.total(name)
+        entry = account.stats.total(name)
         unconfirmed += each * (entry.ok.count + entry.unconfirmed)
     return confirmed, unconfirmed

@@ -9,7 +9,7 @@ import msgspec
 
 from loadtest.results import document as run_document
 from loadtest.results import timeline
-from loadtest.stats.recorder import Histogram
+from loadtest.stats.histogram import Histogram
 from procserver.errors import ConfigError
 
 __all__ = ["StoredRun", "load", "samples"]

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from loadtest.stats.recorder import Account, Entry
+from loadtest.stats.recorder import RequestTotals
+from loadtest.stats.run_stats import RunRecord
 from loadtest.workload.arrivals import Planned
 from loadtest.workload.time_slots import ALONE, Slots
 
@@ -101,38 +102,38 @@ def before_the_load(samples: Sequence[Mapping[str, Any]], started: float) -> Map
 
 
 def rows(
-    account: Account,
+    account: RunRecord,
     found: Iterable[Point],
     main: str = "",
     planned: Planned | None = None,
     slots: Slots = ALONE,
 ) -> list[dict[str, Any]]:
-    """One row per window of the ledger, also where nothing ended in it: a stall is a row of zeros.
+    """One row per interval of the run, also where nothing ended in it: a stall is a row of zeros.
 
     Of its `seconds`, `own_seconds` were the run's own.
     """
-    ledger = account.ledger
-    if not ledger.timeline:
+    stats = account.stats
+    if not stats.timeline:
         return []
-    names = ledger.names()
-    by_window = _by_window(found, account, ledger.window_s)
+    names = stats.names()
+    by_window = _by_window(found, account, stats.interval_s)
     end = account.measure_to or account.stopped  # from then on the load is on its way out
     table = []
-    for second in range(min(ledger.timeline), max(ledger.timeline) + 1, ledger.window_s):
+    for second in range(min(stats.timeline), max(stats.timeline) + 1, stats.interval_s):
         # The first window begins with the load, inside its second.
         since_s = max(0.0, second - account.started)
-        until_s = max(since_s, min(second + ledger.window_s, end) - account.started)
+        until_s = max(since_s, min(second + stats.interval_s, end) - account.started)
         row: dict[str, Any] = {
             "t_s": round(since_s, 3),
             "seconds": round(until_s - since_s, 3),
             "own_seconds": round(slots.own(until_s) - slots.own(since_s), 3),
             "phase": "measure" if account.measure_from and second + 1 > account.measure_from else "warmup",
         }
-        entries = ledger.timeline.get(second, {})
+        entries = stats.timeline.get(second, {})
         for name in names:
             row |= _request_columns(name, entries.get(name))
         if planned is not None:
-            row |= _plan_columns(main, entries.get(main), planned.between(second, second + ledger.window_s))
+            row |= _plan_columns(main, entries.get(main), planned.between(second, second + stats.interval_s))
         row |= by_window.get(second, {})
         table.append(row)
     return table
@@ -143,7 +144,7 @@ def columns(table: Sequence[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(itertools.chain.from_iterable(table)))
 
 
-def _request_columns(name: str, entry: Entry | None) -> dict[str, Any]:
+def _request_columns(name: str, entry: RequestTotals | None) -> dict[str, Any]:
     key = name.replace(" ", "_")
     if entry is None:
         return {f"{key}.ok": 0, f"{key}.failed": 0} | {
@@ -160,7 +161,7 @@ def _request_columns(name: str, entry: Entry | None) -> dict[str, Any]:
     }
 
 
-def _plan_columns(name: str, entry: Entry | None, planned: float) -> dict[str, Any]:
+def _plan_columns(name: str, entry: RequestTotals | None, planned: float) -> dict[str, Any]:
     """Planned for this window; given up, late and served in it, whenever that was planned."""
     return {
         f"{name}.planned": round(planned, 3),
@@ -172,11 +173,11 @@ def _plan_columns(name: str, entry: Entry | None, planned: float) -> dict[str, A
     }
 
 
-def _by_window(found: Iterable[Point], account: Account, window_s: int) -> dict[int, dict[str, Any]]:
+def _by_window(found: Iterable[Point], account: RunRecord, interval_s: int) -> dict[int, dict[str, Any]]:
     """The last value of each gauge within each window."""
     table: dict[int, dict[str, Any]] = {}
     for point in found:
-        second = int(point.t_s + account.started) // window_s * window_s
+        second = int(point.t_s + account.started) // interval_s * interval_s
         row = table.setdefault(second, {})
         for field, value in msgspec.structs.asdict(point).items():
             if field != "t_s":

@@ -1,4 +1,4 @@
-"""Loads put on services, and what is seen of them: by the generators, by the trackers, by the servers themselves."""
+"""Executes loads on services, and gathers the observations of generators, samplers and servers."""
 
 import contextlib
 import itertools
@@ -15,34 +15,34 @@ from loadtest.results import run_folder
 from loadtest.runs.generator import Generator, GeneratorError
 from loadtest.runs.service import Service, ServiceError
 from loadtest.runs.settings import RunSettings
-from loadtest.stats.recorder import Account
+from loadtest.stats.run_stats import RunRecord
 
-__all__ = ["Bout", "Observed", "Show", "drive"]
+__all__ = ["Load", "Observation", "Show", "execute"]
 
 Show = Callable[[dict[str, Any]], str | None]
 
 SETTLE_TIMEOUT_S = 5.0
 SETTLE_POLL_S = 0.05
-TRACKER_READY_TIMEOUT_S = 10.0
-TRACKER_END_TIMEOUT_S = 10.0
-BEGIN_S = 0.05  # from the word to the beginning: two generators have both heard it by then
+SAMPLER_READY_TIMEOUT_S = 10.0
+SAMPLER_END_TIMEOUT_S = 10.0
+START_DELAY_S = 0.05  # from releasing the barriers to the start: both of two generators have read it by then
 
 
-class Bout(NamedTuple):
-    """What one load is, what it is put on, and the folder of what is seen."""
+class Load(NamedTuple):
+    """One load: the service it is put on, its settings, and the folder of its observations."""
 
     service: Service
     settings: RunSettings
     folder: Path
 
 
-class Observed(NamedTuple):
-    """`before` and `after` are the server's own account, None where it has none; `ended` is why it is gone.
+class Observation(NamedTuple):
+    """What was observed of one load. `before` and `after` are the server's status, None where it has none.
 
-    `ended_early` is why the load was, None if it was not.
+    `ended` is how the server ended, if it did; `ended_early` is why the load was ended before its time.
     """
 
-    account: Account
+    account: RunRecord
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     ended: str | None
@@ -52,23 +52,23 @@ class Observed(NamedTuple):
     log: bytes
 
 
-def drive(bouts: Sequence[Bout], show: Show) -> list[Observed]:
-    """Put each load on its service; all begin in one moment, when every one is ready. `show` is told of the first,
-    and if it answers with a reason, all are ended early.
+def execute(loads: Sequence[Load], show: Show) -> list[Observation]:
+    """Put each load on its service; all start at the same moment, when every generator is ready. `show` gets the
+    progress of each, and if it returns a reason, all loads are ended early.
 
-    ServiceError, GeneratorError: one could not be; the others are ended, and the logs are in the folders.
+    ServiceError, GeneratorError: one of them could not be executed; the others are ended, the logs are in the folders.
     """
-    befores = [(bout.service.status(), bout.service.log_size()) for bout in bouts]
+    befores = [(load.service.status(), load.service.log_size()) for load in loads]
     interrupted, ended_early = False, None
     with contextlib.ExitStack() as stack:
-        generators = [stack.enter_context(_generating(bout)) for bout in bouts]
+        generators = [stack.enter_context(_generating(load)) for load in loads]
         try:
             for generator in generators:
                 generator.await_ready(show)
-            moment_s = time.monotonic() + BEGIN_S
+            start_s = time.monotonic() + START_DELAY_S
             for generator in generators:
-                generator.begin(moment_s)
-            # A line of each in turn: one whose lines nobody reads would soon wait for that.
+                generator.begin(start_s)
+            # A line of each in turn: a generator whose lines are not read blocks when the pipe is full.
             for event, *_ in itertools.zip_longest(*(generator.progressing() for generator in generators)):
                 if event is not None and (ended_early := show(event)) is not None:
                     break
@@ -79,83 +79,83 @@ def drive(bouts: Sequence[Bout], show: Show) -> list[Observed]:
             for generator in generators:
                 generator.stop()
         try:
-            accounts = [generator.account() for generator in generators]
+            records = [generator.record() for generator in generators]
         except GeneratorError:
             if interrupted:  # before the load began
                 raise KeyboardInterrupt from None
             raise
-        afters = [_after(bout.service) for bout in bouts]
+        afters = [_after(load.service) for load in loads]
     return [
-        Observed(
-            account,
+        Observation(
+            record,
             before,
             *after,
             interrupted,
             ended_early,
-            run_folder.samples(bout.folder),
-            bout.service.log_since(size),
+            run_folder.samples(load.folder),
+            load.service.log_since(size),
         )
-        for bout, account, (before, size), after in zip(bouts, accounts, befores, afters, strict=True)
+        for load, record, (before, size), after in zip(loads, records, befores, afters, strict=True)
     ]
 
 
 @contextlib.contextmanager
-def _generating(bout: Bout) -> Iterator[Generator]:
-    """A generator that waits for the word to begin, and whose service is followed."""
-    service, settings, folder = bout
+def _generating(load: Load) -> Iterator[Generator]:
+    """A generator that waits at its start barrier, and whose service is sampled."""
+    service, settings, folder = load
     generator = Generator(settings, service.host, str(folder / "account.json"), str(folder / "locust.log"))
     try:
-        with _tracked(service, generator, folder):
+        with _sampled(service, generator, folder):
             yield generator
     finally:
         generator.stop()
 
 
 @contextlib.contextmanager
-def _tracked(service: Service, generator: Generator, folder: Path) -> Iterator[None]:
-    """Follow the server's processes while the body runs; its end is told by the end of the tracker's input."""
+def _sampled(service: Service, generator: Generator, folder: Path) -> Iterator[None]:
+    """Sample the server's processes while the body runs; the sampler exits at the end of its input."""
     if not service.trail:
         yield
         return
     command = [sys.executable, "-m", "loadtest.sampler.sampler", *service.trail]
     command += ["--generator", str(generator.process.pid), "--output", str(folder / "samples.jsonl")]
     with open(folder / "tracker.log", "wb") as log:
-        tracker = start(command, log=log, pipes=True)
-    assert tracker.stdout is not None
-    ready = LineReader(os.dup(tracker.stdout.fileno()))
+        sampler = start(command, log=log, pipes=True)
+    assert sampler.stdout is not None
+    ready = LineReader(os.dup(sampler.stdout.fileno()))
     try:
-        if ready.line(TRACKER_READY_TIMEOUT_S) is None:
-            raise ServiceError(f"the server's processes cannot be followed: see {folder / 'tracker.log'}")
+        if ready.line(SAMPLER_READY_TIMEOUT_S) is None:
+            raise ServiceError(f"the server's processes cannot be sampled: see {folder / 'tracker.log'}")
         yield
     finally:
         ready.close()
-        _end(tracker)
+        _end(sampler)
 
 
-def _end(tracker: Piped) -> None:
-    assert tracker.stdin is not None
-    assert tracker.stdout is not None
-    tracker.stdin.close()
-    tracker.stdout.close()
+def _end(sampler: Piped) -> None:
+    assert sampler.stdin is not None
+    assert sampler.stdout is not None
+    sampler.stdin.close()
+    sampler.stdout.close()
     try:
-        tracker.wait(TRACKER_END_TIMEOUT_S)
+        sampler.wait(SAMPLER_END_TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        tracker.kill()
-        tracker.wait()
+        sampler.kill()
+        sampler.wait()
 
 
 def _after(service: Service) -> tuple[dict[str, Any] | None, str | None]:
-    """Its account of all that was, and how it ended, if it has."""
-    after = gone = None
+    """The status of the service after the load, and how the service ended, if it did."""
+    after = unreachable = None
     try:
         after = _settled(service)
     except ServiceError as error:
-        gone = str(error)
-    return after, service.ended() or gone
+        unreachable = str(error)
+    return after, service.ended() or unreachable
 
 
 def _settled(service: Service) -> dict[str, Any] | None:
-    """The server's account once it has seen the end of every connection of ours, or a bounded time has passed."""
+    """The server's status once all our connections have ended there, or after a bounded time."""
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
     while (status := service.status()) is not None and status["pool"]["busy"] and time.monotonic() < deadline:
         time.sleep(SETTLE_POLL_S)

@@ -21,7 +21,7 @@ class Progress:
 
     def __init__(self, stream: TextIO, settings: RunSettings) -> None:
         self.status = StatusLine(stream)
-        self.main = settings.talk().main
+        self.main = settings.workload.main
         self.total_s = max(settings.warmup_s, settings.connecting_s) + settings.duration_s
         self.started_s: float | None = None
 

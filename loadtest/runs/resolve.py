@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loadtest.base.units import parse_duration_s
-from loadtest.engine.locust_options import FRAMINGS, PACING_DEFAULT
 from loadtest.results.thresholds import Threshold, needs_plan, parse_threshold
 from loadtest.runs.service import option_value
-from loadtest.runs.settings import RunSettings
+from loadtest.runs.settings import TABLE, RunSettings
+from loadtest.workload.dialogue.dialogue import Dialogue
 from loadtest.workload.dialogue.file import parse_dialogue, read_text
+from loadtest.workload.limits import FRAMINGS
 from loadtest.workload.scenarios import SCENARIOS
 from procserver.errors import ConfigError
 
@@ -27,58 +27,47 @@ DEFAULT_THRESHOLD = "errors=0"
 
 
 def settings_of(options: dict[str, Any]) -> tuple[RunSettings, list[Threshold]]:
-    """The checked settings in a command's options, which are used up; ConfigError names option and reason."""
-    expressions = list(options.pop("thresholds")) or [DEFAULT_THRESHOLD]
-    if expressions == [DEFAULT_THRESHOLD] and options.get("rate") is not None:
+    """The checked settings of a command's options; ConfigError names the option and the reason."""
+    rate, pacing_s = options.get("rate"), options.get("pacing")
+    expressions = list(options["thresholds"]) or [DEFAULT_THRESHOLD]
+    if expressions == [DEFAULT_THRESHOLD] and rate is not None:
         expressions.append("dropped=0")
-    args = serve_args(options.pop("serve"))
-    dialogue = options.get("dialogue")
-    sources = options.pop("source_address")
-    pacing_s, duration_s = options.pop("pacing"), options.pop("duration")
-    if options.get("rate") is not None and pacing_s is not None:
-        raise ConfigError(f"--pacing {pacing_s:g}s: with --rate it is the schedule that says when")
-    if duration_s is None:
-        duration_s = SCENARIOS[options.get("scenario", "steady")].duration_s
-    options["user"] = options["user"] or ("dialogue" if dialogue else "greeting")
-    settings = RunSettings(
-        serve=args,
-        source_addresses=sources.split(",") if sources else [],
-        framing=framing_of(args, options.pop("framing"), dialogue),
-        pacing_s=parse_duration_s(PACING_DEFAULT) if pacing_s is None else pacing_s,
-        request_timeout_s=options.pop("request_timeout"),
-        warmup_s=options.pop("warmup"),
-        duration_s=duration_s,
-        every_s=options.pop("every", 5.0),
-        workers_timeout_s=options.pop("workers_timeout", 120.0),
-        thresholds=expressions,
-        **options,
-    )
+    if rate is not None and pacing_s is not None:
+        raise ConfigError(f"--pacing {pacing_s:g}s: with --rate the schedule says when a request begins")
+    values = {name: options[row.key] for name, row in TABLE.items() if options.get(row.key) is not None}
+    values["serve"] = serve_args(options["serve"])
+    path = options.get("dialogue")
+    text = read_text(path) if path else None
+    dialogue = parse_dialogue(text, path) if path and text is not None else None
+    values["framing"] = framing_of(values["serve"], options["framing"], dialogue)
+    values.setdefault("user", "dialogue" if path else "greeting")
+    values.setdefault("duration_s", SCENARIOS[options.get("scenario", "steady")].duration_s)
+    settings = RunSettings(**values, dialogue_text=text, thresholds=expressions)
     settings.check()
     try:
-        return settings, [parse_threshold(text, settings.talk().requests) for text in expressions]
+        return settings, [parse_threshold(text, settings.workload.requests) for text in expressions]
     except ValueError as error:
         raise ConfigError(f"--threshold {error}") from None
 
 
 def check_plan(settings: RunSettings, thresholds: list[Threshold]) -> None:
-    """ConfigError if a threshold is on a plan, and there is none; for a command that makes one run."""
+    """ConfigError if a threshold needs a plan and the run has none; for a command that makes one run."""
     for threshold in thresholds:
-        if settings.rate is None and needs_plan(threshold.metric, settings.talk().main):
+        if settings.rate is None and needs_plan(threshold.metric, settings.workload.main):
             raise ConfigError(
-                f"--threshold {threshold.expression}: in a closed loop nothing is planned; it needs --rate"
+                f"--threshold {threshold.expression}: a closed loop has no plan; it needs --rate"
             )
 
 
-def framing_of(args: list[str] | None, framing: str | None, dialogue: str | None) -> str:
-    """What the dialogue says, or is asked for, else what `--serve` tells the server; ConfigError if they differ."""
-    if dialogue:
+def framing_of(args: list[str] | None, framing: str | None, dialogue: Dialogue | None) -> str:
+    """The framing of the dialogue, of `--framing`, or else of `--serve`; ConfigError if they differ."""
+    if dialogue is not None:
         if framing:
-            raise ConfigError(f"--framing {framing}: with --dialogue it is the file that says it")
-        kind = parse_dialogue(read_text(dialogue), dialogue).framing.kind
-        framing = kind if kind in FRAMINGS else None
+            raise ConfigError(f"--framing {framing}: with --dialogue its file says it")
+        framing = dialogue.framing.kind if dialogue.framing.kind in FRAMINGS else None
     served = option_value(args or [], "--framing")
     if framing and served and framing != served:
-        raise ConfigError(f"--framing {framing}: but the server is told --framing {served}")
+        raise ConfigError(f"--framing {framing}: but --serve says --framing {served}")
     return framing or served or "raw"
 
 
@@ -91,14 +80,16 @@ def serve_args(serve: str | None) -> list[str] | None:
 
 
 def results_folder(results: str | None) -> Path:
-    """The folder of results, made if need be; ConfigError if something is in it."""
+    """The folder of results, made if it is missing; ConfigError if it is not empty or cannot be made."""
     folder = (
         Path(results) if results else Path("results") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise ConfigError(f"--results {str(folder)!r}: it is not empty; each run has a folder of its own")
+            raise ConfigError(
+                f"--results {str(folder)!r}: it is not empty; each run needs a folder of its own"
+            )
     except OSError as error:
         raise ConfigError(f"--results {str(folder)!r}: {error.strerror}") from None
     return folder

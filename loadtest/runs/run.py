@@ -19,11 +19,12 @@ from loadtest.results import document as run_document
 from loadtest.results import reconciliation, run_folder, timeline, verdict
 from loadtest.results.saturation import saturation
 from loadtest.results.thresholds import Threshold
-from loadtest.runs.execute import Bout, Observed, Show, drive
+from loadtest.runs.execute import Load, Observation, Show, execute
 from loadtest.runs.service import Service, attached, started
 from loadtest.runs.settings import RunSettings
 from loadtest.sampler.resource_limits import allowance_of
-from loadtest.stats.recorder import LAG, Account
+from loadtest.stats.recorder import LAG
+from loadtest.stats.run_stats import RunRecord
 from loadtest.workload.arrivals import Planned, Timetable, planned_of
 from loadtest.workload.scenarios import SCENARIOS
 from procserver.resources import host_usage
@@ -41,22 +42,22 @@ def run(settings: RunSettings, thresholds: list[Threshold], folder: Path, show: 
         show(
             {"stage": f"{'started' if settings.serve is not None else 'found'} the server at {service.host}"}
         )
-        bout = Bout(service, settings, folder)
-        observed = drive([bout], show)
+        load = Load(service, settings, folder)
+        observations = execute([load], show)
     # The server has ended, if it was ours: how is part of what is written.
-    return _written([bout], observed, thresholds, show)[0]
+    return _written([load], observations, thresholds, show)[0]
 
 
 def run_on(
     service: Service, settings: RunSettings, thresholds: list[Threshold], folder: Path, show: Show
 ) -> dict[str, Any]:
     """As `run`, against a service that stands already and stays: several runs against one server."""
-    return run_beside([Bout(service, settings, folder)], thresholds, show)[0]
+    return run_beside([Load(service, settings, folder)], thresholds, show)[0]
 
 
-def run_beside(bouts: Sequence[Bout], thresholds: list[Threshold], show: Show) -> list[dict[str, Any]]:
+def run_beside(loads: Sequence[Load], thresholds: list[Threshold], show: Show) -> list[dict[str, Any]]:
     """As `run_on`, several that begin in one moment."""
-    return _written(bouts, drive(bouts, show), thresholds, show)
+    return _written(loads, execute(loads, show), thresholds, show)
 
 
 def service_of(settings: RunSettings, folder: Path) -> contextlib.AbstractContextManager[Service]:
@@ -70,18 +71,20 @@ def service_of(settings: RunSettings, folder: Path) -> contextlib.AbstractContex
 
 
 def _written(
-    bouts: Sequence[Bout], observed: Sequence[Observed], thresholds: list[Threshold], show: Show
+    loads: Sequence[Load], observations: Sequence[Observation], thresholds: list[Threshold], show: Show
 ) -> list[dict[str, Any]]:
     show({"stage": "writing the report"})
-    return [_write(bout, seen, thresholds) for bout, seen in zip(bouts, observed, strict=True)]
+    return [_write(load, seen, thresholds) for load, seen in zip(loads, observations, strict=True)]
 
 
-def _write(bout: Bout, observed: Observed, thresholds: list[Threshold]) -> dict[str, Any]:
-    _, settings, folder = bout
-    account = observed.account
-    points = timeline.points(observed.samples, account.started)
-    table = timeline.rows(account, points, settings.talk().main, _planned(settings, account), settings.slots)
-    document = _document(bout, observed, points)
+def _write(load: Load, observation: Observation, thresholds: list[Threshold]) -> dict[str, Any]:
+    _, settings, folder = load
+    account = observation.account
+    points = timeline.points(observation.samples, account.started)
+    table = timeline.rows(
+        account, points, settings.workload.main, _planned(settings, account), settings.slots
+    )
+    document = _document(load, observation, points)
     judged = verdict.judge(document, thresholds)
     document = {
         "format": run_document.FORMAT,
@@ -102,7 +105,7 @@ def _write(bout: Bout, observed: Observed, thresholds: list[Threshold]) -> dict[
     return document
 
 
-def _planned(settings: RunSettings, account: Account) -> Planned | None:
+def _planned(settings: RunSettings, account: RunRecord) -> Planned | None:
     """The plan that the generator carried out, over all processes; None in a closed loop."""
     if settings.rate is None or account.plan_from is None:
         return None
@@ -111,29 +114,31 @@ def _planned(settings: RunSettings, account: Account) -> Planned | None:
     return planned_of(settings.rate, SCENARIOS[settings.scenario].shape, table, account.measure_to)
 
 
-def _document(bout: Bout, observed: Observed, points: list[timeline.Point]) -> dict[str, Any]:
+def _document(load: Load, observation: Observation, points: list[timeline.Point]) -> dict[str, Any]:
     """`run.json` but for the verdict."""
-    service, settings, _ = bout
-    account, before, after = observed.account, observed.before, observed.after
-    talk = settings.talk()
-    server = run_document.server_side(observed.samples, points, account, before, after, talk)
+    service, settings, _ = load
+    account, before, after = observation.account, observation.before, observation.after
+    workload = settings.workload
+    server = run_document.server_side(observation.samples, points, account, before, after, workload)
     if server is not None:
         server["exit_code"] = service.exit_code
         server["saturation"] = msgspec.to_builtins(
-            saturation(observed.samples, account.measure_from or 0.0, account.measure_to or 0.0, observed.log)
+            saturation(
+                observation.samples, account.measure_from or 0.0, account.measure_to or 0.0, observation.log
+            )
         )
-    if server is not None and observed.ended:
-        server["ended"] = observed.ended
-    lag = run_document.summary_us(account.ledger.total(LAG, ("measure",)).ok)
+    if server is not None and observation.ended:
+        server["ended"] = observation.ended
+    lag = run_document.summary_us(account.stats.total(LAG, ("measure",)).ok)
     return {
         "started": datetime.fromtimestamp(account.started, UTC).isoformat(timespec="milliseconds"),
         "duration_s": round((account.measure_to or 0.0) - (account.measure_from or 0.0), 3)
         if account.measure_from
         else 0.0,
         "clock": run_document.clock(account),
-        "interrupted": observed.interrupted,
-        "ended_early": observed.ended_early,
-        "settings": msgspec.to_builtins(settings)
+        "interrupted": observation.interrupted,
+        "ended_early": observation.ended_early,
+        "settings": settings.document()
         | {
             "connect_rate": settings.connects_per_s,
             "host": service.host,
@@ -142,11 +147,11 @@ def _document(bout: Bout, observed: Observed, points: list[timeline.Point]) -> d
         "host": host_facts()
         | {"others_cores": None if settings.slot_s else run_document.others_cores(points, account)},
         "commit": commit(),
-        "main_request": talk.main,
+        "main_request": workload.main,
         "notes": list(settings.notes()),
-        "requests": run_document.requests(account, talk, settings.slots),
+        "requests": run_document.requests(account, workload, settings.slots),
         "connections": run_document.connections(
-            account, talk, settings.connections - settings.others, settings.warmup_s
+            account, workload, settings.connections - settings.background_connections, settings.warmup_s
         ),
         "server": server,
         "generator": {
@@ -154,13 +159,13 @@ def _document(bout: Bout, observed: Observed, points: list[timeline.Point]) -> d
             "processes_lost": account.processes_lost,
             "exceptions": account.exceptions,
             "cores_max": run_document.generator_cores_max(
-                observed.samples, account, settings.slots.own_share
+                observation.samples, account, settings.slots.own_share
             ),
             "lag_us": lag,
             "workers": account.workers,
         },
-        "reconciled": reconciliation.reconcile(account, before, after, talk),
-        "sampler_cost": run_document.sampler_cost(observed.samples),
+        "reconciled": reconciliation.reconcile(account, before, after, workload),
+        "sampler_cost": run_document.sampler_cost(observation.samples),
     }
 
 

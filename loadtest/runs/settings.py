@@ -1,105 +1,128 @@
-"""What a run is told: values only, checked before anything is started."""
+"""The settings of a run: the typed table of what `loadtest run` can be told, checked before anything is started."""
 
 from collections.abc import Iterator
+from typing import Annotated, Any
 
 import msgspec
 
 from loadtest.base.units import format_duration
-from loadtest.engine.locust_options import ARRIVALS, CONNECT_RATE_DEFAULT, FRAMINGS, NAME_LENGTH_MAX, RATE_MAX
 from loadtest.sampler.scrape import metrics_url
-from loadtest.workload.dialogue.file import parse_dialogue, read_text
+from loadtest.workload.dialogue.file import parse_dialogue
+from loadtest.workload.limits import (
+    ARRIVALS,
+    CONNECT_RATE_DEFAULT,
+    CONNECTIONS_MAX,
+    DURATION_MAX_S,
+    DURATION_MIN_S,
+    PROCESSES_MAX,
+    RATE_PER_PROCESS_MAX,
+    WORKERS_MAX,
+)
 from loadtest.workload.scenarios import SCENARIOS
-from loadtest.workload.target import Tls, check_sources, check_tls, parse_endpoint, parse_host
-from loadtest.workload.time_slots import Slots
-from loadtest.workload.workload import TALKS, Talk, talk_of
+from loadtest.workload.settings import (
+    CONNECT_RATE,
+    RATE,
+    WARMUP,
+    GeneratorSettings,
+    LoadSettings,
+    Option,
+    check,
+    table_of,
+    within,
+)
+from loadtest.workload.target import check_sources, check_tls, parse_endpoint, parse_host
+from loadtest.workload.workload import WORKLOADS, Workload, workload_of
 from procserver.errors import ConfigError
 
-__all__ = [
-    "CONNECTIONS_MAX",
-    "DURATION_MAX_S",
-    "DURATION_MIN_S",
-    "SEED_MAX",
-    "RunSettings",
-    "check_service",
-    "one_of",
-    "within",
-]
+__all__ = ["TABLE", "RunSettings", "check_service"]
 
-CONNECTIONS_MAX = 20_000  # of one source address: the ephemeral ports of Linux are some 28 000
-PROCESSES_MAX = 64
-WORKERS_MAX = 1000
-DURATION_MIN_S, DURATION_MAX_S = 0.5, 24 * 3600.0
-RATE_MIN = 0.01
-RATE_PER_PROCESS_MAX = (
-    100_000.0  # several times what a process can send; a fifth of its CPU goes into the plan then
-)
-SEED_MAX = 2**63 - 1
+SHARES = ", ".join(f"{name} {row.beside.share:.0%}" for name, row in SCENARIOS.items() if row.beside)
 
 
-class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
+class RunSettings(LoadSettings, frozen=True, kw_only=True):
     """One run. `serve` is the command line of the server to start, or None for the one at `host`.
 
-    `rate` is of arrivals per second, over all processes, at the scenario's height; None: a closed loop, in which
-    each user begins a request `pacing_s` after the last. `connect_rate` is of connections made per second, over
-    all processes; None: so that the first half of the warm-up suffices, but not more than 500. With `slot_s` it
-    shares the time with another run at the same time: the slots of that length with the number `slot` are its own.
-    `over_us`: its progress tells what was measured so far, and how much of it took as long as each of these; None: no.
+    `rate` is in arrivals per second, over all processes, at the scenario's height; None: a closed loop, in which each
+    user begins a request `pacing_s` after its last. `connect_rate` is in connections per second, over all processes;
+    None: the first half of the warm-up suffices, at 500 a second at most. `beside` is the share of the connections
+    that belong to the scenario's background users; None: the scenario's own.
     """
 
-    serve: list[str] | None = None
-    host: str | None = None
-    control: str | None = None
-    pid: int | None = None
-    user: str = "greeting"
-    dialogue: str | None = None
-    framing: str = "raw"
-    name_length: int = 16
-    connections: int = 50
-    connect_rate: float | None = None
-    rate: float | None = None
-    arrivals: str = "constant"
-    scenario: str = "steady"
-    beside: float | None = None
-    every_s: float = 5.0
-    seed: int = 1
-    pacing_s: float = 0.1
-    request_timeout_s: float = 10.0
-    warmup_s: float = 2.0
-    duration_s: float = 20.0
-    processes: int = 1
-    tls_ca: str | None = None
-    tls_server_name: str | None = None
-    tls_insecure: bool = False
-    source_addresses: list[str] = []
-    expect_workers: int = 0
-    master_bind: str = "127.0.0.1:5557"
-    workers_timeout_s: float = 120.0
-    remote: bool = False
-    slot_s: float = 0.0
-    slot: int = 0
-    metrics: str | None = None
-    thresholds: list[str] = []
-    over_us: list[int] | None = None
+    serve: Annotated[
+        list[str] | None,
+        Option(
+            'Start a procserver with these arguments: --serve "--workers 8 --delay 0.01".', metavar="ARGS"
+        ),
+    ] = None
+    host: Annotated[
+        str | None,
+        Option("Load a running service; also tls://HOST:PORT, unix:///PATH.", metavar="tcp://HOST:PORT"),
+    ] = None
+    control: Annotated[
+        str | None,
+        Option("With --host: its control socket, to sample and reconcile it.", metavar="PATH"),
+    ] = None
+    pid: Annotated[int | None, Option("With --host: its process, to sample it.", metavar="PID")] = None
+    metrics: Annotated[
+        str | None,
+        Option(
+            "With --host: its http://HOST:PORT/metrics, to sample and reconcile it from another host.",
+            metavar="URL",
+        ),
+    ] = None
+    remote: Annotated[
+        bool, Option("--control is forwarded from another host; the server's processes are not on this one.")
+    ] = False
+    user: Annotated[
+        str,
+        Option(
+            "greeting: hold a connection and send on it; connect: a connection for each greeting; dialogue: the steps "
+            "of --dialogue.",
+            choices=(*sorted(WORKLOADS), "dialogue"),
+        ),
+    ] = "greeting"
+    connections: Annotated[int, Option("Users, each with one connection at a time.")] = 50
+    connect_rate: Annotated[float | None, CONNECT_RATE] = None
+    rate: Annotated[float | None, RATE] = None
+    beside: Annotated[
+        float | None,
+        Option(
+            "With hold, churn, slow, hostile: the share of the connections that belong to background users.  "
+            f"[default: {SHARES}]",
+            metavar="SHARE",
+        ),
+    ] = None
+    duration_s: Annotated[float, Option("How long is measured.", DURATION_MIN_S, DURATION_MAX_S, "s")] = 20.0
+    warmup_s: Annotated[float, WARMUP] = 2.0
+    processes: Annotated[int, Option("Processes of the generator.", 1, PROCESSES_MAX)] = 1
+    expect_workers: Annotated[
+        int,
+        Option(
+            "Let N processes make the load, each started elsewhere as `loadtest worker HOST:PORT`.",
+            0,
+            WORKERS_MAX,
+            metavar="N",
+        ),
+    ] = 0
+    master_bind: Annotated[str, Option("Where workers find the run.", metavar="HOST:PORT")] = "127.0.0.1:5557"
+    workers_timeout_s: Annotated[float, Option("How long to wait for them.", 1, 3600, "s")] = 120.0
+    thresholds: list[str] = []  # noqa: RUF012  # msgspec copies it
 
     @property
     def connects_per_s(self) -> float:
-        """The pace at which connections are made, over all processes."""
+        """Connections made per second, over all processes."""
         if self.connect_rate is not None:
             return self.connect_rate
         needed = 2 * self.connections / self.warmup_s if self.warmup_s else CONNECT_RATE_DEFAULT
         return min(CONNECT_RATE_DEFAULT, needed)
 
     @property
-    def others(self) -> int:
-        """How many of `connections` belong to those whom the scenario puts beside the users that talk."""
+    def background_connections(self) -> int:
+        """How many of `connections` belong to the scenario's background users."""
         beside = SCENARIOS[self.scenario].beside
         if beside is None:
             return 0
         return round(self.connections * (beside.share if self.beside is None else self.beside))
-
-    @property
-    def slots(self) -> Slots:
-        return Slots(self.slot_s, self.slot)
 
     @property
     def connecting_s(self) -> float:
@@ -107,30 +130,47 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self.connections / self.connects_per_s
 
     @property
-    def tls(self) -> Tls:
-        return Tls(self.tls_ca, self.tls_server_name, self.tls_insecure)
-
-    def talk(self) -> Talk:
-        """What its users do. ConfigError if that is a dialogue, and its file is wrong."""
+    def workload(self) -> Workload:
+        """What the users of the run do. ConfigError if the text of its dialogue is wrong."""
         scheme = parse_host(self.host).scheme if self.host is not None else "tcp"
-        dialogue = None if self.dialogue is None else parse_dialogue(read_text(self.dialogue), self.dialogue)
-        return talk_of(self.user, scheme, dialogue, SCENARIOS[self.scenario].beside)
+        dialogue = None
+        if self.dialogue is not None:
+            assert self.dialogue_text is not None, "read with the options"
+            dialogue = parse_dialogue(self.dialogue_text, self.dialogue)
+        return workload_of(self.user, scheme, dialogue, SCENARIOS[self.scenario].beside)
+
+    def for_generator(self) -> GeneratorSettings:
+        """What each process of the generator must know."""
+        return GeneratorSettings(
+            **{name: getattr(self, name) for name in LoadSettings.__struct_fields__},
+            rate=self.rate or 0.0,
+            connect_rate=self.connects_per_s,
+            warmup_s=self.warmup_s,
+            measure_s=self.duration_s,
+            background_users=self.background_connections,
+        )
+
+    def document(self) -> dict[str, Any]:
+        """The settings as they stand in run.json: without the text of the dialogue's file."""
+        document: dict[str, Any] = msgspec.to_builtins(self)
+        del document["dialogue_text"]
+        return document
 
     def notes(self) -> Iterator[str]:
         """What a reader of its results must not miss."""
         beside = SCENARIOS[self.scenario].beside
         if beside is not None:
-            each = f"beside {self.connections - self.others} that talk"
-            yield f"{self.others} connections are of the scenario {self.scenario!r}, {each}"
+            each = f"beside {self.connections - self.background_connections} that talk"
+            yield f"{self.background_connections} connections are of the scenario {self.scenario!r}, {each}"
         if self.expect_workers:
-            yield f"{self.expect_workers} workers made the load, started elsewhere: see `generator` in run.json"
+            yield f"{self.expect_workers} workers, started elsewhere, made the load: see `generator` in run.json"
         if self.remote:
-            yield "the server is on another host: its CPU, memory and kernel were not seen"
+            yield "the server is on another host: its CPU, memory and kernel were not sampled"
         if self.slot_s:
             slots = f"slots of {format_duration(self.slot_s)}"
             yield f"in turns with another run, in {slots}: {self.slots.own_share:.0%} of the time is its own"
         if self.metrics:
-            yield "the server's CPU, memory and kernel are what its metrics endpoint said of them"
+            yield "the server's CPU, memory and kernel are as its metrics endpoint reported them"
         if self.tls_insecure:
             yield "no certificate was checked (--tls-insecure): another server may have answered"
 
@@ -138,39 +178,28 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         """ConfigError names the option, its value and what is allowed."""
         check_service(self.serve, self.host, self.control, self.pid)
         if (self.user == "dialogue") != (self.dialogue is not None):
-            raise ConfigError(
-                f"--user {self.user}: --dialogue FILE says what is spoken by the user `dialogue`"
-            )
-        one_of("--user", self.user, (*TALKS, "dialogue"))
-        one_of("--scenario", self.scenario, tuple(SCENARIOS))
-        self._check_company()
-        self.talk()
+            raise ConfigError(f"--user {self.user}: the user `dialogue`, and no other, needs --dialogue FILE")
+        check(self, TABLE.values())
+        self._check_background()
+        _ = self.workload  # it raises ConfigError
         self._check_target()
         self._check_hosts()
-        one_of("--framing", self.framing, FRAMINGS)
         sources = max(1, len(self.source_addresses)) * max(1, self.expect_workers)
         within("--connections", self.connections, 1, CONNECTIONS_MAX * sources)
-        within("--processes", self.processes, 1, PROCESSES_MAX)
-        within("--name-length", self.name_length, 1, NAME_LENGTH_MAX)
-        within("--duration", self.duration_s, DURATION_MIN_S, DURATION_MAX_S, "s")
-        within("--warmup", self.warmup_s, 0, DURATION_MAX_S, "s")
-        within("--pacing", self.pacing_s, 0, 3600, "s")
-        within("--request-timeout", self.request_timeout_s, 0.01, 3600, "s")
         if self.processes > self.connections:
             raise ConfigError(f"--processes {self.processes}: more than --connections {self.connections}")
         self._check_arrivals()
 
-    def _check_company(self) -> None:
-        within("--every", self.every_s, 0.1, 3600, "s")
+    def _check_background(self) -> None:
         if SCENARIOS[self.scenario].beside is None:
             if self.beside is not None:
                 raise ConfigError(
-                    f"--beside {self.beside:.0%}: in scenario {self.scenario!r} there is nobody beside"
+                    f"--beside {self.beside:.0%}: scenario {self.scenario!r} has no background users"
                 )
-        elif not 0 < self.others < self.connections:
+        elif not 0 < self.background_connections < self.connections:
             raise ConfigError(
-                f"--beside: of {self.connections} connections {self.others} would be of the scenario "
-                f"{self.scenario!r}; there must be one at least, and one that talks"
+                f"--beside: of {self.connections} connections {self.background_connections} would be of the scenario "
+                f"{self.scenario!r}; at least one must be, and at least one must not"
             )
 
     def _check_metrics(self) -> None:
@@ -178,12 +207,12 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
             return
         if self.host is None:
             raise ConfigError(
-                f"--metrics {self.metrics}: it needs --host; --serve's processes are followed themselves"
+                f"--metrics {self.metrics}: it needs --host; with --serve the processes themselves are sampled"
             )
         if self.control is not None or self.pid is not None:
             raise ConfigError(
-                f"--metrics {self.metrics}: either it, for a server on another host, or --control and --pid, which "
-                "tell more of one on this"
+                f"--metrics {self.metrics}: give either it, for a server on another host, or --control and --pid, "
+                "which show more of a server on this one"
             )
         try:
             metrics_url(self.metrics)
@@ -197,15 +226,17 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("--remote: it needs --host and a forwarded --control, and has no --pid here")
         if not self.expect_workers:
             return
-        within("--expect-workers", self.expect_workers, 1, WORKERS_MAX)
-        within("--workers-timeout", self.workers_timeout_s, 1, 3600, "s")
         parse_endpoint("--master-bind", self.master_bind)
         if self.processes > 1:
-            raise ConfigError(f"--processes {self.processes}: with --expect-workers each is started by hand")
+            raise ConfigError(
+                f"--processes {self.processes}: with --expect-workers each process is started by itself"
+            )
         if self.source_addresses:
             raise ConfigError("--source-address: with --expect-workers it is an option of each worker")
-        if self.expect_workers > self.connections - self.others:
-            raise ConfigError(f"--expect-workers {self.expect_workers}: more than connections that talk")
+        if self.expect_workers > self.connections - self.background_connections:
+            raise ConfigError(
+                f"--expect-workers {self.expect_workers}: more than connections that are not in the background"
+            )
 
     def _check_target(self) -> None:
         place = parse_host(self.host) if self.host is not None else None
@@ -213,51 +244,31 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         check_tls(self.tls, place)
 
     def _check_arrivals(self) -> None:
-        one_of("--arrivals", self.arrivals, ARRIVALS)
-        within("--seed", self.seed, 0, SEED_MAX)
-        if self.connect_rate is not None:
-            within("--connect-rate", self.connect_rate, RATE_MIN, RATE_MAX, "/s")
         if self.rate is not None:
-            within("--rate", self.rate, RATE_MIN, RATE_MAX, "/s")
             processes = self.expect_workers or self.processes
             if self.rate > RATE_PER_PROCESS_MAX * processes:
                 raise ConfigError(
                     f"--rate {self.rate:.15g}/s: more than {RATE_PER_PROCESS_MAX:.15g}/s for each of {processes} "
-                    "processes, which could not even draw the plan in time; raise --processes"
+                    "processes, which could not draw the plan in time; raise --processes"
                 )
         elif SCENARIOS[self.scenario].shaped:
-            raise ConfigError(f"--scenario {self.scenario}: it moves the rate, so it needs --rate")
+            raise ConfigError(f"--scenario {self.scenario}: it varies the rate, so it needs --rate")
         elif self.arrivals != ARRIVALS[0]:
-            raise ConfigError(
-                f"--arrivals {self.arrivals}: in a closed loop nothing arrives; it needs --rate"
-            )
+            raise ConfigError(f"--arrivals {self.arrivals}: a closed loop has no arrivals; it needs --rate")
 
 
 def check_service(serve: list[str] | None, host: str | None, control: str | None, pid: int | None) -> None:
-    """ConfigError unless it is told which server is meant, in one way."""
+    """ConfigError unless exactly one of `serve` and `host` names the server, and the rest suits it."""
     if (serve is None) == (host is None):
         raise ConfigError(
-            "give either --serve ARGS (start a server) or --host tcp://HOST:PORT (it runs already)"
+            "give either --serve ARGS (start a server) or --host tcp://HOST:PORT (load a running one)"
         )
     if host is not None:
         parse_host(host)
     if pid is not None and pid < 1:
-        raise ConfigError(f"--pid {pid}: a process's number is asked for, from 1 on")
+        raise ConfigError(f"--pid {pid}: a process id is 1 or more")
     if serve is not None and (control or pid):
-        raise ConfigError("--control and --pid tell of a server that runs already; --serve knows its own")
+        raise ConfigError("--control and --pid are for --host; with --serve they are known")
 
 
-def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"{name} {value!r}: allowed are {', '.join(allowed)}")
-
-
-def within(name: str, value: float, least: float, most: float, unit: str = "") -> None:
-    if not least <= value <= most:
-        raise ConfigError(
-            f"{name} {_plain(value)}{unit}: allowed are {_plain(least)}{unit} to {_plain(most)}{unit}"
-        )
-
-
-def _plain(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.15g}"
+TABLE = table_of(RunSettings)

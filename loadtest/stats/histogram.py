@@ -20,8 +20,8 @@ __all__ = [
 ]
 
 TOTAL_BITS = 11
-# What is told of a distribution: the share, and the least samples beyond it. The rarer the event, the more one
-# sample sways it; a 99.9th percentile of 2 000 samples would be the third greatest of them.
+# The percentiles reported of a distribution: the share, and the least samples beyond it. The rarer the event, the more
+# one sample sways it; a 99.9th percentile of 2 000 samples would be the third greatest of them.
 PERCENTILES = {"p50": (0.5, 1), "p90": (0.9, 1), "p99": (0.99, 1), "p99_9": (0.999, 10)}
 TIMELINE_BITS = 7  # within 1.6 %: read off a chart, kept for every second
 

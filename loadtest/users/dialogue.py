@@ -1,87 +1,77 @@
-"""The user that holds a dialogue: it says and hears what a file tells it, over the connection of a TcpUser."""
+"""Users of a dialogue: they perform the steps of a file over the connections of a TcpUser."""
 
-import itertools
 import random
-import sys
-from collections.abc import Iterator
-from typing import ClassVar
 
 import gevent
-from locust import events
-from locust.env import Environment
+from locust import task
 from locust.exception import StopTest
 from locust.runners import WorkerRunner
 
-from loadtest.engine import stats_keeper
-from loadtest.engine.request import Whole
+from loadtest.engine.request import CompositeRequest
 from loadtest.users.tcp import TcpUser
 from loadtest.workload.dialogue.dialogue import ROUND, Dialogue, Step
-from loadtest.workload.dialogue.file import parse_dialogue, read_text
-from loadtest.workload.dialogue.session import Recital, names
+from loadtest.workload.dialogue.file import parse_dialogue
+from loadtest.workload.dialogue.session import DialogueSession, names
 from procserver.errors import ConfigError, RemoteProtocolError
 
-__all__ = ["Speaker"]
+__all__ = ["DialogueBase", "DialogueUser"]
 
 PAUSE_KEPT_S = 1.0
-WORKERS_MAX = 10_000  # the stride of user numbers where nobody has said how many workers there will be
+WORKERS_MAX = 10_000  # the stride of user numbers where the number of workers is not known beforehand
 
 
-class Speaker(Recital, TcpUser):
-    """Holds a connection and says `steps` on it, again and again; each turn of them is the request `round`."""
+class DialogueBase(DialogueSession, TcpUser):
+    """Performs the steps of a dialogue; all of `steps` once is the request `round`. Subclasses add tasks."""
 
     abstract = True
-    needs_file = True  # where no --dialogue is given there is nothing to be said
+    needs_dialogue = True  # whether `--dialogue` must be given
     arrives_as = ROUND
-
-    _dialogues: ClassVar[dict[str, Dialogue]] = {}  # by text: parsed once per process
-    _numbers: ClassVar[Iterator[int]] = itertools.count()
 
     def on_start(self) -> None:
         super().on_start()
-        self.dialogue = self._told()
+        self.dialogue = self.load_dialogue()
         self.framing = self.dialogue.framing
         self.refusal = self.dialogue.refusal
         self.host = self.environment.host or self.dialogue.host
         self.rng = random.Random()
-        chosen = self.environment.parsed_options
-        self.names = names(chosen.name_length if chosen is not None else 16)
+        self.names = names(self.settings.name_length)
         self.known = {"user": b"%d" % self._number()}
         self.n = 0
         self.rounds_here = 0
 
     def on_stop(self) -> None:
-        """Says goodbye, unless it was killed in the middle of something: then there is no connection any more."""
-        if self.sock is not None and stats_keeper.ENDING.is_set():
+        """Perform the goodbye, unless a request was cut off: then there is no connection any more."""
+        if self.sock is not None and self.ending.is_set():
             self.say_goodbye()
         super().on_stop()
 
-    # --- what a task is made of ---
+    # --- the parts of a task ---
 
     def connect(self) -> bool:
-        """Connect, hear the banner, and say what is said once; False, and no connection, if any of it failed."""
+        """Connect, receive the banner and perform `on_connect`; False, and no connection, if any of it failed."""
         if not super().connect():
             return False
         self.rounds_here = 0
         try:
-            return self.say_all(self.dialogue.on_connect)
+            return self.perform_all(self.dialogue.on_connect)
         except _EndOfTest:
             self.close()
             return False
 
-    def hear_banner(self) -> None:
+    def receive_banner(self) -> None:
         if self.dialogue.banner:
-            self.hear(self.dialogue.banner, self.values(1))
+            self.receive_answer(self.dialogue.banner, self.values(1))
 
     def round(self) -> bool:
-        """One turn of `steps`; False if it failed or the test ended in a pause of it."""
+        """Perform `steps` once; False if one failed or the test ended in a pause."""
         self.n += 1
         try:
-            with Whole(self, ROUND) as whole:
-                if not self.say_all(self.dialogue.steps):
+            with CompositeRequest(self, ROUND) as request:
+                if not self.perform_all(self.dialogue.steps):
                     raise RemoteProtocolError("see its steps")
         except _EndOfTest:
             return False
-        if not whole.ok:
+        if not request.ok:
             return False
         self.rounds_here += 1
         if self.sock is not None and self.rounds_here == self.dialogue.rounds:
@@ -91,78 +81,67 @@ class Speaker(Recital, TcpUser):
 
     def say_goodbye(self) -> None:
         try:
-            self.say_all(self.dialogue.goodbye)
+            self.perform_all(self.dialogue.goodbye)
         except _EndOfTest:
             return
 
     # --- one step ---
 
-    def say_all(self, steps: tuple[Step, ...]) -> bool:
-        return all(self.say(step) for step in steps)
+    def perform_all(self, steps: tuple[Step, ...]) -> bool:
+        return all(self.perform_step(step) for step in steps)
 
-    def say(self, step: Step) -> bool:
-        """All repetitions of a step; False, and no connection left, if one failed. `_EndOfTest` in a pause."""
+    def perform_step(self, step: Step) -> bool:
+        """Perform a step as often as it says, as requests; False, and no connection, if one failed. _EndOfTest."""
         for i in range(1, step.repeat + 1):
-            self.think(step.pause_s)
+            self.pause_before(step.pause_s)
             if not step.name:
                 continue
             values = self.values(i)
             with self.request(step.name):
-                self.utter(step, values)
+                self.perform(step, values)
             if self.sock is None:
                 return False
             if step.answer.closes:
                 self.close()
         return True
 
-    def think(self, pause_s: float) -> None:
-        """A pause. A short one is waited out also when the test ends: the round that it is part of is then whole."""
+    def pause_before(self, pause_s: float) -> None:
+        """Pause. A short pause is kept also when the test ends: then the round that it is part of is whole."""
         if pause_s <= PAUSE_KEPT_S:
             gevent.sleep(pause_s)
-        elif stats_keeper.ENDING.wait(pause_s):
+        elif self.ending.wait(pause_s):
             raise _EndOfTest
 
-    # --- what it was told ---
+    # --- its settings ---
 
-    def _told(self) -> Dialogue:
-        """The text travels from the master to its workers: all hold the same dialogue, whatever files they have."""
-        text = getattr(self.environment.parsed_options, "dialogue_text", None)
+    def load_dialogue(self) -> Dialogue:
+        """The dialogue in the settings of the test, which have its text: all workers hold the same one."""
+        text = self.settings.dialogue_text
         if text is None:
             raise StopTest("no dialogue: give --dialogue FILE")
-        if text not in self._dialogues:
-            try:
-                self._dialogues[text] = parse_dialogue(text, self.environment.parsed_options.dialogue)
-            except ConfigError as error:
-                raise StopTest(str(error)) from None
-        return self._dialogues[text]
+        try:
+            return parse_dialogue(text, self.settings.dialogue or "")
+        except ConfigError as error:
+            raise StopTest(str(error)) from None
 
     def _number(self) -> int:
-        """A number that no other user of the test has, on whatever worker."""
-        runner, chosen = self.environment.runner, self.environment.parsed_options
+        """A number that no other user of the test has, on any worker."""
+        runner, options = self.environment.runner, self.environment.parsed_options
         index = getattr(runner, "worker_index", 0)
-        workers = getattr(chosen, "expect_workers", None) or 1
+        workers = getattr(options, "expect_workers", None) or 1
         stride = workers if workers > 1 or not isinstance(runner, WorkerRunner) else WORKERS_MAX
-        return next(self._numbers) * stride + index
+        return next(self.process.user_numbers) * stride + index
+
+
+class DialogueUser(DialogueBase):
+    """Holds a connection and performs `steps` on it, again and again."""
+
+    @task
+    def talk(self) -> None:
+        for _ in self.turns():
+            if not self.connected() or not self.round():
+                return
 
 
 class _EndOfTest(Exception):
-    """The test ended in a pause: what the pause is part of was neither answered nor failed."""
-
-
-@events.init.add_listener  # type: ignore[untyped-decorator]
-def _read(environment: Environment, **_: object) -> None:
-    """Before anything starts: a dialogue that is wrong is a mistake in the command line."""
-    chosen = environment.parsed_options
-    if chosen is None or isinstance(environment.runner, WorkerRunner):
-        return
-    needed = any(issubclass(user, Speaker) and user.needs_file for user in environment.user_classes)
-    if not needed and not chosen.dialogue:
-        return
-    try:
-        if not chosen.dialogue:
-            raise ConfigError("--dialogue FILE is missing: it says what is spoken")
-        chosen.dialogue_text = read_text(chosen.dialogue)
-        parse_dialogue(chosen.dialogue_text, chosen.dialogue)
-    except ConfigError as error:
-        print(f"loadtest: {error}", file=sys.stderr)
-        sys.exit(2)
+    """The test ended in a pause: the request that the pause is part of was neither answered nor failed."""

@@ -1,8 +1,8 @@
-"""The users that greet: `GreetingUser` holds a connection and talks, `ConnectUser` comes anew for each greeting."""
+"""The users of the greeting: `GreetingUser` holds a connection, `ConnectUser` makes one for each greeting."""
 
 from locust import task
 
-from loadtest.engine.request import Whole
+from loadtest.engine.request import CompositeRequest
 from loadtest.users.tcp import TcpUser
 from loadtest.workload.dialogue.session import names
 from procserver.errors import RemoteProtocolError
@@ -12,16 +12,15 @@ __all__ = ["ConnectUser", "GreetingUser", "TcpUser"]
 
 
 class _Greeter(TcpUser):
-    """What both share: framing, names, and the answers that they must get."""
+    """What both share: framing, names, and the expected answers."""
 
     abstract = True
 
     def on_start(self) -> None:
         super().on_start()
-        chosen = self.environment.parsed_options
-        self.framing = chosen.framing if chosen is not None else "raw"
+        self.framing = self.settings.framing
         self.banner = BANNER[self.framing]
-        self.names = names(chosen.name_length if chosen is not None else 16)
+        self.names = names(self.settings.name_length)
 
     def greet(self) -> bool:
         name = next(self.names)
@@ -43,12 +42,12 @@ class ConnectUser(_Greeter):
     """A connection for each greeting: connect, banner, one name, its answer, close. All of it is `greeting`."""
 
     arrives_as = "greeting"
-    holds = False
+    holds_connection = False
 
     @task
     def visit(self) -> None:
         for _ in self.turns():
-            with Whole(self, self.arrives_as):
+            with CompositeRequest(self, self.arrives_as):
                 if not self.connected() or not self.greet():
                     raise RemoteProtocolError("see connect and message")
                 self.close()

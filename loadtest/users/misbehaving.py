@@ -1,8 +1,8 @@
-"""Slow and hostile clients: what they do to a server, and how long it puts up with it.
+"""Misbehaving users: slow and hostile clients, and how long a server takes to deal with them.
 
-An act is a connection's whole life. It is ok when the server has coped: answered, or ended the connection; its time is
-from the connection to that. It fails when nothing came within the timeout, and is cut off by the end of the test.
-None of it counts among the errors of the honest.
+An act lasts as long as its connection. It is ok when the server has answered or ended the connection; its time is from
+the connection to that. It fails when neither happened within the timeout, and is censored at the end of the test.
+Their request names contain a dot: failures do not count as errors.
 """
 
 import contextlib
@@ -11,37 +11,35 @@ import ssl
 import struct
 import time
 
-from loadtest.engine import stats_keeper
 from loadtest.engine.connecting import describe
-from loadtest.engine.stats_keeper import BOOKS
-from loadtest.stats.recorder import Page
-from loadtest.users.background import Company, EndOfTest
+from loadtest.stats.recorder import RequestCounter
+from loadtest.users.background import BackgroundUser, EndOfTest
 from loadtest.workload.dialogue.session import RECV_BYTES, names
 from procserver.errors import ProcserverError
 
-__all__ = ["Hostile", "Slow"]
+__all__ = ["HostileUser", "SlowUser"]
 
-PAUSE_S = 0.2  # from one connection of an adversary's to its next
-SLICE_S = 0.1  # how soon one that waits sees the end of the test
+PAUSE_S = 0.2  # from one connection of a misbehaving user to its next
+SLICE_S = 0.1  # how soon a waiting user notices the end of the test
 DRIP_S = 0.1
 SIP_S = 1.0
-SIPS = 16  # where the answer is not known beforehand
+SIPS = 16  # of an answer that is not known beforehand
 FLOOD_S, FLOOD_BURST = 0.01, 4
-FLOOD_NAME_BYTES = 800  # long names, where there are names: some hundred answers then fill what room there is
+FLOOD_NAME_BYTES = 800  # long names, where there are names: some hundred answers then fill the buffers
 FLOOD_MAX = 10_000  # bursts
-RECEIVE_BUFFER_BYTES = 4096  # as small as it gets: a server is to find no room for its answers
-SEGMENT_BYTES = (
-    536  # RFC 9293, 3.7.1; a server's kernel holds as many answers back as segments, so little of them
-)
+RECEIVE_BUFFER_BYTES = 4096  # the smallest: the server shall find no room for its answers
+SEGMENT_BYTES = 536  # RFC 9293, 3.7.1: a server's kernel buffers whole segments, so these are small
 OVERSIZE_BYTES = 64 * 1024
 GARBAGE_BYTES = 512
-ENDED = (ConnectionError, ssl.SSLError)  # by the server, in whatever way
-RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, and no time: RST instead of FIN
+ENDED = (ConnectionError, ssl.SSLError)  # the server ended the connection, in any way
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s: RST instead of FIN
 
 _now_ns = time.perf_counter_ns
 
 
-class _Adversary(Company):
+class _MisbehavingUser(BackgroundUser):
+    """Performs one of `acts` on each connection: the one of its index."""
+
     abstract = True
     kind = ""
     acts: tuple[str, ...] = ()
@@ -49,29 +47,29 @@ class _Adversary(Company):
     def on_start(self) -> None:
         super().on_start()
         steps = ("connect", "handshake", "tls")
-        self.connects_as, self.shakes_as, self.secures_as = (f"{self.kind}.{step}" for step in steps)
-        self.act = self.acts[self.place % len(self.acts)]
+        self.connect_name, self.handshake_name, self.tls_name = (f"{self.kind}.{step}" for step in steps)
+        self.act = self.acts[self.index % len(self.acts)]
 
-    def stay(self) -> None:
-        page = BOOKS.page(f"{self.kind}.{self.act}")
+    def use_connection(self) -> None:
+        counter = self.recorder.counter(f"{self.kind}.{self.act}")
         start = _now_ns()
         try:
-            getattr(self, self.act)(page)
+            getattr(self, self.act)(counter)
         except EndOfTest:
-            page.censor(reached=False)
+            counter.censor(reached=False)
             raise
         except (OSError, ProcserverError) as error:
-            page.fail(describe(error, overdue=self.overdue), reached=False)
+            counter.fail(describe(error, overdue=self.overdue), reached=False)
         except BaseException:
-            page.censor(reached=False)
+            counter.censor(reached=False)
             raise
         else:
-            page.done((_now_ns() - start + 500) // 1000)
+            counter.complete((_now_ns() - start + 500) // 1000)
         self.close()
         self.pause(PAUSE_S * self.rng.uniform(0.5, 1.0))
 
     def receive_some(self, timeout_s: float | None = None, size: int = RECV_BYTES) -> bytes:
-        """What comes next; b"" if the server has ended the connection. TimeoutError, EndOfTest."""
+        """Receive some bytes; b"" if the server has ended the connection. TimeoutError, EndOfTest."""
         assert self.sock is not None
         self.sock.settimeout(SLICE_S)
         waited_s = 0.0
@@ -82,7 +80,7 @@ class _Adversary(Company):
                 waited_s += SLICE_S
             except ENDED:
                 return b""
-            if stats_keeper.ENDING.is_set():
+            if self.ending.is_set():
                 raise EndOfTest
         raise TimeoutError
 
@@ -90,10 +88,10 @@ class _Adversary(Company):
         while self.receive_some(timeout_s):
             continue
 
-    def say_bytes(self, data: bytes, page: Page) -> bool:
-        """Send it, bounding how many messages the server may count in it; False if it ended the connection."""
+    def send_counted(self, data: bytes, counter: RequestCounter) -> bool:
+        """Send, and record how many messages the server may count in it; False if it ended the connection."""
         line = self.framing.kind == "line"
-        page.unconfirmed += data.count(b"\n") if line else len(data)
+        counter.unconfirmed += data.count(b"\n") if line else len(data)
         self.deadline_ns = _now_ns() + self.timeout_ns
         try:
             self.send(data)
@@ -103,10 +101,9 @@ class _Adversary(Company):
         return True
 
 
-class Slow(_Adversary):
-    """Readers and writers that take their time."""
+class SlowUser(_MisbehavingUser):
+    """Reads nothing, reads slowly, or writes slowly: one of these."""
 
-    abstract = True
     kind = "slow"
     acts = ("deaf", "sip", "dribble")
 
@@ -122,13 +119,13 @@ class Slow(_Adversary):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
         return sock
 
-    def deaf(self, page: Page) -> None:
-        """Asks and asks, and never reads; until the server has had enough, which shows by a reset."""
+    def deaf(self, counter: RequestCounter) -> None:
+        """Send requests and never read, until the server resets the connection."""
         assert self.sock is not None
         self.sock.settimeout(SLICE_S)
         for _ in range(FLOOD_MAX):
-            rest = b"".join([self.sentence()[0] for _ in range(FLOOD_BURST)])
-            page.unconfirmed += max(1, len(rest) if self.framing.kind == "raw" else rest.count(b"\n"))
+            rest = b"".join([self.sample_request()[0] for _ in range(FLOOD_BURST)])
+            counter.unconfirmed += max(1, len(rest) if self.framing.kind == "raw" else rest.count(b"\n"))
             while rest:
                 try:
                     rest = rest[self.sock.send(rest) :]
@@ -139,78 +136,77 @@ class Slow(_Adversary):
             self.pause(FLOOD_S)
         self.until_ended()
 
-    def sip(self, page: Page) -> None:
-        """Reads its answer a byte a second."""
-        request, answer = self.sentence()
-        self.say_bytes(request, page)
+    def sip(self, counter: RequestCounter) -> None:
+        """Read the answer at a byte a second."""
+        request, answer = self.sample_request()
+        self.send_counted(request, counter)
         for _ in range(len(answer) or SIPS):
             if not self.receive_some(self.request_timeout_s, 1):
                 return
             self.pause(SIP_S)
 
-    def dribble(self, page: Page) -> None:
-        """Writes its question a byte every 100 ms, then hears the answer."""
-        request, _ = self.sentence()
+    def dribble(self, counter: RequestCounter) -> None:
+        """Write the request at a byte every 100 ms, then read the answer."""
+        request, _ = self.sample_request()
         for i in range(len(request)):
-            if not self.say_bytes(request[i : i + 1], page):
+            if not self.send_counted(request[i : i + 1], counter):
                 return
             self.pause(DRIP_S)
         self.receive_some(self.request_timeout_s)
 
 
-class Hostile(_Adversary):
-    """Those who keep no protocol: silent, gone in the middle of a word, too long, or out of their mind."""
+class HostileUser(_MisbehavingUser):
+    """Silent, vanishing, half-closing, too long, or garbage: one of these."""
 
-    abstract = True
     kind = "hostile"
     acts = ("mute", "abort", "vanish", "half_close", "oversize", "garbage")
 
     def on_start(self) -> None:
         super().on_start()
         if self.act == "abort":
-            self.connects_as = "hostile.unheard"  # nothing proves that the server has accepted it
+            self.connect_name = "hostile.unheard"  # nothing proves that the server has accepted it
 
-    def hear_banner(self) -> None:
+    def receive_banner(self) -> None:
         if self.act != "abort":
-            super().hear_banner()
+            super().receive_banner()
 
-    def mute(self, page: Page) -> None:  # noqa: ARG002  # an act that sends nothing
-        """Says nothing, until the server has had enough."""
+    def mute(self, counter: RequestCounter) -> None:  # noqa: ARG002  # an act that sends nothing
+        """Send nothing, until the server ends the connection."""
         self.until_ended()
 
-    def abort(self, page: Page) -> None:  # noqa: ARG002
-        """Resets what the kernel has just connected, perhaps before the server has accepted it."""
+    def abort(self, counter: RequestCounter) -> None:  # noqa: ARG002
+        """Reset the connection at once, perhaps before the server has accepted it."""
         self.reset()
 
-    def vanish(self, page: Page) -> None:
-        """Resets in the middle of a message."""
-        self.say_bytes(self.half(), page)
+    def vanish(self, counter: RequestCounter) -> None:
+        """Reset the connection in the middle of a message."""
+        self.send_counted(self.half(), counter)
         self.reset()
 
-    def half_close(self, page: Page) -> None:
-        """Ends its side in the middle of a message, and waits for the server to end the other."""
-        if self.say_bytes(self.half(), page):
-            self.end_our_side()
+    def half_close(self, counter: RequestCounter) -> None:
+        """Close the sending side in the middle of a message, and wait for the server to close its own."""
+        if self.send_counted(self.half(), counter):
+            self.close_sending_side()
             self.until_ended(self.request_timeout_s)
 
-    def oversize(self, page: Page) -> None:
-        """A message longer than any, without an end."""
-        if self.say_bytes(b"x" * OVERSIZE_BYTES, page):
+    def oversize(self, counter: RequestCounter) -> None:
+        """Send a message longer than any allowed, without an end."""
+        if self.send_counted(b"x" * OVERSIZE_BYTES, counter):
             self.receive_some(self.request_timeout_s)
 
-    def garbage(self, page: Page) -> None:
-        """Bytes by chance, and the end."""
-        if self.say_bytes(self.rng.randbytes(GARBAGE_BYTES), page):
-            self.end_our_side()
+    def garbage(self, counter: RequestCounter) -> None:
+        """Send random bytes, and close the sending side."""
+        if self.send_counted(self.rng.randbytes(GARBAGE_BYTES), counter):
+            self.close_sending_side()
             self.until_ended(self.request_timeout_s)
 
     def half(self) -> bytes:
-        request, _ = self.sentence()
+        request, _ = self.sample_request()
         return request[: max(1, len(request) // 2)]
 
-    def end_our_side(self) -> None:
+    def close_sending_side(self) -> None:
         assert self.sock is not None
-        with contextlib.suppress(OSError):  # it may be gone already
+        with contextlib.suppress(OSError):  # the connection may have been reset
             self.sock.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:

@@ -1,4 +1,4 @@
-r"""The base of every user that talks TCP: connect, send, expect; each request timed and ended in one way.
+r"""The base of every user that speaks TCP: connect, send, expect; each request is timed and recorded with one end.
 
     class Ping(TcpUser):
         banner = b"ready\n"
@@ -10,141 +10,136 @@ r"""The base of every user that talks TCP: connect, send, expect; each request t
                     return
 
 A request lasts from the first system call to the last byte of its answer, checked byte for byte, and ends as ok,
-failed, or censored (cut off when the test ended). A connection whose conversation broke is closed and made anew.
-Requests: `handshake` (TCP alone), `tls` (what its handshake adds), `connect` (until the banner has come: the wait
-for a free worker is in it), and what `exchange` and `request` are told.
+failed, or censored (cut off when the test ended). A connection on which a request failed is closed and made again.
+Requests: `handshake` (TCP alone), `tls` (its handshake), `connect` (all until the banner was received: it includes the
+wait for a free worker), and those named in `exchange` and `request`.
 """
 
 import random
 import socket
 import time
 from collections.abc import Iterator
-from typing import ClassVar
 
 from locust import User
 from locust.env import Environment
 from locust.exception import StopTest
 from locust.user.task import LOCUST_STATE_STOPPING
 
-from loadtest.engine import connecting, deadlines, locust_options, stats_keeper
+from loadtest.engine import connecting
 from loadtest.engine.connecting import describe
 from loadtest.engine.dispatcher import Dispatcher
-from loadtest.engine.request import Request, end_badly, end_well, page_of
-from loadtest.engine.schedule import COURSE
-from loadtest.engine.stats_keeper import BOOKS
-from loadtest.web import tab
-from loadtest.workload.dialogue.session import Conversation
-from loadtest.workload.target import DEFAULT_HOST, Target, resolve
+from loadtest.engine.request import Request, counter_of, record_failure, record_success
+from loadtest.users.listeners import process_of
+from loadtest.workload.dialogue.session import Session
+from loadtest.workload.target import DEFAULT_HOST, Target
 from procserver.errors import ConfigError, ProcserverError, RemoteProtocolError
 
 __all__ = ["TcpUser", "describe"]
 
-tab.install()  # the first: at the end, what comes first is called last
-stats_keeper.install()
-
 BATCH_MAX = 64  # requests per task: Locust's own loop then costs little beside them
-BATCH_MAX_NS = 50_000_000  # but not so long that a stop has to wait for it
+BATCH_MAX_NS = 50_000_000  # but never so long that a stop waits for it
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.05, 2.0
 
 _now_ns = time.monotonic_ns
 
 
-class TcpUser(Conversation, User):
-    """One connection and the requests made over it. Subclasses set `banner` and add tasks."""
+class TcpUser(Session, User):
+    """Makes one connection at a time, and requests over it. Subclasses set `banner` and add tasks."""
 
     abstract = True
     host = DEFAULT_HOST
-    banner: bytes = b""  # what the server says first; b"" if the client speaks first
-    # Under which names a connection's making is told.
-    connects_as, shakes_as, secures_as = "connect", "handshake", "tls"
-    request_timeout_s: float = 10.0
-    pacing_s: float = 0.0
+    banner: bytes = b""  # what the server sends first; b"" if the client sends first
+    connect_name, handshake_name, tls_name = (
+        "connect",
+        "handshake",
+        "tls",
+    )  # of the requests that make a connection
     arrives_as: str = "message"  # the request that an arrival of an open loop is: the first of each turn
-    holds: bool = True  # whether it needs its connection before a turn begins
-
-    _targets: ClassVar[dict[str, Target]] = {}  # by host: looked up once per process
+    holds_connection: bool = True  # whether it must be connected before a turn begins
+    background: bool = False  # counted among the background users of a scenario
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
+        # In the instance, not behind `process`: every request needs them.
+        self.process = process = process_of(environment)
+        self.settings, self.recorder, self.schedule = process.settings, process.recorder, process.schedule
+        self.ending = process.ending
+        self.request_timeout_s, self.pacing_s = self.settings.request_timeout_s, self.settings.pacing_s
+        self.timeout_ns = round(self.request_timeout_s * 1e9)
         self.sock, self.rest = None, b""
         self.deadline_ns = 0
         self.overdue = False
         self.backoff_s = BACKOFF_MIN_S
         self.next_turn_s: float | None = None  # in own time
-        self.due_ns = 0  # when the arrival was planned that its next request is; 0: it is not planned
+        self.due_ns = 0  # when its next request was planned; 0: it was not
         self.connects_made = 0
 
     def on_start(self) -> None:
-        """Reads options; connects nothing: an error here would end the user for good."""
-        chosen = self.environment.parsed_options
-        if chosen is not None:
-            self.request_timeout_s = chosen.request_timeout
-            self.pacing_s = chosen.pacing
-        self.timeout_ns = round(self.request_timeout_s * 1e9)
-        deadlines.watch(self)
+        """Connect nothing here: an error would end the user for good."""
+        self.process.deadlines.watch(self)
 
     def on_stop(self) -> None:
-        deadlines.unwatch(self)
+        self.process.deadlines.unwatch(self)
         self.close()
 
     def turns(self) -> Iterator[int]:
-        """The turns of one task, each at its time; none at the end.
+        """The turns of one task, each yielded at its time; none when the test ends. Begin one request in each.
 
-        Open loop: one for each arrival that this user takes. Closed: one if the user is paced, else a bounded batch.
-        Not Locust's `wait_time`: a user that waits there is killed when the test stops, and if its wait ends in
-        that same moment the kill strikes in the middle of a request.
+        Open loop: a turn for each arrival that this user takes. Closed: one if the user is paced, else a bounded batch.
+        Not Locust's `wait_time`: a user that waits there is killed when the test stops, and if its wait ends at that
+        moment, it is killed in the middle of a request.
         """
-        if COURSE.dispatcher is not None:
-            yield from self._arrivals(COURSE.dispatcher)
+        if self.schedule.dispatcher is not None:
+            yield from self._arrivals(self.schedule.dispatcher)
         elif self.pacing_s:
-            if not stats_keeper.ENDING.wait(self._pause_s()):
+            if not self.ending.wait(self._pause_s()):
                 yield 0
         else:
-            start, shared = _now_ns(), COURSE.slots.slot_s > 0
+            start, shared = _now_ns(), self.schedule.slots.slot_s > 0
             for turn in range(BATCH_MAX):
-                if stats_keeper.ENDING.is_set() or (shared and not self._await_slot()):
+                if self.ending.is_set() or (shared and not self._await_slot()):
                     return
                 yield turn
                 if _now_ns() - start > BATCH_MAX_NS:
                     return
 
     def _arrivals(self, dispatcher: Dispatcher) -> Iterator[int]:
-        """Not in batches: who went back to Locust between two turns would be stopped there, with arrivals waiting."""
-        while not self.holds or self.sock is not None or self.connected():
-            if self._state == LOCUST_STATE_STOPPING and not stats_keeper.ENDING.is_set():
-                return  # only this user is to leave
-            self.due_ns = dispatcher.turn(self.arrives_as)
+        """Not in batches: between two turns Locust would stop the user while arrivals wait."""
+        while not self.holds_connection or self.sock is not None or self.connected():
+            if self._state == LOCUST_STATE_STOPPING and not self.ending.is_set():
+                return  # only this user is stopped, not the test
+            self.due_ns = dispatcher.await_arrival(self.arrives_as)
             if not self.due_ns:
                 return
             try:
                 yield 0
             finally:
-                if self.due_ns:  # the turn was left before its request had begun
+                if self.due_ns:  # the turn ended before its request began
                     age = (_now_ns() - self.due_ns) // 1000
-                    dispatcher.page(self.arrives_as, self.due_ns).leave(age)
+                    dispatcher.counter(self.arrives_as, self.due_ns).censor_unsent(age)
                     self.due_ns = 0
 
     def _await_slot(self) -> bool:
-        """Where two runs share the time; False if the test ended before it was this one's slot."""
-        wait_s = COURSE.slots.wait_s(time.monotonic() - COURSE.started_s)
-        return not wait_s or not stats_keeper.ENDING.wait(wait_s)
+        """Wait for the slot of this run, where two share the time; False if the test ended before."""
+        wait_s = self.schedule.slots.wait_s(time.monotonic() - self.schedule.started_s)
+        return not wait_s or not self.ending.wait(wait_s)
 
     def _pause_s(self) -> float:
-        """Until the next turn; the first is drawn from one whole pacing, or all users would march in step."""
+        """Seconds to the next turn; the first is drawn from one whole pacing, else all users would be in step."""
         now = time.monotonic()
-        own_s = COURSE.own_s(now)
+        own_s = self.schedule.own_s(now)
         if self.next_turn_s is None:
             self.next_turn_s = own_s + random.uniform(0, self.pacing_s)
         else:
-            due_s = COURSE.slots.paced(self.next_turn_s, self.pacing_s, random.random())
+            due_s = self.schedule.slots.paced(self.next_turn_s, self.pacing_s, random.random())
             self.next_turn_s = max(due_s, own_s)
-        return max(0.0, COURSE.moment_s(self.next_turn_s) - now)
+        return max(0.0, self.schedule.moment_s(self.next_turn_s) - now)
 
     # --- connecting ---
 
     def connected(self) -> bool:
-        """Whether there is a connection, made now if need be: the first in its turn, and after a failure it waits,
-        longer each time.
+        """Connect if there is no connection; False if that failed. The first waits for its turn, and each failure is
+        followed by a longer pause.
         """
         if self.sock is not None:
             return True
@@ -153,21 +148,21 @@ class TcpUser(Conversation, User):
         self.connects_made += 1
         if self.connect():
             return True
-        stats_keeper.ENDING.wait(self.backoff_s * random.uniform(0.5, 1.0))
+        self.ending.wait(self.backoff_s * random.uniform(0.5, 1.0))
         self.backoff_s = min(2 * self.backoff_s, BACKOFF_MAX_S)
         return False
 
     def _await_turn(self) -> bool:
-        """Locust's users come in a crowd, once a second; False if the test ended before it was this one's turn."""
-        if COURSE.dispatcher is not None and not self.holds:
-            return True  # each connection is an arrival, which has its time
+        """Wait for this user's turn to connect, as Locust spawns many at once; False if the test ended before."""
+        if self.schedule.dispatcher is not None and not self.holds_connection:
+            return True  # each connection is an arrival, which has its own time
         now = time.monotonic()
-        return not stats_keeper.ENDING.wait(COURSE.turns.take(now) - now)
+        return not self.ending.wait(self.schedule.turns.take(now) - now)
 
     def connect(self) -> bool:
-        """Connect and hear the banner, as the requests `handshake` and `connect`; False if it failed."""
+        """Connect and receive the banner, as the requests `handshake` and `connect`; False if that failed."""
         assert self.sock is None, "close() first"
-        page = BOOKS.page(self.connects_as)
+        counter = self.recorder.counter(self.connect_name)
         start = _now_ns()
         reached = False
         try:
@@ -176,73 +171,67 @@ class TcpUser(Conversation, User):
             self.sock = self.open_socket(target.family)
             connecting.shake_hands(self.sock, target)
             reached = True
-            BOOKS.page(self.shakes_as).done((_now_ns() - start + 500) // 1000)
+            self.recorder.counter(self.handshake_name).complete((_now_ns() - start + 500) // 1000)
             if target.tls is not None:
                 self.secure(target)
-            self.hear_banner()
+            self.receive_banner()
         except (OSError, ProcserverError) as error:
-            # A handshake that timed out may yet be completed by the kernel and accepted.
-            page.fail(describe(error, overdue=self.overdue), reached=reached or self.overdue)
+            # The kernel may yet complete a handshake that timed out, and the server accept it.
+            counter.fail(describe(error, overdue=self.overdue), reached=reached or self.overdue)
             self.close()
             return False
         except BaseException:
-            page.censor()
+            counter.censor()
             self.close()
             raise
         self.deadline_ns = 0
-        page.done((_now_ns() - start + 500) // 1000)
+        counter.complete((_now_ns() - start + 500) // 1000)
         self.backoff_s = BACKOFF_MIN_S
         return True
 
     def open_socket(self, family: int) -> socket.socket:
         """A socket that is not connected yet."""
-        return connecting.open_socket(family)
+        return self.process.connector.socket(family)
 
-    def hear_banner(self) -> None:
-        """What the server says first, within the request `connect`."""
+    def receive_banner(self) -> None:
+        """Receive what the server sends first, within the request `connect`."""
         if self.banner:
             self.expect(self.banner)
 
     def secure(self, target: Target) -> None:
-        """The TLS handshake, as the request `tls`; its failure is one of `connect` too."""
+        """Do the TLS handshake, as the request `tls`; its failure is one of `connect` too."""
         assert self.sock is not None
-        page = BOOKS.page(self.secures_as)
+        counter = self.recorder.counter(self.tls_name)
         start = _now_ns()
         try:
-            # Wrapped first and shaken afterwards: a deadline must find the socket that waits.
+            # Wrap first: the deadline must find the socket that waits in the handshake.
             self.sock = secured = connecting.wrap(self.sock, target)
             secured.do_handshake()
         except OSError as error:
-            page.fail(describe(error, overdue=self.overdue), reached=False)
+            counter.fail(describe(error, overdue=self.overdue), reached=False)
             raise
         except BaseException:
-            page.censor(reached=False)
+            counter.censor(reached=False)
             raise
-        page.done((_now_ns() - start + 500) // 1000)
+        counter.complete((_now_ns() - start + 500) // 1000)
 
     def target(self) -> Target:
-        host = self.host or DEFAULT_HOST
-        target = self._targets.get(host)
-        if target is None:
-            try:
-                target = self._targets[host] = resolve(
-                    host, locust_options.tls_of(self.environment.parsed_options)
-                )
-            except ConfigError as error:
-                raise StopTest(str(error)) from None
-        return target
+        try:
+            return self.process.connector.target(self.host or DEFAULT_HOST, self.settings.tls)
+        except ConfigError as error:
+            raise StopTest(str(error)) from None
 
     def close(self) -> None:
         sock, self.sock, self.rest, self.deadline_ns = self.sock, None, b"", 0
         if sock is not None:
             sock.close()
 
-    # --- talking ---
+    # --- requests ---
 
     def exchange(self, name: str, request: bytes, answer: bytes) -> bool:
-        """One request and its whole answer, under `name`; False, and no connection left, if it failed."""
+        """Send a request and receive exactly `answer`; False, and the connection closed, if that failed."""
         due, self.due_ns = self.due_ns, 0
-        page = page_of(self, name, due)
+        counter = counter_of(self, name, due)
         start = _now_ns()
         self.overdue, self.deadline_ns = False, start + self.timeout_ns
         try:
@@ -251,13 +240,13 @@ class TcpUser(Conversation, User):
             if self.rest:
                 raise RemoteProtocolError("more bytes than the answer has")
         except BaseException as error:
-            if not end_badly(self, page, error, start, due):
+            if not record_failure(self, counter, error, start, due):
                 raise
             return False
         self.deadline_ns = 0
-        end_well(page, start, due)
+        record_success(counter, start, due)
         return True
 
     def request(self, name: str) -> Request:
-        """`with self.request("login"): ...` times any conversation; afterwards `self.sock` is None if it failed."""
+        """`with self.request("login"): ...` times any exchange; afterwards `self.sock` is None if it failed."""
         return Request(self, name)

@@ -1,7 +1,7 @@
-"""The server's side while a test of Locust's own command line runs: a tracker, and one row a second of both sides.
+"""A row each second of generator and server, while a test runs under Locust's own command line.
 
-The tracker is a process of its own (see `tracker`); here its lines are only read, a few times less often than they
-come. Rows are kept for ten minutes.
+The server is sampled by a process of its own (loadtest.sampler); this reads its lines, a few times less often than they
+are written. Rows are kept for ten minutes.
 """
 
 import collections
@@ -20,7 +20,8 @@ import msgspec
 from loadtest.base.processes import Piped, start
 from loadtest.results import timeline
 from loadtest.stats.histogram import Histogram
-from loadtest.stats.recorder import LAG, Entry, Ledger
+from loadtest.stats.recorder import LAG, RequestTotals
+from loadtest.stats.run_stats import RunStats
 from loadtest.workload.arrivals import Planned
 from loadtest.workload.target import parse_host
 from procserver.clients import control as control_client
@@ -49,9 +50,9 @@ HOWTO = "give --server-control PATH (the server's control socket) or --server-pi
 
 
 class Followed(NamedTuple):
-    """Whose processes are followed; without `control` nothing is known of workers and queue.
+    """The server to sample; without `control` nothing is known of its workers and queue.
 
-    `accepted`: connections that it has counted before the test.
+    `accepted`: connections that it had counted before the test.
     """
 
     pid: int
@@ -60,12 +61,12 @@ class Followed(NamedTuple):
 
 
 def find_server(host: str, pid: str, control: str) -> Followed:
-    """The server that is meant: the one given, or the procserver whose own socket says that it listens at `host`.
+    """The server of the options, or the procserver whose control socket belongs to the address `host`.
 
     ConfigError says what is missing, or what is wrong with what was given.
     """
     if pid and not (pid.isascii() and pid.isdigit() and int(pid) > 0):
-        raise ConfigError(f"--server-pid {pid!r}: a process's number is asked for")
+        raise ConfigError(f"--server-pid {pid!r}: a process id is 1 or more")
     if pid and not control:
         return Followed(int(pid), None)
     path = control or str(_default_control(host))
@@ -74,7 +75,7 @@ def find_server(host: str, pid: str, control: str) -> Followed:
     except (OSError, ProcserverError) as error:
         if control:
             raise ConfigError(f"--server-control {control!r}: {error}") from None
-        raise ConfigError(f"which server this is, is not known: {HOWTO}") from None
+        raise ConfigError(f"the server's processes are not known: {HOWTO}") from None
     return Followed(int(pid or status["supervisor"]["pid"]), path, int(status["totals"]["connections"]))
 
 
@@ -87,10 +88,10 @@ def _default_control(host: str) -> Path:
 
 
 class Live:
-    """One test's rows. `complaint` says why there is nothing of the server, if so."""
+    """The rows of one test. `complaint` says why there is nothing of the server, if so."""
 
     def __init__(self, started: float, reports_after_s: float) -> None:
-        """`started`: Unix time, as the books' clock shows it. A second's reports have come so long after its end."""
+        """`started`: Unix time by the run's clock. `reports_after_s`: how long reports take after a second's end."""
         self.started = started
         self.reports_after_s = reports_after_s
         self.rows: collections.deque[dict[str, Any]] = collections.deque(maxlen=ROWS_MAX)
@@ -98,7 +99,9 @@ class Live:
         self.most: dict[str, float] = {}
         self.answered: collections.Counter[str] = collections.Counter()
         self.second = int(started)
-        self.accepted: tuple[float, int] | None = None  # connections up to the last row, and when it told
+        self.accepted: tuple[float, int] | None = (
+            None  # connections up to the last row, and when they were read
+        )
         self.complaint = ""
         self.process: Piped | None = None
         self.folder: str | None = None
@@ -108,12 +111,12 @@ class Live:
 
     @property
     def main(self) -> str | None:
-        """The request that was answered most so far."""
+        """The request with the most answers so far."""
         return max(self.answered, key=self.answered.__getitem__, default=None)
 
     def follow(self, server: Followed) -> None:
-        """Start the tracker; it ends when the server does, when `end` is called, or with this process."""
-        if server.accepted is not None:  # the tracker's first sample may come after the first connections
+        """Start the sampler; it exits with the server, with this process, or when `end` is called."""
+        if server.accepted is not None:  # the first sample may come after the first connections
             self.accepted = (time.monotonic(), server.accepted)
         self.folder = tempfile.mkdtemp(prefix="loadtest-live-")
         command = [sys.executable, "-m", "loadtest.sampler.sampler", "--server", str(server.pid)]
@@ -123,14 +126,14 @@ class Live:
         with open(os.path.join(self.folder, "log"), "wb") as log:
             self.process = start(command, log=log, pipes=True)
 
-    def advance(self, now: float, ledger: Ledger, planned: Planned | None) -> None:
-        """Rows for every second that is over and whose reports have come. `now`: Unix time by the books' clock."""
+    def advance(self, now: float, stats: RunStats, planned: Planned | None) -> None:
+        """Add a row for every second whose reports are there. `now`: Unix time by the run's clock."""
         self.read_samples()
         points = timeline.points([*self.begun, *self.samples], self.started)
         while self.second + 1 + self.reports_after_s <= now:
-            for name, entry in entries_of(ledger, self.second).items():
+            for name, entry in entries_of(stats, self.second).items():
                 self.answered[name] += entry.ok.count
-            row = books_row(ledger, self.second, self.main, planned)
+            row = generator_row(stats, self.second, self.main, planned)
             row |= server_row(points, self.second + 1 - self.started)
             row["accepted"] = self.accepted_per_s(self.second + 1)
             row["t_s"] = round(max(0.0, self.second - self.started), 3)
@@ -142,7 +145,7 @@ class Live:
             self.second += 1
 
     def accepted_per_s(self, unix_s: float) -> float | None:
-        """From the last time that the server was asked before the previous row to that before this one."""
+        """Between the last samples before the previous row and before this one."""
         offset_s = self.begun[0]["epoch"] - self.begun[0]["t"] if self.begun else 0.0
         before, now = self.accepted, timeline.accepted_by(self.samples, unix_s - offset_s)
         if now is None or (before is not None and now[0] - before[0] < ACCEPTED_SPAN_MIN_S):
@@ -164,17 +167,17 @@ class Live:
             for line in map(msgspec.json.decode, lines):
                 (self.begun if "epoch" in line else self.samples).append(line)
         if ended and not self.complaint:
-            self.complaint = f"the server's processes are not followed any more: {self.last_words()}"
+            self.complaint = f"the server's processes are no longer sampled: {self.last_line()}"
 
-    def last_words(self) -> str:
+    def last_line(self) -> str:
         assert self.folder is not None
         if self.samples and "reason" in self.samples[-1]:
             return str(self.samples[-1]["reason"])
         lines = Path(self.folder, "log").read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "the tracker has ended"
+        return lines[-1] if lines else "the sampler has exited"
 
     def end(self) -> None:
-        """No tracker and no folder is left."""
+        """Stop the sampler and remove its folder."""
         if self.process is not None:
             for pipe in (self.process.stdin, self.process.stdout):
                 if pipe is not None:
@@ -190,17 +193,17 @@ class Live:
             self.folder = None
 
 
-def books_row(
-    ledger: Ledger, second: int, main: str | None, planned: Planned | None = None
+def generator_row(
+    stats: RunStats, second: int, main: str | None, planned: Planned | None = None
 ) -> dict[str, Any]:
-    """What ended in that second, with the percentiles of the request `main`. A stall is a row of zeros."""
-    entries = entries_of(ledger, second)
+    """What ended in that second, with the percentiles of the request `main`; in a stall, zeros."""
+    entries = entries_of(stats, second)
 
     def per_s(what: str) -> float:
-        return sum(float(getattr(entry, what)) for entry in entries.values()) / ledger.window_s
+        return sum(float(getattr(entry, what)) for entry in entries.values()) / stats.interval_s
 
-    answered = sum(entry.ok.count for entry in entries.values()) / ledger.window_s
-    made = sum(entry.ok.count for name, entry in entries.items() if is_handshake(name)) / ledger.window_s
+    answered = sum(entry.ok.count for entry in entries.values()) / stats.interval_s
+    made = sum(entry.ok.count for name, entry in entries.items() if is_handshake(name)) / stats.interval_s
     row: dict[str, Any] = {"answered": answered, "failed": per_s("failed"), "made": made}
     if planned is not None:
         row |= {
@@ -213,13 +216,13 @@ def books_row(
 
 
 def is_handshake(name: str) -> bool:
-    """Whether a request is the making of a connection, by the kernels alone; an adversary's is HIS.handshake."""
+    """Whether a request is a TCP handshake; that of a misbehaving user is KIND.handshake."""
     return name.rpartition(".")[2] == "handshake"
 
 
-def entries_of(ledger: Ledger, second: int) -> dict[str, Entry]:
-    """The requests of the window that holds the second; the generator's own lag is none."""
-    window = ledger.timeline.get(second // ledger.window_s * ledger.window_s, {})
+def entries_of(stats: RunStats, second: int) -> dict[str, RequestTotals]:
+    """The requests of the interval that holds the second, without the generator's lag."""
+    window = stats.timeline.get(second // stats.interval_s * stats.interval_s, {})
     return {name: entry for name, entry in window.items() if name != LAG}
 
 

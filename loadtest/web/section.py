@@ -1,4 +1,4 @@
-"""What the tab "Server" shows, and the section that goes into Locust's own report. Pure but for its template."""
+"""The charts and table of the tab "Server", and the section for Locust's own report. Pure but for its template."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,7 +10,8 @@ from loadtest.report import plot
 from loadtest.report.page import paragraph, table
 from loadtest.report.plot import BLUE, GREY, ORANGE, PURPLE, RED, SKY
 from loadtest.stats.histogram import PERCENTILES, Histogram, samples_beyond
-from loadtest.stats.recorder import LAG, Ledger
+from loadtest.stats.recorder import LAG
+from loadtest.stats.run_stats import RunStats
 from loadtest.web.live import Live
 
 __all__ = ["CHARTS", "section", "table_rows"]
@@ -103,7 +104,7 @@ _SHOWN: dict[str, Callable[[float | None], str]] = {
 
 
 def table_rows(live: Live) -> list[dict[str, str]]:
-    """A row of Locust's table for each line of the charts: the latest second, and the most of any."""
+    """A row of Locust's table for each line of the charts: the latest second, and the greatest of any."""
     latest = live.rows[-1] if live.rows else {}
     rows = []
     for chart in CHARTS:
@@ -118,8 +119,8 @@ def table_rows(live: Live) -> list[dict[str, str]]:
     return rows
 
 
-def section(ledger: Ledger, live: Live | None) -> str:
-    """HTML for Locust's report: our exact table, and what was seen of the server."""
+def section(stats: RunStats, live: Live | None) -> str:
+    """HTML for Locust's report: the exact table of requests, and the greatest values of the server."""
     head = [
         "request",
         "ok",
@@ -133,13 +134,13 @@ def section(ledger: Ledger, live: Live | None) -> str:
         "slowest",
     ]
     rows = []
-    for name in ledger.names():
+    for name in stats.names():
         if name == LAG:
             continue
-        entry = ledger.total(name)
+        entry = stats.total(name)
         counts = [format_count(n) for n in (entry.ok.count, entry.failed, entry.censored, entry.dropped)]
         rows.append([name, *counts, *map(format_us, _percentiles(entry.times))])
-    body = table(head, rows) + paragraph("All of the run, in the books of loadtest, to the microsecond.")
+    body = table(head, rows) + paragraph("All of the run, as loadtest recorded it, to the microsecond.")
     if live is not None and live.most:
         seen = [(row["what"], row["most"]) for row in table_rows(live) if row["most"] != "-"]
         body += f"<h2>Both sides at their most, in any second</h2>{table(['', ''], seen)}"
@@ -149,7 +150,7 @@ def section(ledger: Ledger, live: Live | None) -> str:
 
 
 def _percentiles(histogram: Histogram) -> Iterator[int | None]:
-    """None for what has too few samples beyond it; at last the slowest."""
+    """The percentiles, None for one with too few samples beyond it; last the slowest."""
     for share, least in PERCENTILES.values():
         enough = samples_beyond(histogram.count, share) >= least
         yield histogram.percentile(share) if enough else None

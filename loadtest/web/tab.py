@@ -1,7 +1,7 @@
-"""Our part of Locust's web UI and of its HTML report: the tab "Server", with charts and figures of both sides.
+"""The tab "Server" in Locust's web UI, and the section in its HTML report: charts and figures of generator and server.
 
-Locust has a hook for tables only. Its tab shows our table; the charts are a page of our own, which one short script
-puts below that table. Routes, login and base path are those of the web UI.
+Locust has a hook for tables only. Its tab shows our table; the charts are a page of our own, which a short script puts
+below that table. Routes, login and base path are those of the web UI.
 """
 
 import importlib.util
@@ -13,38 +13,24 @@ from typing import Any
 
 import flask
 import gevent
-from locust import events
-from locust.env import Environment
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import MasterRunner
 from locust.web import WebUI
 
 from loadtest.base.files import write_whole
-from loadtest.engine import stats_keeper
-from loadtest.engine.run_clock import clock
-from loadtest.engine.schedule import COURSE
+from loadtest.engine.load_process import LoadProcess
 from loadtest.web.live import ROWS_MAX, Live, find_server
 from loadtest.web.section import CHARTS, section, table_rows
 from procserver.errors import ConfigError
 
-__all__ = ["install"]
+__all__ = ["ServerTab", "add_options"]
 
 KEY = "server"
 PAGE = Path(__file__).with_name("web.html")
 TAB = Path(__file__).with_name("web_tab.html")
 INTERVAL_S = 1.0
-OWN_REPORTS_AFTER_S = 0.5  # our books are ruled off at the end of the second
-WORKERS_REPORTS_AFTER_S = 2.0  # theirs, too, and reported once a second
+OWN_REPORTS_AFTER_S = 0.5  # our interval is taken at the end of the second
+WORKERS_REPORTS_AFTER_S = 2.0  # theirs too, and reported once a second
 BUNDLE_CACHE_S = 24 * 3600
-
-
-def install() -> None:
-    """Join Locust's events, once per process; before `bookkeeping` does, which at the end has to come first."""
-    global _desk  # noqa: PLW0603  # one process, one desk
-    if _desk is None:
-        _desk = _Desk()
-        events.init_command_line_parser.add_listener(add_options)
-        for name in ("init", "test_start", "test_stop", "quitting"):
-            getattr(events, name).add_listener(getattr(_desk, f"on_{name}"))
 
 
 def add_options(parser: Any) -> None:
@@ -54,47 +40,49 @@ def add_options(parser: Any) -> None:
         default="",
         metavar="PID",
         env_var="LOCUST_SERVER_PID",
-        help="Follow this process and its children, in the tab Server and in the HTML report.",
+        help="Sample this process and its children, for the tab Server and the HTML report.",
     )
     add(
         "--server-control",
         default="",
         metavar="PATH",
         env_var="LOCUST_SERVER_CONTROL",
-        help="Follow the procserver with this control socket. Without either, the one at the target's address.",
+        help="Sample the procserver with this control socket; without either option, the one at the target's address.",
     )
 
 
-class _Desk:
-    """Where both sides of the test that goes on are looked at. In workers, and where nobody looks, it does nothing."""
+class ServerTab:
+    """Collects live samples of the current test for the web UI and Locust's report.
 
-    def __init__(self) -> None:
-        self.environment: Environment | None = None
+    Inactive in worker processes, and in headless runs without a report.
+    """
+
+    def __init__(self, process: LoadProcess, web_ui: WebUI | None) -> None:
+        self.process = process
+        self.environment = process.environment
         self.live: Live | None = None
         self.test = 0
         self.greenlet: gevent.Greenlet | None = None
         self.begun = time.time()
-
-    def on_init(self, environment: Environment, web_ui: WebUI | None = None, **_: object) -> None:
-        self.environment = environment
         if web_ui is not None:
             self.open_tab(web_ui)
 
-    def on_test_start(self, environment: Environment, **_: object) -> None:
-        self.end()
-        chosen = environment.parsed_options
-        if isinstance(environment.runner, WorkerRunner) or chosen is None:
+    def start_test(self) -> None:
+        self.stop_test()
+        environment, options = self.environment, self.environment.parsed_options
+        if self.process.is_worker or options is None:
             return
-        if environment.web_ui is None and not chosen.html_file:
+        if environment.web_ui is None and not options.html_file:
             return
         self.test += 1
         distributed = isinstance(environment.runner, MasterRunner)
-        self.live = Live(clock(), WORKERS_REPORTS_AFTER_S if distributed else OWN_REPORTS_AFTER_S)
+        reports_after_s = WORKERS_REPORTS_AFTER_S if distributed else OWN_REPORTS_AFTER_S
+        self.live = Live(self.process.clock.now(), reports_after_s)
         try:
             host = environment.host or next(c.host for c in environment.user_classes if c.host)
-            self.live.follow(find_server(host, str(chosen.server_pid or ""), chosen.server_control or ""))
+            self.live.follow(find_server(host, str(options.server_pid or ""), options.server_control or ""))
         except (ConfigError, OSError, StopIteration) as error:
-            self.live.complaint = str(error) or "which host is loaded, is not known"
+            self.live.complaint = str(error) or "the host of the load is not known"
         self.greenlet = gevent.spawn(self.advance_each_second)
 
     def advance_each_second(self) -> None:
@@ -104,36 +92,32 @@ class _Desk:
 
     def advance(self) -> None:
         if self.live is not None:
-            self.live.advance(clock(), stats_keeper.ledger(), COURSE.planned)
+            process = self.process
+            self.live.advance(process.clock.now(), process.keeper.stats, process.schedule.planned)
 
-    def on_test_stop(self, **_: object) -> None:
-        self.end()
-
-    def end(self) -> None:
-        """Stop the tracker; the rows stay, until the next test."""
+    def stop_test(self) -> None:
+        """Stop the sampler; the rows stay until the next test."""
         if self.greenlet is not None:
             self.greenlet.kill()
             self.greenlet = None
         if self.live is not None and self.live.process is not None:
-            self.live.advance(clock(), stats_keeper.ledger(), COURSE.planned)
+            self.advance()
             self.live.end()
 
-    def on_quitting(self, environment: Environment, **_: object) -> None:
-        self.end()
-        chosen = environment.parsed_options
-        path = chosen.html_file if chosen is not None else None
-        if path and not isinstance(environment.runner, WorkerRunner) and self.live is not None:
-            self.amend(Path(path))
-
-    def amend(self, path: Path) -> None:
+    def quit(self) -> None:
         """Put our section into the report that Locust has just written; after SIGTERM there is none."""
+        self.stop_test()
+        options = self.environment.parsed_options
+        if options is None or not options.html_file or self.live is None:
+            return
+        path = Path(options.html_file)
         if path.exists() and path.stat().st_mtime >= self.begun:
             write_whole(path, self.with_section(path.read_text(encoding="utf-8")).encode())
 
     def with_section(self, page: str) -> str:
-        # The bundle's own code holds the same words: only the last are the end of the page.
+        # The bundle's own code contains the same tag: only its last occurrence is the end of the page.
         head, end, tail = page.rpartition("</body>")
-        return f"{head}{section(stats_keeper.ledger(), self.live)}{end}{tail}"
+        return f"{head}{section(self.process.keeper.stats, self.live)}{end}{tail}"
 
     # --- the web UI ---
 
@@ -153,7 +137,7 @@ class _Desk:
         )
         assert web_ui.app is not None
         guard: Any = web_ui.auth_required_if_enabled  # untyped
-        options = self.environment.parsed_options if self.environment is not None else None
+        options = self.environment.parsed_options
         pages = flask.Blueprint(KEY, __name__, url_prefix=getattr(options, "web_base_path", None) or None)
         pages.add_url_rule("/server", "page", guard(self.serve_page))
         pages.add_url_rule("/server/rows.json", "rows", guard(self.serve_rows))
@@ -168,7 +152,7 @@ class _Desk:
         )
 
     def serve_rows(self) -> flask.Response:
-        """Rows from the number `after` on, of the test that goes on or was the last."""
+        """The rows from number `after` on, of the current or the last test."""
         live = self.live
         asked = flask.request.args
         known = asked.get("after", 0, int) if asked.get("test", 0, int) == self.test else 0
@@ -186,7 +170,7 @@ class _Desk:
         )
 
     def extend(self, response: flask.Response) -> flask.Response:
-        """Add to what Locust answers: rows to its table, the script to its page, the section to its report."""
+        """Extend Locust's responses: rows in its table, the script in its page, the section in its report."""
         endpoint = flask.request.endpoint
         if endpoint == "locust.request_stats" and response.is_json and self.live is not None:
             answer = response.get_json()
@@ -202,12 +186,9 @@ class _Desk:
 
 
 def serve_bundle() -> flask.Response:
-    """Plotly's script, found without importing Plotly: Locust's processes need nothing else of it."""
+    """Plotly's script, found without importing Plotly, of which Locust's processes need nothing else."""
     found = importlib.util.find_spec("plotly")
     assert found is not None
     assert found.origin is not None
     path = Path(found.origin).with_name("package_data") / "plotly.min.js"
     return flask.send_file(path, mimetype="text/javascript", max_age=BUNDLE_CACHE_S)
-
-
-_desk: _Desk | None = None

@@ -1,12 +1,12 @@
 """The plan of an open loop: when each arrival is due, known before anything is sent. Pure.
 
-    Timetable   when connections are asked for, when arrivals begin, what of them is measured
+    Timetable   when connections are made, when arrivals begin, which of them are measured
     Profile     the rate over time, piecewise linear
-    Planned     how many arrivals that makes between two moments
+    Planned     how many arrivals that makes between two times
     plan        the arrivals themselves, or one process's share of them
-    Turns       the pace at which one process makes its connections
+    Turns       when one process makes its connections
 
-There is one plan, whoever carries it out: arrival k belongs to process k mod n. Each process draws the whole sequence
+There is one plan for all processes: arrival k belongs to process k mod n. Each process draws the whole sequence
 from the same seed and takes its share, so that any number of processes plan the same arrivals, and none twice.
 An arrival is due when the cumulative rate reaches its number (inversion: Çinlar, Introduction to Stochastic
 Processes, 1975): 0, 1, 2 ... for evenly spaced ones, a Poisson process of rate 1 for those that come by chance.
@@ -45,7 +45,7 @@ class Timetable(NamedTuple):
 
     @property
     def plan_from(self) -> float:
-        """Arrivals begin when every connection has been asked for: none shall find that there is none yet."""
+        """Arrivals begin when every connection has been requested, so that all users are there."""
         return self.started + SPAWN_S + self.connections * (SPAWN_EACH_S + 1 / self.connects_per_s)
 
     @property
@@ -86,7 +86,7 @@ class Profile:
         return n + rate * (t_s - t0)
 
     def moments(self, numbers: Iterable[float]) -> Iterator[float]:
-        """When the cumulative rate reaches each of `numbers`, which ascend; it ends where the rate stays at zero."""
+        """When the cumulative rate reaches each of the ascending `numbers`; ends where the rate stays at zero."""
         pieces = chain(pairwise(self.knots), [(self.knots[-1], (math.inf, self.knots[-1][1], math.inf))])
         (t0, rate, n0), (t1, next_rate, n1) = next(pieces)
         for n in numbers:
@@ -101,14 +101,14 @@ class Profile:
 
 
 class Planned(NamedTuple):
-    """A test's arrivals: a profile of own time, which begins with the plan. It is cut off at `end`; None: never."""
+    """The arrivals of a test: a profile of own time, from the begin of the plan to `end`; None: without end."""
 
     profile: Profile
     table: Timetable
     end: float | None
 
     def between(self, since: float, until: float) -> float:
-        """Arrivals expected from `since` to `until`: of evenly spaced ones their number, of others the mean."""
+        """Arrivals from `since` to `until`: the number of evenly spaced ones, the mean of random ones."""
         return max(0.0, self.before(until) - self.before(since))
 
     def before(self, moment: float) -> float:
@@ -120,7 +120,7 @@ class Planned(NamedTuple):
         """When each arrival of the profile is due, by the clock that showed `started_ns` at the start."""
         slots = self.table.slots
         plan_from_s = slots.own(self.table.plan_from - self.table.started)
-        if not slots.slot_s:  # each step here is one in every request of the load
+        if not slots.slot_s:  # every step here costs CPU in every request
             from_ns = started_ns + round(plan_from_s * 1e9)
             return (from_ns + round(at_s * 1e9) for at_s in arrivals)
         return (started_ns + round(slots.elapsed(plan_from_s + at_s) * 1e9) for at_s in arrivals)
@@ -143,7 +143,7 @@ def _own_s(table: Timetable, since: float, until: float) -> float:
 def profile_of(
     rate: float, shape: Sequence[tuple[float, float]], warmup_s: float, measure_s: float | None
 ) -> Profile:
-    """A scenario's shape (share of the measured time, share of the rate), its first share held before."""
+    """A scenario's shape (share of the measured time, share of the rate); before it, its first share."""
     first, last = shape[0][1] * rate, shape[-1][1] * rate
     if measure_s is None:
         return Profile([(0.0, first)])
@@ -165,7 +165,7 @@ def plan(profile: Profile, kind: str, rng: "Random", *, share: int = 0, of: int 
 class Turns:
     """When one of `of` processes makes its next connection, so that all together make `per_s` of them.
 
-    A turn that nobody took in time is gone: users that come late do not come in a crowd.
+    Turns that passed unused are lost: users that come late do not connect all at once.
     """
 
     def __init__(self, per_s: float, start: float, *, share: int = 0, of: int = 1) -> None:

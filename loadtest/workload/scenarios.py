@@ -1,24 +1,23 @@
-"""Scenarios: how the rate moves while it is measured, and who else connects meanwhile. Pure.
+"""Scenarios: how the rate varies while it is measured, and which background users connect meanwhile. Pure.
 
 A scenario is a row of the table. Its `shape` is a piecewise-linear share of `--rate` over the measured time, as
-(share of the time, share of the rate); the warm-up holds the first share. `beside` is who takes a share of
-`--connections` from the users that talk; their requests have names of their own, and those with a full stop in it
-are no errors of the honest.
+(share of the time, share of the rate); the warm-up holds the first share. `beside` are background users: they have a
+share of `--connections`, and request names of their own. A request name containing a dot belongs to a misbehaving user;
+its failures do not count as errors.
 """
 
 from typing import NamedTuple
 
-__all__ = ["BESIDE_FILE", "EVERY_DEFAULT", "SCENARIOS", "Beside", "Scenario", "judged"]
+__all__ = ["BESIDE_FILE", "SCENARIOS", "Beside", "Scenario", "judged"]
 
 BESIDE_FILE = "background_user.py"
-EVERY_DEFAULT = "5s"
 
 
 class Beside(NamedTuple):
-    """Users of the class `user`, a `share` of all connections; `requests` are the names of theirs.
+    """Background users of the class `user`, with a `share` of all connections; `requests` are the names of theirs.
 
-    For the comparison with a server's counters: of `connections` and `messages` each is one if it was ok; of `bounded`
-    no more is known than how many there may have been.
+    In the comparison with a server's counters each ok request in `connections` or `messages` is one; those in `unheard`
+    may be one, and those in `bounded` any number up to the recorded `unconfirmed`.
     """
 
     user: str
@@ -34,11 +33,11 @@ class Scenario(NamedTuple):
     text: str
     shape: tuple[tuple[float, float], ...] = ((0.0, 1.0), (1.0, 1.0))
     beside: Beside | None = None
-    duration_s: float = 20.0  # measured, unless told otherwise
+    duration_s: float = 20.0  # the default of --duration
 
     @property
     def shaped(self) -> bool:
-        """Whether the rate moves: then there must be one."""
+        """Whether the rate varies: then --rate is needed."""
         return len({rate for _, rate in self.shape}) > 1
 
 
@@ -54,16 +53,16 @@ SCENARIOS = {
     "steady": Scenario("the same rate all the time"),
     "ramp": Scenario("from a tenth of the rate to all of it", ((0.0, 0.1), (0.9, 1.0), (1.0, 1.0))),
     "spike": Scenario(
-        "a fifth of the rate, but for a tenth of the time all of it",
+        "a fifth of the rate, and all of it for a tenth of the time",
         ((0.0, 0.2), (0.45, 0.2), (0.45, 1.0), (0.55, 1.0), (0.55, 0.2), (1.0, 0.2)),
     ),
-    "soak": Scenario("the same rate, for long", duration_s=600.0),
+    "soak": Scenario("the same rate, for 10 minutes", duration_s=600.0),
     "hold": Scenario(
-        "most connections are idle, but for a heartbeat",
+        "most connections are idle but for a heartbeat",
         beside=Beside("HoldUser", 0.8, ("heartbeat",), messages=("heartbeat",)),
     ),
     "churn": Scenario(
-        "most connections are made anew, all at once, again and again",
+        "most connections reconnect, all at once, again and again",
         beside=Beside("ChurnUser", 0.8, ("reconnect",), connections=("reconnect",)),
     ),
     "slow": Scenario(
@@ -80,5 +79,5 @@ SCENARIOS = {
 
 
 def judged(request: str) -> bool:
-    """Whether a request is one of an honest user's: what happens to the others is told, and is no error."""
+    """Whether the failures of a request count as errors: those of misbehaving users do not."""
     return "." not in request

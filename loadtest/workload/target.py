@@ -1,4 +1,4 @@
-"""Where the load goes, read and resolved once: a name lookup per connect would be half its cost.
+"""The target of the load, parsed and resolved once: a name lookup per connect would be half its cost.
 
 tcp://HOST:PORT    tls://HOST:PORT    unix:///PATH        an IPv6 address stands in brackets
 """
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from procserver.addresses import Address, parse_address
+from procserver.clients.connect import tls_trust
 from procserver.errors import ConfigError
 
 __all__ = [
@@ -34,7 +35,7 @@ SOURCES_MAX = 256
 
 
 class Place(NamedTuple):
-    """What a `--host` says: `scheme` is tcp, tls or unix."""
+    """A parsed `--host`: `scheme` is tcp, tls or unix."""
 
     scheme: str
     address: Address
@@ -49,7 +50,7 @@ class Tls(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What `socket.socket` and `connect` take; `tls` is None where nothing is encrypted."""
+    """The arguments of `socket.socket` and `connect`; `tls` is None for an unencrypted target."""
 
     family: int
     address: tuple[str, int] | tuple[str, int, int, int] | str
@@ -58,23 +59,23 @@ class Target(NamedTuple):
 
 
 def parse_host(text: str) -> Place:
-    """Read a `--host`; ConfigError names the value and the allowed forms."""
+    """Parse a `--host`; ConfigError names the value and the allowed forms."""
     scheme, separator, rest = text.partition("://")
     if not separator:
         scheme, rest = ("unix", text[5:]) if text.startswith("unix:") else ("tcp", text)
     if scheme not in ("tcp", "tls", "unix"):
-        raise ConfigError(f"--host {text!r}: {scheme}:// is not spoken here; allowed are {FORMS}")
+        raise ConfigError(f"--host {text!r}: no such scheme as {scheme}://; allowed are {FORMS}")
     address = _address("--host", text, f"unix:{rest}" if scheme == "unix" else rest.rstrip("/"), FORMS)
     if address.kind != ("unix" if scheme == "unix" else "tcp"):
-        raise ConfigError(f"--host {text!r}: that is another kind of address; allowed are {FORMS}")
+        raise ConfigError(f"--host {text!r}: another kind of address; allowed are {FORMS}")
     return Place(scheme, address)
 
 
 def parse_endpoint(name: str, text: str) -> Address:
-    """Read the HOST:PORT that an option of this name says; ConfigError names both."""
+    """Parse the HOST:PORT of the option `name`; ConfigError names both."""
     address = _address(name, text, text, ENDPOINT_FORMS)
     if address.kind != "tcp":
-        raise ConfigError(f"{name} {text!r}: that is another kind of address; allowed are {ENDPOINT_FORMS}")
+        raise ConfigError(f"{name} {text!r}: another kind of address; allowed are {ENDPOINT_FORMS}")
     return address
 
 
@@ -105,22 +106,18 @@ def resolve(text: str, tls: Tls | None = None) -> Target:
 def tls_context(tls: Tls) -> ssl.SSLContext:
     """ConfigError if `ca` cannot be loaded. Sessions are not resumed: each handshake is a whole one."""
     try:
-        context = ssl.create_default_context(cafile=tls.ca)
+        return tls_trust(tls.ca, insecure=tls.insecure)
     except OSError as error:
         raise ConfigError(
-            f"--tls-ca {tls.ca!r}: {error.strerror or error}; a PEM file with certificates is asked for"
+            f"--tls-ca {tls.ca!r}: {error.strerror or error}; a PEM file with certificates is needed"
         ) from None
-    if tls.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def check_tls(tls: Tls, place: Place | None) -> None:
     """ConfigError unless these options suit the place, and its certificates can be checked as they say."""
     if place is not None and place.scheme == "tls":
         if tls.insecure and (tls.ca or tls.server_name):
-            raise ConfigError("--tls-insecure: no certificate is checked; give either it or what to check")
+            raise ConfigError("--tls-insecure: give either it or --tls-ca and --tls-server-name")
         tls_context(tls)
     elif tls != Tls():
         raise ConfigError("--tls-ca, --tls-server-name, --tls-insecure: they are for --host tls://HOST:PORT")

@@ -2,12 +2,15 @@
 
 import socket
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procserver.addresses import Address
 from procserver.errors import ConfigError, DeadlineExceeded, PeerClosed
 
-__all__ = ["dial"]
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["dial", "tls_trust"]
 
 
 def dial(address: Address, timeout_s: float) -> socket.socket:
@@ -29,6 +32,20 @@ def dial(address: Address, timeout_s: float) -> socket.socket:
         raise DeadlineExceeded(f"cannot connect to {address} within {timeout_s:g} s") from None
     except OSError as error:
         raise PeerClosed(f"cannot connect to {address}: {error.strerror or error}") from error
+
+
+def tls_trust(cafile: str | None, *, insecure: bool) -> "ssl.SSLContext":
+    """A context that trusts the system's certificates, those in the PEM file instead, or (`insecure`) any.
+
+    `OSError` if the file cannot be read or holds no certificate.
+    """
+    import ssl  # most clients connect without it
+
+    context = ssl.create_default_context(cafile=cafile)
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _first_that_answers(address: Address, deadline: float) -> socket.socket:

@@ -18,7 +18,7 @@ from urllib.parse import urljoin
 import h11
 
 from procserver.addresses import Address
-from procserver.clients.connect import dial
+from procserver.clients.connect import dial, tls_trust
 from procserver.clients.http_request import Url, request_headers
 from procserver.errors import (
     ConfigError,
@@ -165,12 +165,9 @@ def tls_context(*, cacert: str = "", insecure: bool = False) -> ssl.SSLContext:
     `ConfigError` if the file cannot be read or holds no certificate.
     """
     try:
-        context = ssl.create_default_context(cafile=cacert or None)
+        context = tls_trust(cacert or None, insecure=insecure)
     except OSError as error:
         raise ConfigError(f"certificates of {cacert!r} cannot be used: {_reason(error)}") from error
-    if insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["http/1.1"])
     return context
 

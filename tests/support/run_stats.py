@@ -2,17 +2,19 @@
 
 from typing import Any
 
-from loadtest.stats.recorder import Account, Entry, Histogram, Ledger, Window
+from loadtest.stats.histogram import Histogram
+from loadtest.stats.recorder import Interval, RequestTotals
+from loadtest.stats.run_stats import RunRecord, RunStats
 
 STARTED = 1000.25
 
 
-def account(*windows: Window, stopped: float = 1005.0) -> Account:
-    ledger = Ledger()
+def account(*windows: Interval, stopped: float = 1005.0) -> RunRecord:
+    stats = RunStats()
     for window in windows:
-        ledger.post(window)
-    return Account(
-        ledger=ledger,
+        stats.add(window)
+    return RunRecord(
+        stats=stats,
         started=STARTED,
         plan_from=None,
         measure_from=1001.0,
@@ -25,19 +27,25 @@ def account(*windows: Window, stopped: float = 1005.0) -> Account:
     )
 
 
-def window(second: int, name: str, ok: int, unconfirmed: int = 0) -> Window:
-    return Window(second, "measure", {name: Entry(Histogram.of({100: ok} if ok else {}), {}, 0, unconfirmed)})
+def window(second: int, name: str, ok: int, unconfirmed: int = 0) -> Interval:
+    return Interval(
+        second, "measure", {name: RequestTotals(Histogram.of({100: ok} if ok else {}), {}, 0, unconfirmed)}
+    )
 
 
 def status(connections: int, messages: int) -> dict[str, Any]:
     return {"totals": {"connections": connections, "messages": messages}}
 
 
-def ledger(*ok: int) -> Ledger:
-    found = Ledger()
+def stats(*ok: int) -> RunStats:
+    found = RunStats()
     for i, count in enumerate(ok):
-        entry = Entry(Histogram.of({100: count} if count else {}), {"refused": 1} if not count else {})
-        found.post(
-            Window(1000 + i, "measure", {"message": entry, "generator lag": Entry(Histogram.of({5: 9}))})
+        entry = RequestTotals(
+            Histogram.of({100: count} if count else {}), {"refused": 1} if not count else {}
+        )
+        found.add(
+            Interval(
+                1000 + i, "measure", {"message": entry, "generator lag": RequestTotals(Histogram.of({5: 9}))}
+            )
         )
     return found

@@ -42,8 +42,8 @@ class Watch:
     """One stage. `at_best` is the rate that it reaches at the best pace that it showed, if it steadily falls behind."""
 
     def __init__(self, settings: RunSettings, thresholds: Sequence[Threshold]) -> None:
-        talk = settings.talk()
-        self.main, self.names = talk.main, talk.requests
+        workload = settings.workload
+        self.main, self.names = workload.main, workload.requests
         self.duration_s = settings.duration_s
         self.rate = settings.rate
         elsewhere = settings.expect_workers or settings.processes > 1
@@ -51,7 +51,7 @@ class Watch:
         self.thresholds = thresholds
         self.over_us = sorted({_edge_us(row) for row in thresholds if self._is_time(row)})
         self.least, self.requests_max = _requests(settings)
-        if self.main in talk.once:  # its percentiles are of more than was measured
+        if self.main in workload.once:  # its percentiles are of more than was measured
             self.requests_max = math.inf
         self.paces: list[tuple[int, float]] = []  # answered, and planned, in each second
         self.at_best: float | None = None

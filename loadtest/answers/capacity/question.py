@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from loadtest.base.units import parse_duration_s
-from loadtest.engine.locust_options import RATE_MAX
 from loadtest.results.thresholds import Threshold, parse_threshold
 from loadtest.results.verdict import samples_needed
 from loadtest.runs.resolve import settings_of
 from loadtest.runs.service import option_value
-from loadtest.runs.settings import CONNECTIONS_MAX, DURATION_MAX_S, DURATION_MIN_S, RunSettings, within
+from loadtest.runs.settings import RunSettings
 from loadtest.statistics.search import FACTOR
+from loadtest.workload.limits import CONNECTIONS_MAX, DURATION_MAX_S, DURATION_MIN_S, RATE_MAX
+from loadtest.workload.settings import within
 from procserver.errors import ConfigError
 
 __all__ = [
@@ -144,8 +145,11 @@ def _put_load(of: str, high: float | None, options: dict[str, Any]) -> None:
 
 def _usual_thresholds(settings: RunSettings) -> list[Threshold]:
     """What holds where nothing is said: no errors, and quick answers."""
-    talk = settings.talk()
-    return [parse_threshold(text, talk.requests) for text in ("errors=0", f"{talk.main}.p99<{P99_DEFAULT}")]
+    workload = settings.workload
+    return [
+        parse_threshold(text, workload.requests)
+        for text in ("errors=0", f"{workload.main}.p99<{P99_DEFAULT}")
+    ]
 
 
 def _least(of: str, base: RunSettings, needed: int) -> float:

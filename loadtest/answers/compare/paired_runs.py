@@ -20,10 +20,11 @@ from loadtest.answers.compare.settings import CompareSettings
 from loadtest.answers.compare.verdict import Verdict, compared, judge
 from loadtest.answers.trials import Trials
 from loadtest.results.thresholds import Threshold
-from loadtest.runs.execute import Bout
+from loadtest.runs.execute import Load
 from loadtest.runs.run import host_facts
 from loadtest.runs.service import Service
-from loadtest.runs.settings import SEED_MAX, RunSettings
+from loadtest.runs.settings import RunSettings
+from loadtest.workload.limits import SEED_MAX
 from procserver.errors import ConfigError
 
 __all__ = ["compare"]
@@ -52,7 +53,7 @@ def compare(
         load_of, host = document["settings"], document["host"]
     else:
         load = msgspec.structs.replace(load, slot_s=settings.slot_s)
-        load_of, host = msgspec.to_builtins(load), host_facts()
+        load_of, host = load.document(), host_facts()
         with builds(settings) as (a, b):
             sides = {"a": a.side, "b": b.side}
             if a.side.commit is not None and a.side == b.side:
@@ -196,12 +197,12 @@ class _Session:
         self, number: int, order: Sequence[Build], title: str, load: RunSettings
     ) -> list[dict[str, Any]]:
         with contextlib.ExitStack() as stack:
-            bouts = []
+            loads = []
             for slot, build in enumerate(order):
                 service = stack.enter_context(self._standing(number, build))
                 own = msgspec.structs.replace(_told(load, build), slot=slot)
-                bouts.append(Bout(service, own, self._folder(number, build)))
-            return self.trials.make_beside(bouts, title, self.thresholds)
+                loads.append(Load(service, own, self._folder(number, build)))
+            return self.trials.make_beside(loads, title, self.thresholds)
 
     def _alone(self, number: int, build: Build, title: str, load: RunSettings) -> dict[str, Any]:
         folder = self._folder(number, build)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 
 from loadtest.workload.dialogue.dialogue import Dialogue, Step
-from loadtest.workload.dialogue.session import Recital, names
+from loadtest.workload.dialogue.session import DialogueSession, names
 from loadtest.workload.target import Tls, parse_host, tls_context
 from procserver.clients.connect import dial
 from procserver.errors import ConfigError, DeadlineExceeded, ProcserverError
@@ -88,7 +88,7 @@ class Crowd:
         self.members.clear()
 
 
-class _Member(Recital):
+class _Member(DialogueSession):
     """One connection. Pauses of the dialogue are left out: when a turn is taken, the crowd says."""
 
     def __init__(self, crowd: Crowd) -> None:
@@ -104,7 +104,7 @@ class _Member(Recital):
     def begin(self) -> None:
         self._allow()
         if self.dialogue.banner:
-            self.hear(self.dialogue.banner, self.values(1))
+            self.receive_answer(self.dialogue.banner, self.values(1))
         self._say(self.dialogue.on_connect)
 
     def turn(self) -> None:
@@ -118,7 +118,7 @@ class _Member(Recital):
         for step in steps:
             for i in range(1, step.repeat + 1) if step.name else ():
                 self._allow()
-                self.utter(step, self.values(i))
+                self.perform(step, self.values(i))
                 self.crowd.said[step.name] += 1
 
     def _allow(self) -> None:

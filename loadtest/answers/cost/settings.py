@@ -4,11 +4,12 @@ import itertools
 
 import msgspec
 
-from loadtest.engine.locust_options import FRAMINGS, NAME_LENGTH_MAX
-from loadtest.runs.settings import CONNECTIONS_MAX, check_service, one_of, within
+from loadtest.runs.settings import check_service
 from loadtest.statistics.slope import POINTS_MIN
 from loadtest.workload.dialogue.dialogue import Dialogue, greeting
 from loadtest.workload.dialogue.file import parse_dialogue, read_text
+from loadtest.workload.limits import CONNECTIONS_MAX, FRAMINGS, NAME_LENGTH_MAX
+from loadtest.workload.settings import one_of, within
 from loadtest.workload.target import Tls, check_tls, parse_host
 from procserver.errors import ConfigError
 
@@ -59,7 +60,7 @@ class CostSettings(msgspec.Struct, frozen=True, kw_only=True):
         check_tls(self.tls, place)
         one_of("--framing", self.framing, FRAMINGS)
         dialogue = self.spoken()
-        if not dialogue.lasts and not dialogue.heard_at_once:
+        if not dialogue.lasts and not dialogue.answers_at_once:
             raise ConfigError(
                 f"--dialogue {self.dialogue!r}: a connection ends with its turns, and before them nothing shows that "
                 "it was accepted: none can be held; it needs a banner, an answer in on_connect, or turns without end"

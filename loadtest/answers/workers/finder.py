@@ -62,7 +62,7 @@ def compare_sizes(
         thresholds=[threshold.expression for threshold in thresholds],
         started=began.isoformat(timespec="milliseconds"),
         took_s=round(time.monotonic() - start_s, 1),
-        settings=msgspec.to_builtins(base) | {"counts": list(counts), "question": question._asdict()},
+        settings=base.document() | {"counts": list(counts), "question": question._asdict()},
         host=host,
         commit=commit(),
     )
@@ -82,7 +82,7 @@ def _search(
 def _with_workers(workers: int, base: RunSettings) -> RunSettings:
     """The same with a pool of that size; of connections that are held, each has a worker."""
     assert base.serve is not None
-    held = bool(base.talk().once)
+    held = bool(base.workload.once)
     connections = min(base.connections, workers) if held else base.connections
     return msgspec.structs.replace(
         base,

@@ -1,6 +1,6 @@
-"""A conversation as values: what is said, what is to come, and which of it the server counts. Pure.
+"""A dialogue as values: what is sent, which answers are expected, and which messages the server counts. Pure.
 
-`file` reads one from TOML; `speaking` holds it over a connection.
+`file` reads one from TOML; `session` holds it over a connection.
 """
 
 import re
@@ -18,10 +18,10 @@ ROUND = "round"  # the request that one turn of `steps` is
 
 
 class Answer(NamedTuple):
-    """What is to come: the frames `exact`, or `frames` frames that match `pattern`; then EOF if it `closes`.
+    """The expected answer: the frames `exact`, or `frames` frames that match `pattern`; then EOF if it `closes`.
 
-    In raw framing `exact` are bytes however they are cut, and `pattern` is matched against the beginning of what
-    has come, each time that something comes.
+    In raw framing `exact` are bytes in segments of any size, and `pattern` is matched against the beginning of what
+    was received, after each segment.
     """
 
     exact: tuple[Template, ...] = ()
@@ -38,7 +38,7 @@ class Answer(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One request, or only a pause (then it has no name)."""
+    """One request, sent `repeat` times after a pause; without a name it is only the pause."""
 
     name: str
     send: Template | None
@@ -48,7 +48,10 @@ class Step(NamedTuple):
 
 
 class Dialogue(NamedTuple):
-    """`rounds`: turns of `steps` per connection; 0: as many as there is time for."""
+    """`rounds`: how often `steps` are done per connection; 0: until the test ends.
+
+    `counted`: the server's counter of messages can be compared. `refusal`: how an answer begins that declines.
+    """
 
     host: str
     framing: Framing
@@ -62,37 +65,37 @@ class Dialogue(NamedTuple):
 
     @property
     def requests(self) -> list[str]:
-        """The names of its requests, in the order in which they are said."""
+        """The names of its requests, in the order in which they are sent."""
         spoken = (*self.on_connect, *self.steps, *self.goodbye)
         return [*dict.fromkeys(step.name for step in spoken if step.name), ROUND]
 
     @property
     def opening(self) -> Step | None:
-        """The first thing that is said again and again; None if only the server speaks."""
+        """The first of `steps` that sends something; None if only the server sends."""
         return next((step for step in self.steps if step.send is not None), None)
 
     @property
     def lasts(self) -> bool:
-        """Whether a connection outlives its turns, however many it takes."""
+        """Whether a connection stays open after any number of rounds."""
         return not self.rounds and not self.steps[-1].answer.closes
 
     @property
-    def heard_at_once(self) -> bool:
-        """Whether the server says something before the first turn: so it has accepted."""
+    def answers_at_once(self) -> bool:
+        """Whether the server sends something before the first round: that shows that it has accepted."""
         return bool(self.banner) or any(step.answer for step in self.on_connect)
 
     def counted_by_server(self) -> "Counted | str":
-        """How its requests show in a procserver's counter of messages; or why they cannot be told from it.
+        """How its requests show in a procserver's counter of messages; or why they cannot be compared with it.
 
-        In line framing the server counts lines, in raw framing what comes at once: one send, if it is short and the
-        next waits for the answer to it.
+        In line framing the server counts lines, in raw framing what it receives at once: one send, if it is short and
+        the next one waits for its answer.
         """
         if not self.counted:
-            return "the dialogue says that the server counts in its own way"
+            return "the dialogue says messages_counted = false"
         if self.framing.kind == "length" or (
             self.framing.kind == "line" and not self.framing.delimiter.endswith(b"\n")
         ):
-            return "a procserver counts messages in raw and in line framing alone"
+            return "a procserver counts messages only in raw and in line framing"
         answered: dict[str, int] = {}
         silent: dict[str, int] = {}
         spoken = [step for step in (*self.on_connect, *self.steps, *self.goodbye) if step.send is not None]
@@ -100,19 +103,27 @@ class Dialogue(NamedTuple):
             assert step.send is not None
             if self.framing.kind == "raw":
                 if step is not spoken[-1] and not step.answer:
-                    return f"{step.name} has no answer: in raw framing it may come together with what follows"
+                    return (
+                        f"{step.name} has no answer: in raw framing it may arrive together with what follows"
+                    )
                 if len(step.send.literal) > RAW_BYTES_MAX:
-                    return f"{step.name} is longer than {RAW_BYTES_MAX} bytes: it may come in several pieces"
+                    return (
+                        f"{step.name} is longer than {RAW_BYTES_MAX} bytes: it may arrive in several pieces"
+                    )
             lines = step.send.literal.count(b"\n") + 1 if self.framing.kind == "line" else 1
             (answered if step.answer else silent)[step.name] = lines
         return Counted(answered, silent)
 
 
 class Counted(NamedTuple):
-    """How many a server counts per request, by its name: `answered` are confirmed when they are ok, `silent` never.
+    """How many a server counts for each request, by its name: those in `answered` are certain once the request is ok,
+    those in `silent` never.
 
-    `bounded` are names of which the server may have seen any number up to what the books say is unconfirmed. Each
-    request of a name in `proof` that was not ok takes the proof from one that is `answered`.
+    Of the names in `bounded` the server may have counted any number up to the recorded `unconfirmed`.
+
+    `proof` names the request whose answer shows that a connection was accepted, where the server sends no banner.
+    Example: `Counted({"connect": 1}, proof=("login",))`, 10 connects and 5 logins ok, 3 logins failed: the server has
+    counted at least 10 - 3 = 7 connections and at most 10, for the three may have failed before it accepted them.
     """
 
     answered: Mapping[str, int]
@@ -122,7 +133,7 @@ class Counted(NamedTuple):
 
 
 def greeting(framing: str) -> Dialogue:
-    """The built-in greeting as a dialogue."""
+    """The built-in greeting in this framing, as a dialogue."""
     step = Step("message", Template(("name",)), Answer((Template((b"Hello,", "name")),)))
     banner = Answer((Template((b"Welcome!",)),))
     return Dialogue("", Framing(framing), banner, b"Error,", 0, True, (), (step,), ())

@@ -1,6 +1,6 @@
-r"""How a stream is cut into frames, and how a message is put into one. Pure.
+r"""Cuts a stream into frames, and puts a message into one. Pure.
 
-raw       no frames: bytes, as they are said and as they come
+raw       no frames: bytes as they are sent and received
 line      a message ends with a delimiter, by default LF
 length    a message follows its length in 1, 2 or 4 bytes
 """
@@ -13,7 +13,7 @@ __all__ = ["FRAME_BYTES_MAX", "KINDS", "PREFIX_BYTES", "Framing"]
 
 KINDS = ("raw", "line", "length")
 PREFIX_BYTES = (1, 2, 4)
-FRAME_BYTES_MAX = 1 << 20  # a server that never ends its frame costs this, per connection, and no more
+FRAME_BYTES_MAX = 1 << 20  # what a server that never ends its frame costs at most, per connection
 
 
 class Framing(NamedTuple):
@@ -43,10 +43,10 @@ class Framing(NamedTuple):
         return payload
 
     def cut(self, data: bytes) -> tuple[bytes, bytes] | None:
-        """The first frame's payload, and what follows it; None if it is not whole yet.
+        """The payload of the first frame, and what follows the frame; None while it is incomplete.
 
         RemoteProtocolError if it is longer than `max_bytes`, or its length less than its own prefix.
-        In raw framing everything that has come is one frame.
+        In raw framing all data is one frame.
         """
         if self.kind == "line":
             payload, delimiter, rest = data.partition(self.delimiter)
@@ -72,7 +72,7 @@ class Framing(NamedTuple):
 
     @property
     def payload_bytes_max(self) -> int:
-        """What both `max_bytes` and the prefix allow for."""
+        """The longest payload that both `max_bytes` and the prefix allow."""
         if self.kind != "length":
             return self.max_bytes
         return min(

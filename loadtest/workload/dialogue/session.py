@@ -1,6 +1,6 @@
-"""One side of a conversation over a connected socket: it says something, and hears exactly what is due.
+"""The client's side of a connected socket: sends requests and receives exactly the expected answers.
 
-Here is no Locust: users of the load hold their connections by it, and so does `cost`, which holds them by itself.
+Independent of Locust: the users of a load are built on it, and so are the connections that `cost` holds.
 """
 
 import random
@@ -13,32 +13,32 @@ from loadtest.workload.dialogue.framing import Framing
 from loadtest.workload.dialogue.templates import Values
 from procserver.errors import PeerClosed, RemoteProtocolError
 
-__all__ = ["RECV_BYTES", "Conversation", "Recital", "names"]
+__all__ = ["RECV_BYTES", "DialogueSession", "Session", "names"]
 
 RECV_BYTES = 65_536
-FRAME_BYTES_MAX = 1 << 20  # that `receive` looks for an end in
+FRAME_BYTES_MAX = 1 << 20  # `receive` looks no further for the end of a frame
 
 
-class Conversation:
-    """Bytes. `sock` is None where there is no connection; `rest` came after what was heard last.
+class Session:
+    """Sends and receives bytes. `sock` is None without a connection; `rest` was received after the last answer.
 
-    RemoteProtocolError, PeerClosed or OSError from any method: what follows on this connection means nothing.
+    After RemoteProtocolError, PeerClosed or OSError from any method the connection is out of step: close it.
     """
 
     # Each instance sets both: a default in the class would cost each look at them the interpreter's fast path.
     sock: socket.socket | None
     rest: bytes
-    refusal: bytes = b"Error,"  # how an answer begins in which the server declines; b"" if it never does
+    refusal: bytes = b"Error,"  # how an answer begins that declines; b"" if none does
 
     def send(self, data: bytes) -> None:
-        """All of it; OSError if it cannot be. A request is one send: there is nothing for Nagle to hold back."""
+        """Send all of `data`, in one call if possible: then Nagle's algorithm holds nothing back. OSError."""
         assert self.sock is not None, "not connected"
         sent = self.sock.send(data)
         if sent != len(data):
             self.sock.sendall(data[sent:])
 
     def expect(self, answer: bytes) -> None:
-        """Read exactly `answer`, however it is cut into segments; an error as soon as it cannot become it."""
+        """Receive exactly `answer`, in any segments; RemoteProtocolError at the first byte that differs."""
         got = self.rest or self._recv()
         while got != answer:
             if not answer.startswith(got):
@@ -49,7 +49,7 @@ class Conversation:
         self.rest = got[len(answer) :]
 
     def receive(self, end: bytes = b"\n") -> bytes:
-        """The next frame up to and without `end`, for answers that are not known beforehand."""
+        """Receive a frame up to `end`, and return it without that: for answers that are not known beforehand."""
         got = self.rest
         while end not in got:
             if len(got) > FRAME_BYTES_MAX:
@@ -58,12 +58,12 @@ class Conversation:
         frame, _, self.rest = got.partition(end)
         return frame
 
-    def complaint(self, got: bytes, due: bytes) -> str:
-        """In words that do not vary with what was asked, so that equal failures are counted together."""
+    def complaint(self, got: bytes, expected: bytes) -> str:
+        """The text of an error, without the values of a request, so that equal failures are counted together."""
         if self.refusal and got.startswith(self.refusal):
             return f"refused: {got[:64].rstrip().decode('ascii', 'backslashreplace')}"
-        at = next((i for i, (a, b) in enumerate(zip(got, due, strict=False)) if a != b), 0)
-        return f"wrong answer: byte {at} is {got[at : at + 1]!r}, due was {due[at : at + 1]!r}"
+        at = next((i for i, (a, b) in enumerate(zip(got, expected, strict=False)) if a != b), 0)
+        return f"wrong answer: byte {at} is {got[at : at + 1]!r}, expected was {expected[at : at + 1]!r}"
 
     def _recv(self) -> bytes:
         assert self.sock is not None, "not connected"
@@ -73,8 +73,8 @@ class Conversation:
         return data
 
 
-class Recital(Conversation):
-    """Steps of a dialogue. `known` are values of placeholders, `n` is the number of the turn."""
+class DialogueSession(Session):
+    """Performs the steps of a dialogue. `known` are values of placeholders, `n` is the number of the round."""
 
     framing: Framing
     rng: random.Random
@@ -83,36 +83,36 @@ class Recital(Conversation):
     n = 0
 
     def values(self, i: int) -> Values:
-        """What the placeholders stand for in one repetition of a step."""
+        """The values of the placeholders in repetition `i` of a step."""
         values = Values(self.rng, self.known.items())
         values.update(n=b"%d" % self.n, i=b"%d" % i, name=next(self.names))
         return values
 
-    def utter(self, step: Step, values: Values) -> None:
-        """One repetition of a step: what it sends, and the whole answer."""
+    def perform(self, step: Step, values: Values) -> None:
+        """Send one repetition of a step and receive its whole answer."""
         if step.send is not None:
             if self.rest:
-                raise RemoteProtocolError("something came that no step expects")
+                raise RemoteProtocolError("the server sent something that no step expects")
             self.send(self.framing.encode(step.send.render(values)))
-        self.hear(step.answer, values)
+        self.receive_answer(step.answer, values)
 
-    def hear(self, answer: Answer, values: Values) -> None:
-        """The whole answer, and nothing but it; RemoteProtocolError as soon as it is another."""
+    def receive_answer(self, answer: Answer, values: Values) -> None:
+        """Receive the whole answer and nothing else; RemoteProtocolError as soon as it differs."""
         if answer.exact:
             encode = self.framing.encode
             self.expect(b"".join([encode(template.render(values)) for template in answer.exact]))
         elif answer.pattern is not None and self.framing.kind == "raw":
-            self.hear_matching(answer)
+            self.receive_matching(answer)
         else:
             for _ in range(answer.frames):
-                self.hear_frame(answer)
+                self.receive_frame(answer)
         if answer.closes:
             assert self.sock is not None
             if self.rest or self.sock.recv(RECV_BYTES):
-                raise RemoteProtocolError("more came where the connection was to be closed")
+                raise RemoteProtocolError("the server sent more instead of closing the connection")
 
-    def hear_matching(self, answer: Answer) -> None:
-        """Raw framing: until what has come begins as the pattern says."""
+    def receive_matching(self, answer: Answer) -> None:
+        """Receive, in raw framing, until the bytes begin as the pattern says."""
         assert answer.pattern is not None
         got = self.rest or self._recv()
         while (match := answer.pattern.match(got)) is None:
@@ -122,7 +122,8 @@ class Recital(Conversation):
         self.rest = got[match.end() :]
         self.known.update(_captured(match.groupdict()))
 
-    def hear_frame(self, answer: Answer) -> None:
+    def receive_frame(self, answer: Answer) -> None:
+        """Receive a frame that matches the pattern of the answer, if it has one."""
         while (cut := self.framing.cut(self.rest)) is None:
             self.rest += self._recv()
         frame, self.rest = cut
@@ -137,12 +138,12 @@ class Recital(Conversation):
 
 
 def names(length: int) -> Iterator[bytes]:
-    """Names of `length` bytes, each unlike the last; hexadecimal, so none of them is the farewell."""
+    """Names of `length` bytes, all different for long; hexadecimal, so that none is the greeting's farewell."""
     modulus = 16**length
     start = random.randrange(modulus)
     return (b"%0*x" % (length, (start + i) % modulus) for i in count())
 
 
 def _captured(groups: dict[str, bytes | None]) -> dict[str, bytes]:
-    """A group that took no part in the match is empty."""
+    """The groups of a match; one that took no part in it is empty."""
     return {name: value or b"" for name, value in groups.items()}

@@ -1,10 +1,10 @@
-r"""What a conversation says: text with placeholders, made into bytes. Pure; values and rng are arguments.
+r"""Templates of messages: text with placeholders, rendered to bytes. Pure; values and rng are arguments.
 
     SET key-{n} {random:8}    a placeholder stands in braces; a brace itself is written twice
     hex:00 ff 7f              bytes by their digits, without placeholders
 
 Text is UTF-8. A placeholder has one value for all templates that are rendered from the same `Values`, so that an
-answer can be expected to have in it what the request had.
+answer can be expected to contain what the request contained.
 """
 
 import re
@@ -32,7 +32,7 @@ class Template(NamedTuple):
 
     @property
     def literal(self) -> bytes:
-        """All that is said in any case, one after the other."""
+        """All literal parts, concatenated."""
         return b"".join(part for part in self.parts if isinstance(part, bytes))
 
     def render(self, values: "Values") -> bytes:
@@ -45,7 +45,7 @@ class Template(NamedTuple):
 
 
 class Values(dict[str, bytes]):
-    """Values by placeholder; `random:N` is drawn when it is first asked for, and then stays."""
+    """Values by placeholder; `random:N` is drawn at its first use, and kept."""
 
     def __init__(self, rng: Random, known: Iterable[tuple[str, bytes]] = ()) -> None:
         super().__init__(known)
@@ -58,7 +58,7 @@ class Values(dict[str, bytes]):
 
 
 def parse_template(text: str, known: Iterable[str] = ()) -> Template:
-    """ValueError says what is wrong; `known` are the placeholders besides `BUILT_IN` and `random:N`."""
+    """Parse a template; `known` are the placeholders besides `BUILT_IN` and `random:N`. ValueError: it is wrong."""
     if text.startswith("hex:"):
         try:
             data = bytes.fromhex(text[4:])
@@ -74,7 +74,7 @@ def parse_template(text: str, known: Iterable[str] = ()) -> Template:
         if match[0] in ("{{", "}}"):
             _append(parts, match[0][0])
         elif match[1] is None:
-            raise ValueError(f"a lone {match[0]!r}: a brace that is meant is written twice")
+            raise ValueError(f"a lone {match[0]!r}: write a literal brace twice")
         else:
             parts.append(_placeholder(match[1], allowed))
     _append(parts, text[at:])

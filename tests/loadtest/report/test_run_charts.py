@@ -1,7 +1,7 @@
 """The charts of a run."""
 
 from loadtest.report import run_charts
-from loadtest.stats.recorder import Histogram
+from loadtest.stats.histogram import Histogram
 
 
 def test_a_whole_distribution_is_drawn_by_rarity() -> None:

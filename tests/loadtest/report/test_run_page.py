@@ -6,7 +6,7 @@ from typing import Any
 from loadtest.results import document as run_document
 from loadtest.results import timeline
 from loadtest.results.run_folder import StoredRun
-from loadtest.workload.workload import TALKS
+from loadtest.workload.workload import WORKLOADS
 from tests.support.run_stats import account, window
 
 
@@ -44,7 +44,7 @@ def test_the_page_needs_nothing_from_anywhere_and_escapes_what_a_server_says() -
         },
         "commit": None,
         "main_request": "message",
-        "requests": run_document.requests(books, TALKS["greeting"]),
+        "requests": run_document.requests(books, WORKLOADS["greeting"]),
         "connections": {"asked": 1, "made": 1},
         "server": None,
         "generator": {"processes": 1, "cores_max": None, "lag_us": None},
@@ -52,7 +52,7 @@ def test_the_page_needs_nothing_from_anywhere_and_escapes_what_a_server_says() -
         "sampler_cost": None,
     }
     document["requests"]["message"]["errors"] = {hostile: 1}
-    histograms = {"message": books.ledger.total("message").ok}
+    histograms = {"message": books.stats.total("message").ok}
     run = StoredRun(document, timeline.rows(books, []), [], histograms)
     page = report.page(run, "<script>bundle</script>")
     ours = page.replace("<script>bundle</script>", "")

@@ -6,8 +6,9 @@ import pytest
 
 from loadtest.results import document as run_document
 from loadtest.results import timeline
-from loadtest.stats.recorder import Entry, Histogram, Window
-from loadtest.workload.workload import TALKS
+from loadtest.stats.histogram import Histogram
+from loadtest.stats.recorder import Interval, RequestTotals
+from loadtest.workload.workload import WORKLOADS
 from tests.support.run_stats import STARTED, account, window
 
 
@@ -27,7 +28,7 @@ def test_histograms_can_be_read_by_other_tools() -> None:
     from hdrh.histogram import HdrHistogram
 
     values = {40: 10, 900: 5, 123_456: 2}
-    books = account(Window(1001, "measure", {"message": Entry(Histogram.of(values))}))
+    books = account(Interval(1001, "measure", {"message": RequestTotals(Histogram.of(values))}))
     found = run_document.histograms(books, {})["histograms"]["message"]
     decoded = HdrHistogram.decode(found["hdr_v2"])
     assert decoded.get_total_count() == 17
@@ -44,7 +45,7 @@ def test_what_a_server_does_to_start_is_not_the_loads() -> None:
         server = {"cpu_s": cpu_s, "processes": 3, "cpu_s_by_pid": {}}
         samples.append({"t": t, "server": server, "host": host})
     found = run_document.server_side(
-        samples, timeline.points(samples, STARTED), books, None, None, TALKS["greeting"]
+        samples, timeline.points(samples, STARTED), books, None, None, WORKLOADS["greeting"]
     )
     assert found is not None
     assert found["cpu_s"] == pytest.approx(0.21)

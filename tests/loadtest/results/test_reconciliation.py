@@ -5,9 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.results import reconciliation
-from loadtest.stats.recorder import Account, Entry, Histogram, Ledger, Window
+from loadtest.stats.histogram import Histogram
+from loadtest.stats.recorder import Interval, RequestTotals
+from loadtest.stats.run_stats import RunRecord, RunStats
 from loadtest.workload.scenarios import SCENARIOS
-from loadtest.workload.workload import TALKS, Talk, talk_of
+from loadtest.workload.workload import WORKLOADS, Workload, workload_of
 from tests.support.dialogues import dialogue
 from tests.support.run_stats import account, status, window
 
@@ -23,7 +25,9 @@ def test_the_servers_count_lies_between_confirmed_and_sent(
 ) -> None:
     """Equal where all was confirmed; else ok <= server <= ok + unconfirmed; anything else is a difference."""
     books = account(window(1001, "message", ok, unconfirmed))
-    found = reconciliation.reconcile(books, status(0, before), status(0, before + server), TALKS["greeting"])
+    found = reconciliation.reconcile(
+        books, status(0, before), status(0, before + server), WORKLOADS["greeting"]
+    )
     assert found is not None
     assert found["ok"] == (ok <= server <= ok + unconfirmed)
     assert found["exact"] == (ok == server)
@@ -33,24 +37,24 @@ def test_the_servers_count_lies_between_confirmed_and_sent(
 
 def test_without_the_servers_account_nothing_is_claimed() -> None:
     """None, and not `ok`."""
-    assert reconciliation.reconcile(account(), None, None, TALKS["greeting"]) is None
+    assert reconciliation.reconcile(account(), None, None, WORKLOADS["greeting"]) is None
 
 
-def reconciled(talk: Talk, server: tuple[int, int], **entries: Entry) -> dict[str, object]:
-    ledger = Ledger()
-    ledger.post(Window(1001, "measure", {name.replace("__", "."): entry for name, entry in entries.items()}))
-    account = Account(ledger, 1000.0, None, 1001.0, 1005.0, 1005.0, 1, 1, [], [])
+def reconciled(workload: Workload, server: tuple[int, int], **entries: RequestTotals) -> dict[str, object]:
+    stats = RunStats()
+    stats.add(Interval(1001, "measure", {name.replace("__", "."): entry for name, entry in entries.items()}))
+    account = RunRecord(stats, 1000.0, None, 1001.0, 1005.0, 1005.0, 1, 1, [], [])
     none, after = (
         {"totals": {"connections": connections, "messages": messages}}
         for connections, messages in ((0, 0), server)
     )
-    found = reconciliation.reconcile(account, none, after, talk)
+    found = reconciliation.reconcile(account, none, after, workload)
     assert found is not None
     return found
 
 
-def entry(ok: int, failed: int = 0, censored: int = 0, unconfirmed: int = 0) -> Entry:
-    return Entry(
+def entry(ok: int, failed: int = 0, censored: int = 0, unconfirmed: int = 0) -> RequestTotals:
+    return RequestTotals(
         ok=Histogram.of({100: ok} if ok else {}),
         errors={"timed out": failed} if failed else {},
         censored=censored,
@@ -61,19 +65,19 @@ def entry(ok: int, failed: int = 0, censored: int = 0, unconfirmed: int = 0) -> 
 @pytest.mark.parametrize(("server", "ok"), [(4, False), (5, True), (9, True), (11, False)])
 def test_without_a_banner_an_answer_is_the_proof_of_a_connection(server: int, ok: bool) -> None:
     """Of ten that the kernel has connected, five were never answered: the server may not have accepted them."""
-    talk = talk_of("dialogue", "tcp", dialogue(), None)
+    workload = workload_of("dialogue", "tcp", dialogue(), None)
     books = {"connect": entry(10), "login": entry(5, failed=3, censored=2, unconfirmed=5), "quit": entry(0)}
-    assert reconciled(talk, (server, 5), **books)["ok"] is ok
-    greeted = talk_of("dialogue", "tcp", dialogue('expect = "hi"'), None)
+    assert reconciled(workload, (server, 5), **books)["ok"] is ok
+    greeted = workload_of("dialogue", "tcp", dialogue('expect = "hi"'), None)
     assert reconciled(greeted, (10, 5), **books)["ok"]
     assert not reconciled(greeted, (9, 5), **books)["ok"]
 
 
 def test_what_is_never_answered_bounds_and_does_not_confirm() -> None:
     """A goodbye without an answer may have been read, or not."""
-    talk = talk_of("dialogue", "tcp", dialogue(), None)
+    workload = workload_of("dialogue", "tcp", dialogue(), None)
     books = {"connect": entry(2), "login": entry(2), "ask": entry(7), "quit": entry(2)}
-    assert [reconciled(talk, (2, messages), **books)["ok"] for messages in (8, 9, 11, 12)] == [
+    assert [reconciled(workload, (2, messages), **books)["ok"] for messages in (8, 9, 11, 12)] == [
         False,
         True,
         True,
@@ -83,7 +87,7 @@ def test_what_is_never_answered_bounds_and_does_not_confirm() -> None:
 
 def test_adversaries_widen_the_bounds_by_what_they_sent() -> None:
     """No more: what nobody sent is a difference all the same."""
-    talk = talk_of("greeting", "tcp", None, SCENARIOS["hostile"].beside)
+    workload = workload_of("greeting", "tcp", None, SCENARIOS["hostile"].beside)
     books = {
         "connect": entry(3),
         "message": entry(30),
@@ -92,4 +96,4 @@ def test_adversaries_widen_the_bounds_by_what_they_sent() -> None:
         "hostile__vanish": entry(4, unconfirmed=6),
     }
     for connections, messages, ok in ((7, 30, True), (9, 36, True), (10, 36, False), (9, 37, False)):
-        assert reconciled(talk, (connections, messages), **books)["ok"] is ok
+        assert reconciled(workload, (connections, messages), **books)["ok"] is ok

@@ -9,21 +9,23 @@ import pytest
 
 from loadtest.results import document as run_document
 from loadtest.results import run_folder, timeline
-from loadtest.stats.recorder import Account, Entry, Histogram, Ledger, Window
-from loadtest.workload.workload import TALKS
+from loadtest.stats.histogram import Histogram
+from loadtest.stats.recorder import Interval, RequestTotals
+from loadtest.stats.run_stats import RunRecord, RunStats
+from loadtest.workload.workload import WORKLOADS
 from procserver.errors import ConfigError
 
 VALUES = {40: 10, 900: 5, 123_456: 2}
 
 
-def folder_of_a_run(folder: Path) -> tuple[Account, list[dict[str, Any]]]:
+def folder_of_a_run(folder: Path) -> tuple[RunRecord, list[dict[str, Any]]]:
     """The files that a page is drawn from, of a run with a second in which nothing ended."""
-    ledger = Ledger()
+    stats = RunStats()
     for second in (1001, 1003):
-        ledger.post(Window(second, "measure", {"message": Entry(Histogram.of(VALUES), {"reset": 1})}))
-    account = Account(ledger, 1000.25, None, 1001.0, 1005.0, 1005.5, 1, 1, [], [])
+        stats.add(Interval(second, "measure", {"message": RequestTotals(Histogram.of(VALUES), {"reset": 1})}))
+    account = RunRecord(stats, 1000.25, None, 1001.0, 1005.0, 1005.5, 1, 1, [], [])
     table = timeline.rows(account, [timeline.Point(1.0, cpu_cores=0.25, workers_busy=3)])
-    requests = run_document.requests(account, TALKS["greeting"])
+    requests = run_document.requests(account, WORKLOADS["greeting"])
     document = {"format": run_document.FORMAT, "clock": run_document.clock(account), "requests": requests}
     run_document.write_table(str(folder / "timeline.csv"), table)
     (folder / "histograms.json").write_bytes(msgspec.json.encode(run_document.histograms(account, requests)))
@@ -37,7 +39,7 @@ def test_what_was_written_is_what_is_read(tmp_path: Path) -> None:
     run = run_folder.load(tmp_path)
     names = timeline.columns(table)
     assert run.table == [{name: row.get(name) for name in names} for row in table]
-    assert run.histograms == {"message": account.ledger.total("message").ok}
+    assert run.histograms == {"message": account.stats.total("message").ok}
     assert run.document["clock"] == {"started_s": 1000.25, "measure_from_s": 0.75, "stopped_s": 5.25}
     assert run.points == []
 

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from loadtest.results.thresholds import parse_threshold
-from loadtest.workload.workload import TALKS
+from loadtest.workload.workload import WORKLOADS
 
-REQUESTS = TALKS["greeting"].requests
+REQUESTS = WORKLOADS["greeting"].requests
 
 
 @pytest.mark.parametrize(

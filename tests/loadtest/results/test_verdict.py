@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from loadtest.results.thresholds import parse_threshold
 from loadtest.results.verdict import EXIT_CODES, judge
-from loadtest.workload.workload import TALKS
+from loadtest.workload.workload import WORKLOADS
 
-REQUESTS = TALKS["greeting"].requests
+REQUESTS = WORKLOADS["greeting"].requests
 
 
 def request(ok: int = 1000, failed: int = 0, p99: int | None = 900) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from procserver.errors import ConfigError
             {"host": "tcp://[::1:80"},
             "--host 'tcp://[::1:80': '[::1:80': an IPv6 address in brackets is followed",
         ),
-        ({"host": "tcp://fd://3"}, "--host 'tcp://fd://3': that is another kind of address; allowed are tcp"),
+        ({"host": "tcp://fd://3"}, "--host 'tcp://fd://3': another kind of address; allowed are tcp"),
         ({"host": "unix://"}, "--host 'unix://': 'unix:': its path has 0 bytes"),
-        ({"host": "tcp://a:1", "pid": 0}, "--pid 0: a process's number is asked for, from 1 on"),
-        ({"host": "tcp://a:1", "pid": -3}, "--pid -3: a process's number is asked for, from 1 on"),
+        ({"host": "tcp://a:1", "pid": 0}, "--pid 0: a process id is 1 or more"),
+        ({"host": "tcp://a:1", "pid": -3}, "--pid -3: a process id is 1 or more"),
         ({"serve": [], "seed": -1}, f"--seed -1: allowed are 0 to {2**63 - 1}"),
         (
             {"serve": [], "expect_workers": 1, "master_bind": "here"},

@@ -6,11 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.stats.recorder import (
-    Histogram,
-    bucket_us,
-    percentile_us,
-)
+from loadtest.stats.histogram import Histogram, bucket_us, percentile_us
 
 times_us = st.integers(0, 120_000_000)
 

@@ -7,10 +7,12 @@ import time
 import pytest
 
 from loadtest.results.timeline import Point
-from loadtest.stats.recorder import Entry, Histogram, Ledger, Window
-from loadtest.web.live import Followed, Live, books_row, find_server, server_row
+from loadtest.stats.histogram import Histogram
+from loadtest.stats.recorder import Interval, RequestTotals
+from loadtest.stats.run_stats import RunStats
+from loadtest.web.live import Followed, Live, find_server, generator_row, server_row
 from procserver.errors import ConfigError
-from tests.support.run_stats import ledger
+from tests.support.run_stats import stats
 from tests.support.wait import wait_until
 
 
@@ -27,7 +29,7 @@ def test_a_server_that_goes_is_told_and_nothing_is_left() -> None:
         assert gauge(live, "workers_busy") is None
         assert not live.complaint
     wait_until(lambda: gauge(live, "pss_bytes") is not None and live.complaint, "its end is seen")
-    assert live.complaint.startswith("the server's processes are not followed any more: ")
+    assert live.complaint.startswith("the server's processes are no longer sampled: ")
     assert str(server.pid) in live.complaint
     live.end()
     assert tracker.returncode == 0
@@ -47,7 +49,7 @@ def test_a_tracker_that_cannot_begin_says_why() -> None:
 
 def gauge(live: Live, name: str) -> float | None:
     """Of the latest row."""
-    live.advance(time.time(), Ledger(), None)
+    live.advance(time.time(), RunStats(), None)
     value: float | None = live.rows[-1][name] if live.rows else None
     return value
 
@@ -66,19 +68,19 @@ def test_what_the_server_accepted_is_a_rate_between_two_times_of_asking() -> Non
 
 def test_a_live_row_of_a_stall_is_zeros() -> None:
     """Not a gap; and the generator's own lag is no request."""
-    books = ledger(50, 0)
-    assert books_row(books, 1000, "message")["answered"] == 50
-    row = books_row(books, 1001, "message")
+    books = stats(50, 0)
+    assert generator_row(books, 1000, "message")["answered"] == 50
+    row = generator_row(books, 1001, "message")
     assert (row["answered"], row["failed"], row["p99_us"]) == (0, 1, None)
-    assert books_row(books, 1002, None)["answered"] == 0
+    assert generator_row(books, 1002, None)["answered"] == 0
 
 
 def test_a_live_row_counts_the_connections_that_the_kernel_made() -> None:
     """Those of adversaries, too: the server accepts them like others."""
     names = ("handshake", "hostile.handshake", "connect", "message")
-    books = Ledger()
-    books.post(Window(1000, "measure", {name: Entry(Histogram.of({100: 7})) for name in names}))
-    assert books_row(books, 1000, "message")["made"] == 14
+    books = RunStats()
+    books.add(Interval(1000, "measure", {name: RequestTotals(Histogram.of({100: 7})) for name in names}))
+    assert generator_row(books, 1000, "message")["made"] == 14
 
 
 def test_an_old_gauge_is_none() -> None:
@@ -92,8 +94,8 @@ def test_an_old_gauge_is_none() -> None:
 @pytest.mark.parametrize(
     ("pid", "control", "says"),
     [
-        ("everybody", "", "a process's number is asked for"),
-        ("-1", "", "a process's number is asked for"),
+        ("everybody", "", "a process id is 1 or more"),
+        ("-1", "", "a process id is 1 or more"),
         ("", "/nowhere/control", "no server answers"),
         ("", "", "give --server-control PATH"),
     ],

@@ -87,7 +87,7 @@ def test_idle_connections_beat_in_the_words_of_the_dialogue(tmp_path: Path) -> N
         (("--scenario", "slow", "--beside", "lots"), "'lots' is no share; write 20% or 0.2"),
         (("--scenario", "slow", "--beside", "100%"), "of 50 connections 50 would be of the scenario 'slow'"),
         (("--scenario", "slow", "--beside", "0.1%"), "of 50 connections 0 would be"),
-        (("--beside", "20%"), "in scenario 'steady' there is nobody beside"),
+        (("--beside", "20%"), "scenario 'steady' has no background users"),
         (("--scenario", "churn", "--every", "1ms"), "--every 0.001s: allowed are 0.1s to 3600s"),
         (("--threshold", "slow.deaf.p99<1s"), "there is no metric 'slow.deaf.p99'"),
     ],

@@ -108,7 +108,7 @@ def test_each_way_to_break_a_dialogue_is_told_in_its_own_words(tmp_path: Path) -
             "--account", str(account), "--stop-timeout", "1s",
         )  # fmt: skip
     assert done.exit_code == 1, done  # there were failures
-    phases = json.loads(account.read_text())["ledger"]["phases"].values()
+    phases = json.loads(account.read_text())["stats"]["phases"].values()
     for _, name, error in peers:
         assert any(error in phase.get(name, {}).get("errors", ()) for phase in phases), (name, error)
     rounds = [phase["round"] for phase in phases if "round" in phase]

@@ -160,8 +160,14 @@ def test_a_server_on_another_host_is_known_by_its_own_account(tmp_path: Path) ->
     ("args", "says"),
     [
         (("--expect-workers", "-1"), "--expect-workers -1: allowed are 1 to 1000"),
-        (("--expect-workers", "51"), "--expect-workers 51: more than connections that talk"),
-        (("--expect-workers", "2", "--processes", "2"), "with --expect-workers each is started by hand"),
+        (
+            ("--expect-workers", "51"),
+            "--expect-workers 51: more than connections that are not in the background",
+        ),
+        (
+            ("--expect-workers", "2", "--processes", "2"),
+            "with --expect-workers each process is started by itself",
+        ),
         (("--expect-workers", "2", "--master-bind", "here"), "'here': it has no port; allowed are HOST:PORT"),
         (("--expect-workers", "2", "--source-address", "127.0.0.1"), "it is an option of each worker"),
     ],
@@ -173,7 +179,7 @@ def test_what_no_workers_can_do_is_refused(args: tuple[str, ...], says: str, tmp
 
 
 def test_workers_that_stay_serve_a_whole_search(tmp_path: Path) -> None:
-    """Each stage has both of them, and exact books; told to end, they end well."""
+    """Each stage has both of them, and exact counts; interrupted, they end in order."""
     master, folder = f"127.0.0.1:{free_port()}", tmp_path / "r"
     search = search_command(folder, master, 2, "--precision", "50%")
     worker = [*PYTHON, "loadtest", "worker", master, "--stay", "1m"]
@@ -208,7 +214,7 @@ def test_a_search_whose_workers_do_not_come_again_answers_from_what_it_has(tmp_p
     [
         (
             ("capacity", "--of", "connections", "--to", "2", "--stage", "10s"),
-            "more than connections that talk",
+            "more than connections that are not in the background",
         ),
         (
             ("capacity", "--of", "connections", "--from", "2", "--to", "9", "--stage", "10s"),
@@ -227,6 +233,6 @@ def test_a_worker_stays_only_so_long(tmp_path: Path) -> None:
     """Nobody came: exit code 1. Whoever listens there without a run for it is no master."""
     done = loadtest("worker", f"127.0.0.1:{free_port()}", "--stay", "500ms")
     assert done.exit_code == 1
-    assert "no run came for 500ms; 0 were served" in done.last_line
+    assert "no run for 500ms; 0 were served" in done.last_line
     refused = loadtest("worker", f"127.0.0.1:{free_port()}", "--stay", "8d")
     assert refused.exit_code == 2

@@ -99,5 +99,5 @@ def test_who_is_ended_before_anything_is_known_says_so(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=RUN_TIMEOUT_S)
         assert process.returncode == 128 + signal.SIGTERM
-    assert said.splitlines()[-1] == "loadtest: interrupted, before anything was known"
+    assert said.splitlines()[-1] == "loadtest: interrupted before there was a result"
     assert set(processes_of_this_run()) <= set(before)

@@ -51,7 +51,7 @@ def test_processes_add_up_and_each_report_arrives(tmp_path: Path) -> None:
         counts = fake.counts()
     assert done.exit_code == 0, done
     told: dict[str, Any] = json.loads(account.read_text())
-    phases = told["ledger"]["phases"].values()
+    phases = told["stats"]["phases"].values()
     for name, counted in (("message", counts["messages"]), ("connect", counts["connections"])):
         assert counted == sum(sum(phase[name]["ok"]["counts"].values()) for phase in phases if name in phase)
     assert (told["processes"], told["processes_lost"]) == (2, [])
@@ -122,7 +122,7 @@ def test_a_protocol_of_ones_own_takes_a_few_lines(tmp_path: Path) -> None:
         args = ("-f", str(tmp_path / "own.py"), "--host", f"tcp://{server.address}", "-u", "1")
         done = locust(*args, "--pacing", "10ms", "--measure", "1s", "--account", str(account))
     assert done.exit_code == 0, done
-    phases = json.loads(account.read_text())["ledger"]["phases"].values()
+    phases = json.loads(account.read_text())["stats"]["phases"].values()
     found = {
         name: sum(sum(phase[name]["ok"]["counts"].values()) for phase in phases) for name in ("ping", "time")
     }

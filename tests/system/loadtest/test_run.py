@@ -184,7 +184,7 @@ def test_an_interrupted_run_still_tells_what_it_saw(tmp_path: Path) -> None:
         (("--serve", "", "--threshold", "speed<9"), "--threshold there is no metric 'speed'"),
         (("--serve", "--framing line", "--framing", "raw"), "but the server is told --framing line"),
         (("--serve", "'"), "No closing quotation"),
-        (("--host", "udp://127.0.0.1:9"), "udp:// is not spoken here; allowed are tcp://HOST:PORT"),
+        (("--host", "udp://127.0.0.1:9"), "no such scheme as udp://; allowed are tcp://HOST:PORT"),
         (("--serve", "", "--duration", "soon"), "'soon' is no duration"),
     ],
 )

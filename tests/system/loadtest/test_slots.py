@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.runs.execute import Bout
+from loadtest.runs.execute import Load
 from loadtest.runs.run import run_beside
 from loadtest.runs.service import Program, started
 from loadtest.runs.settings import RunSettings
@@ -50,11 +50,11 @@ def test_two_runs_take_turns(load: dict[str, Any], tmp_path: Path) -> None:
         serve=SERVE, connections=3, warmup_s=1.0, duration_s=DURATION_S, slot_s=SLOT_S, **load
     )
     with servers[0] as a, servers[1] as b:
-        bouts = [
-            Bout(a, settings, tmp_path / "a"),
-            Bout(b, RunSettings(**{**as_dict(settings), "slot": 1}), tmp_path / "b"),
+        loads = [
+            Load(a, settings, tmp_path / "a"),
+            Load(b, RunSettings(**{**as_dict(settings), "slot": 1}), tmp_path / "b"),
         ]
-        documents = run_beside(bouts, [], lambda _: None)
+        documents = run_beside(loads, [], lambda _: None)
     for name, document in zip("ab", documents, strict=True):
         assert judged(document) == "pass", document["reasons"]
         assert document["reconciled"]["exact"], document["reconciled"]

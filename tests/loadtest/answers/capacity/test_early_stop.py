@@ -12,7 +12,8 @@ from loadtest.answers.capacity.stages import ACHIEVED_MIN, CLEARLY_SHORT, is_cle
 from loadtest.results.thresholds import parse_threshold
 from loadtest.runs.settings import RunSettings
 from loadtest.statistics.search import Outcome, Probe, Purpose, Search
-from loadtest.stats.recorder import Entry, Ledger, Page, Window
+from loadtest.stats.recorder import Interval, RequestCounter, RequestTotals
+from loadtest.stats.run_stats import RunStats
 from tests.support.capacity_documents import document
 
 WARMUP_S, STAGE_S = 2, 10
@@ -45,8 +46,8 @@ def served(rate: float, capacity: float, stalls: Sequence[tuple[float, float]] =
 
 
 def seconds(rate: float, arrivals: Sequence[Arrival], over_us: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """The lines of progress, made by the books themselves."""
-    ledger = Ledger()
+    """The lines of progress, made by the statistics themselves."""
+    stats = RunStats()
     in_second: dict[int, list[Arrival]] = {}
     for arrival in arrivals:
         in_second.setdefault(int(arrival.ended), []).append(arrival)
@@ -54,16 +55,20 @@ def seconds(rate: float, arrivals: Sequence[Arrival], over_us: Sequence[int]) ->
         ended = in_second.get(second, [])
         period = "measure" if second >= WARMUP_S else "warmup"
         for phase in ("warmup", "measure"):
-            page = Page()
+            counter = RequestCounter()
             for arrival in ended:
                 if (arrival.due >= WARMUP_S) == (phase == "measure"):
-                    page.planned += 1
+                    counter.planned += 1
                     us = round((arrival.ended - arrival.due) * 1e6)
-                    page.answer(us, us, 0)
-            ledger.post(Window(second, phase, {"message": Entry.of(page)} if page.written else {}, period))
+                    counter.complete_planned(us, us, 0)
+            stats.add(
+                Interval(
+                    second, phase, {"message": RequestTotals.of(counter)} if counter.used else {}, period
+                )
+            )
         line: dict[str, Any] = {"requests": {"message": {"ok": len(ended)}}, "planned": rate}
         if second >= WARMUP_S:
-            line |= {"measured_s": second + 1.0 - WARMUP_S, "so_far": ledger.measured_so_far(over_us)}
+            line |= {"measured_s": second + 1.0 - WARMUP_S, "so_far": stats.measured_so_far(over_us)}
         yield line
 
 

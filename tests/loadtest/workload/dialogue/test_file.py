@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.workload.dialogue import file as dialogue_file
+from loadtest.workload.dialogue import schema
 from loadtest.workload.dialogue.dialogue import Dialogue
 from loadtest.workload.dialogue.file import FILE_BYTES_MAX, parse_dialogue, read_text
 from loadtest.workload.dialogue.templates import Values
@@ -87,7 +87,7 @@ STEP = '[[steps]]\nname = "ping"\nsend = "x"\nexpect = "x"\n'
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "steps: there is nothing to say: it needs at least one step with a name"),
+        ("", "steps: at least one step with a name is needed"),
         ("a = ", "talk.toml: no TOML: "),
         (f'colour = "red"\n{STEP}', "talk.toml:1: colour 'red': no such key; allowed are host, framing, "),
         (f'host = "udp://a:1"\n{STEP}', "talk.toml:1: host 'udp://a:1': "),
@@ -123,17 +123,17 @@ STEP = '[[steps]]\nname = "ping"\nsend = "x"\nexpect = "x"\n'
             '[[steps]]\nname = "a"\nsend = "{random:0}"',
             "no placeholder {random:0} is known here; there are {i}",
         ),
-        ('[[steps]]\nname = "a"\nsend = "a}"', "a lone '}': a brace that is meant is written twice"),
+        ('[[steps]]\nname = "a"\nsend = "a}"', "a lone '}': write a literal brace twice"),
         ('[[steps]]\nname = "a"\nsend = "hex:0g"', "after hex: stand pairs of hexadecimal digits"),
-        ('[[steps]]\nname = "a"\nsend = ""', "steps[0].send '': in raw framing an empty message is nothing"),
-        ('[[steps]]\nname = "a"\nexpect = ""', "steps[0].expect '': in raw framing nothing is no answer"),
-        ('[[steps]]\nname = "a"\nexpect_frames = 2', "in raw framing there are no frames to be counted"),
+        ('[[steps]]\nname = "a"\nsend = ""', "steps[0].send '': in raw framing a message has at least"),
+        ('[[steps]]\nname = "a"\nexpect = ""', "steps[0].expect '': in raw framing an answer has at least"),
+        ('[[steps]]\nname = "a"\nexpect_frames = 2', "raw framing has no frames"),
         ('[[steps]]\nname = "a"\nexpect_match = "("', "steps[0].expect_match '(': no regular expression: "),
-        ('[[steps]]\nname = "a"\nexpect_match = "x*"', "it matches before anything has come"),
+        ('[[steps]]\nname = "a"\nexpect_match = "x*"', "it matches before anything was received"),
         ('[[steps]]\nname = "a"\nexpect_match = "(?P<n>x)"', "the name of its group 'n' is taken"),
         (
             f'{STEP}expect_close = true\n[[steps]]\nname = "b"\nsend = "x"',
-            "talk.toml:5: steps[0].expect_close True: only the last of steps or goodbye can end with it",
+            "talk.toml:5: steps[0].expect_close True: only the last of steps or goodbye can have it",
         ),
         (
             '[framing]\nkind = "length"\nbytes = 1\n[[steps]]\nname = "a"\nsend = "' + "x" * 256 + '"',
@@ -179,7 +179,7 @@ def test_the_page_about_dialogues_has_every_key() -> None:
     [example] = [block for block in blocks(PAGE) if block.options.get("file") == "ping.toml"]
     assert parse("\n".join(example.lines)).requests == ["set", "get", "round"]
     named = set(re.findall(r"`(?:\[\[)?([a-z_]+)(?:\]\])?`", PAGE.read_text()))
-    for table in (dialogue_file._File, dialogue_file._StepTable, dialogue_file._FramingTable):
+    for table in (schema.FileTable, schema.StepTable, schema.FramingTable):
         assert set(table.__struct_fields__) - {"kind"} <= named
 
 
