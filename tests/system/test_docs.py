@@ -1,5 +1,6 @@
 """The documentation does what it says: its commands are run, its links lead somewhere, its names exist."""
 
+import ast
 import importlib
 import re
 import subprocess
@@ -155,3 +156,16 @@ OURS = [
 def _anchor_of(heading: str) -> str:
     """As the usual renderers make it."""
     return re.sub(r"[^\w -]", "", heading.replace("`", "")).strip().lower().replace(" ", "-")
+
+
+def test_stops_to_read_exist() -> None:
+    """`file.py:Class.method` in docs/reading.md is in that file under that name."""
+    page = ROOT / "docs" / "reading.md"
+    stops = re.findall(r"`((?:procserver|loadtest)/[\w/]+\.py)(?::([\w.]+))?`", page.read_text())
+    assert stops
+    for file, name in stops:
+        body = ast.parse((ROOT / file).read_text()).body
+        for part in name.split(".") if name else []:
+            found = [node for node in body if getattr(node, "name", None) == part]
+            assert found, f"{shown(page)}: {file}:{name}"
+            body = getattr(found[0], "body", [])
