@@ -103,7 +103,7 @@ class Connection(TimedSocket):
         return self.messages("line")
 
     def messages(self, framing: str = "line") -> Iterator[bytes]:
-        """Yield message by message until the peer ends, or until draining: `drained` tells which.
+        """Yield message by message until the peer ends, or until draining (then `drained` is set).
 
         `"line"`: up to LF, without it and one CR before it, at most
         `max_message` bytes; between two lines the handler may read in any
