@@ -103,9 +103,9 @@ def _check_host(text: str, host: str) -> None:
 def _check_ipv6(text: str, host: str) -> None:
     digits, percent, zone = host.partition("%")
     if ":" not in digits or not _IN_AN_IPV6_ADDRESS.issuperset(digits):
-        raise _refused(text, "what stands in brackets is not an IPv6 address")
+        raise _refused(text, "the text in brackets is not an IPv6 address")
     if percent and (not zone or not zone.isprintable() or not _NOT_IN_A_HOST.isdisjoint(zone)):
-        raise _refused(text, "after % stands no name of an interface")
+        raise _refused(text, "% must be followed by the name of an interface")
 
 
 def _unix_path(text: str, path: str) -> str:
@@ -120,7 +120,7 @@ def _unix_path(text: str, path: str) -> str:
 def _number(text: str, what: str, digits: str, greatest: int) -> int:
     plain = digits.isascii() and digits.isdecimal() and len(digits) <= len(str(greatest))
     if not plain or int(digits) > greatest:
-        raise _refused(text, f"its {what} {digits[:20]!r} is no number from 0 to {greatest}")
+        raise _refused(text, f"its {what} {digits[:20]!r} is not a number from 0 to {greatest}")
     return int(digits)
 
 

@@ -103,7 +103,7 @@ class Connection(TimedSocket):
         return self.messages("line")
 
     def messages(self, framing: str = "line") -> Iterator[bytes]:
-        """Yield message by message until the peer ends, or until draining: `drained` tells which.
+        """Yield message by message until the peer ends, or until draining (then `drained` is set).
 
         `"line"`: up to LF, without it and one CR before it, at most
         `max_message` bytes; between two lines the handler may read in any
@@ -173,18 +173,19 @@ class Connection(TimedSocket):
             return
         if framing not in FRAMINGS:
             raise LocalProtocolError(f"no framing {framing!r}; there are {', '.join(FRAMINGS)}")
-        limit, begun_ns = self._deadlines.max_message, 0
+        slot, limit, begun_ns = self._slot, self._deadlines.max_message, 0
         while True:
-            if self._rest:
+            while self._rest:
                 batch, rest, too_long = cut_lines(self._rest, limit, most)
-                if batch:
-                    self._slot[MESSAGES] += len(batch)
-                    self._rest, begun_ns = rest, 0
-                    yield batch
-                    continue
-                if too_long:
-                    raise MessageTooLong(f"a message of more than {limit} bytes without LF")
-                begun_ns = begun_ns or monotonic_ns()
+                if not batch:
+                    if too_long:
+                        raise MessageTooLong(f"a message of more than {limit} bytes without LF")
+                    begun_ns = begun_ns or monotonic_ns()
+                    break
+                slot[MESSAGES] += len(batch)
+                self._rest = rest
+                begun_ns = 0
+                yield batch
             data = self._receive(CHUNK_BYTES, begun_ns)
             if not data:
                 break

@@ -24,10 +24,12 @@ def cut_lines(block: bytes, limit: int, most: int = -1) -> tuple[list[bytes], by
     cut = len(block) - len(rest)
     if block.find(b"\r", 0, cut) >= 0:
         lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
-    if cut > limit:
-        for i, line in enumerate(lines):
-            if len(line) > limit:
-                kept = sum(map(len, block.split(b"\n", i)[:i])) + i
-                return lines[:i], block[kept:], True
-    # With `most` lines cut, the rest may hold whole ones. A CR at the very end may yet belong to a line's end.
-    return lines, rest, len(rest) > limit and len(lines) != most and len(rest) - rest.endswith(b"\r") > limit
+    # With `most` lines cut, the rest may hold whole ones.
+    if len(block) <= limit or (len(lines) == most and cut <= limit):
+        return lines, rest, False
+    for i, line in enumerate(lines):
+        if len(line) > limit:
+            kept = sum(map(len, block.split(b"\n", i)[:i])) + i
+            return lines[:i], block[kept:], True
+    # A CR at the very end may yet belong to a line's end.
+    return lines, rest, len(lines) != most and len(rest) - rest.endswith(b"\r") > limit

@@ -218,7 +218,7 @@ class Supervisor:
             self.requests.serve(fd, monotonic())
 
     def _hear_templates(self) -> None:
-        for event in self.templates.hear(self._on_template):
+        for event in self.templates.receive(self._on_template):
             self.handle(event)
 
     def _on_template(self, channel: TemplateChannel, event: events.Event) -> None:

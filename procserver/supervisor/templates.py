@@ -98,7 +98,7 @@ class Templates:
         self.channels[generation] = channel
         self.poller.register(channel.sock, select.EPOLLIN)
 
-    def hear(self, on_event: Callable[[TemplateChannel, Event], None]) -> list[TemplateExited]:
+    def receive(self, on_event: Callable[[TemplateChannel, Event], None]) -> list[TemplateExited]:
         """Pass on what the templates report; returns those that are gone for good.
 
         A template that has died may have left a middle process that still

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class ConnectionRecord:
     """Writes down one connection after another: `begin`, then `end`. Made in the template, used in the worker's slot.
 
-    `access` tells whether each connection gets an access record.
+    `access`: whether each connection gets an access record.
     """
 
     __slots__ = ("access", "board", "deadlines", "fd", "locals", "number", "slot")

@@ -47,7 +47,7 @@ def rehearse(config: WorkerConfig) -> None:
         for i in range(REHEARSALS):
             client = socket.socket(socket.AF_UNIX)
             client.connect(listener.getsockname())
-            client.send(b"exit\n" if i % 2 else b"someone\n")
+            client.send(b"exit\n" if i % 2 else b"hello\n")
             client.shutdown(socket.SHUT_WR)
             clients.append(client)
         handler = _Rehearsal(config.framing)

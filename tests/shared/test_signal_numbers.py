@@ -1,6 +1,5 @@
 """Signals around a fork: blocked, and let in again."""
 
-import os
 import signal
 from collections.abc import Iterator
 
@@ -20,7 +19,7 @@ def came() -> Iterator[list[int]]:
 
 def test_a_signal_in_the_body_is_handled_after_it(came: list[int]) -> None:
     with signals.blocked():
-        os.kill(os.getpid(), signals.STOP)
+        signal.raise_signal(signals.STOP)
         assert came == []
     assert came == [signals.STOP]
 
@@ -29,14 +28,14 @@ def test_one_body_in_another_lets_nothing_in_too_early(came: list[int]) -> None:
     with signals.blocked():
         with signals.blocked():
             pass
-        os.kill(os.getpid(), signals.STOP)
+        signal.raise_signal(signals.STOP)
         assert came == []
     assert came == [signals.STOP]
 
 
 def test_a_process_that_is_ready_lets_them_in(came: list[int]) -> None:
     with signals.blocked():
-        os.kill(os.getpid(), signals.STOP)
+        signal.raise_signal(signals.STOP)
         signals.unblock()
         assert came == [signals.STOP]
 

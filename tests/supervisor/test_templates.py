@@ -50,7 +50,7 @@ class Bench:
     def heard(self) -> list[Event]:
         """What the template's reports become, and, at its end, the event of that."""
         events: list[Event] = []
-        gone = self.templates.hear(lambda _channel, event: events.append(event))
+        gone = self.templates.receive(lambda _channel, event: events.append(event))
         return events + gone
 
 

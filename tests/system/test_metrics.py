@@ -207,7 +207,7 @@ def test_a_port_in_use_is_told_and_nothing_is_started() -> None:
     [
         ("9100", "it has no port; allowed: HOST:PORT or [V6]:PORT"),
         (":9100", "it has no host (every IPv4 address of the machine is 0.0.0.0); allowed: HOST:PORT"),
-        ("127.0.0.1:99999", "its port '99999' is no number from 0 to 65535; allowed: HOST:PORT"),
+        ("127.0.0.1:99999", "its port '99999' is not a number from 0 to 65535; allowed: HOST:PORT"),
         ("unix:/tmp/metrics", "it is served over TCP alone; allowed: HOST:PORT"),
     ],
 )
