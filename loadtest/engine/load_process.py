@@ -33,6 +33,7 @@ from loadtest.engine.start_barrier import await_start
 from loadtest.engine.stats_keeper import StatsKeeper
 from loadtest.stats.recorder import Recorder
 from loadtest.stats.run_stats import RunRecord
+from loadtest.workload.arrivals import Timetable
 from loadtest.workload.dialogue.file import parse_dialogue, read_text
 
 __all__ = ["LoadProcess"]
@@ -170,12 +171,12 @@ class LoadProcess:
             return msgspec.convert(options.loadtest, Assignment)
         started = await_start(options, self.clock, self.progress)
         settings = msgspec.structs.replace(settings_of(options), dialogue_text=self.settings.dialogue_text)
-        workers = []
+        clients = []
         if isinstance(runner, MasterRunner):
             clients = runner.clients.ready + runner.clients.running + runner.clients.spawning
-            workers = [client.id for client in clients]
-        connections = 0 if runner is None else runner.target_user_count
-        assignment = Assignment.make(settings, started, connections, workers)
+        times = (settings.connect_rate, settings.warmup_s, settings.measure_s, *settings.slots)
+        timetable = Timetable(started, 0 if runner is None else runner.target_user_count, *times)
+        assignment = Assignment(settings, timetable, {client.id: i for i, client in enumerate(clients)})
         if options is not None:
             options.loadtest = msgspec.to_builtins(assignment)
         return assignment

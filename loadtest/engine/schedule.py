@@ -27,15 +27,6 @@ class Assignment(msgspec.Struct):
     timetable: Timetable
     shares: dict[str, int] = {}
 
-    @classmethod
-    def make(
-        cls, settings: GeneratorSettings, started: float, connections: int, workers: list[str]
-    ) -> "Assignment":
-        times = (settings.connect_rate, settings.warmup_s, settings.measure_s, *settings.slots)
-        return cls(
-            settings, Timetable(started, connections, *times), {name: i for i, name in enumerate(workers)}
-        )
-
 
 class Schedule:
     """Of one process; begun anew with each test."""

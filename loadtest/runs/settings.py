@@ -7,29 +7,20 @@ import msgspec
 
 from loadtest.base.units import format_duration
 from loadtest.sampler.scrape import metrics_url
+from loadtest.workload import limits
 from loadtest.workload.dialogue.file import parse_dialogue
-from loadtest.workload.limits import (
-    ARRIVALS,
-    CONNECT_RATE_DEFAULT,
-    CONNECTIONS_MAX,
-    DURATION_MAX_S,
-    DURATION_MIN_S,
-    PROCESSES_MAX,
-    RATE_PER_PROCESS_MAX,
-    WORKERS_MAX,
-)
 from loadtest.workload.scenarios import SCENARIOS
 from loadtest.workload.settings import (
-    CONNECT_RATE,
+    CONNECTING,
     RATE,
     WARMUP,
     GeneratorSettings,
     LoadSettings,
     Option,
-    check,
     table_of,
     within,
 )
+from loadtest.workload.settings import check as check_rows
 from loadtest.workload.target import check_sources, check_tls, parse_endpoint, parse_host
 from loadtest.workload.workload import WORKLOADS, Workload, workload_of
 from procserver.errors import ConfigError
@@ -37,6 +28,18 @@ from procserver.errors import ConfigError
 __all__ = ["TABLE", "RunSettings", "check_service"]
 
 SHARES = ", ".join(f"{name} {row.beside.share:.0%}" for name, row in SCENARIOS.items() if row.beside)
+SERVE = Option('Start a procserver: --serve "--workers 8 --delay 0.01".', metavar="ARGS")
+HOST = Option("Load a running service; also tls://HOST:PORT, unix:///PATH.", metavar="tcp://HOST:PORT")
+METRICS = Option("With --host: its http://HOST:PORT/metrics, to sample it from another host.", metavar="URL")
+USER = Option(
+    "greeting: hold a connection; connect: one for each greeting; dialogue: the steps of --dialogue.",
+    choices=(*sorted(WORKLOADS), "dialogue"),
+)
+BESIDE = Option(f"Share of the connections in the background.  [default: {SHARES}]", metavar="SHARE")
+DURATION = Option("How long is measured.", limits.DURATION_MIN_S, limits.DURATION_MAX_S, "s")
+EXPECT_WORKERS = Option(
+    "Wait for N of `loadtest worker`, which make the load.", 0, limits.WORKERS_MAX, metavar="N"
+)
 
 
 class RunSettings(LoadSettings, frozen=True, kw_only=True):
@@ -48,62 +51,23 @@ class RunSettings(LoadSettings, frozen=True, kw_only=True):
     that belong to the scenario's background users; None: the scenario's own.
     """
 
-    serve: Annotated[
-        list[str] | None,
-        Option(
-            'Start a procserver with these arguments: --serve "--workers 8 --delay 0.01".', metavar="ARGS"
-        ),
-    ] = None
-    host: Annotated[
-        str | None,
-        Option("Load a running service; also tls://HOST:PORT, unix:///PATH.", metavar="tcp://HOST:PORT"),
-    ] = None
+    serve: Annotated[list[str] | None, SERVE] = None
+    host: Annotated[str | None, HOST] = None
     control: Annotated[
-        str | None,
-        Option("With --host: its control socket, to sample and reconcile it.", metavar="PATH"),
+        str | None, Option("With --host: its control socket, to sample it.", metavar="PATH")
     ] = None
     pid: Annotated[int | None, Option("With --host: its process, to sample it.", metavar="PID")] = None
-    metrics: Annotated[
-        str | None,
-        Option(
-            "With --host: its http://HOST:PORT/metrics, to sample and reconcile it from another host.",
-            metavar="URL",
-        ),
-    ] = None
-    remote: Annotated[
-        bool, Option("--control is forwarded from another host; the server's processes are not on this one.")
-    ] = False
-    user: Annotated[
-        str,
-        Option(
-            "greeting: hold a connection and send on it; connect: a connection for each greeting; dialogue: the steps "
-            "of --dialogue.",
-            choices=(*sorted(WORKLOADS), "dialogue"),
-        ),
-    ] = "greeting"
+    metrics: Annotated[str | None, METRICS] = None
+    remote: Annotated[bool, Option("--control is forwarded from the server's host.")] = False
+    user: Annotated[str, USER] = "greeting"
     connections: Annotated[int, Option("Users, each with one connection at a time.")] = 50
-    connect_rate: Annotated[float | None, CONNECT_RATE] = None
+    connect_rate: Annotated[float | None, CONNECTING] = None
     rate: Annotated[float | None, RATE] = None
-    beside: Annotated[
-        float | None,
-        Option(
-            "With hold, churn, slow, hostile: the share of the connections that belong to background users.  "
-            f"[default: {SHARES}]",
-            metavar="SHARE",
-        ),
-    ] = None
-    duration_s: Annotated[float, Option("How long is measured.", DURATION_MIN_S, DURATION_MAX_S, "s")] = 20.0
+    beside: Annotated[float | None, BESIDE] = None
+    duration_s: Annotated[float, DURATION] = 20.0
     warmup_s: Annotated[float, WARMUP] = 2.0
-    processes: Annotated[int, Option("Processes of the generator.", 1, PROCESSES_MAX)] = 1
-    expect_workers: Annotated[
-        int,
-        Option(
-            "Let N processes make the load, each started elsewhere as `loadtest worker HOST:PORT`.",
-            0,
-            WORKERS_MAX,
-            metavar="N",
-        ),
-    ] = 0
+    processes: Annotated[int, Option("Processes of the generator.", 1, limits.PROCESSES_MAX)] = 1
+    expect_workers: Annotated[int, EXPECT_WORKERS] = 0
     master_bind: Annotated[str, Option("Where workers find the run.", metavar="HOST:PORT")] = "127.0.0.1:5557"
     workers_timeout_s: Annotated[float, Option("How long to wait for them.", 1, 3600, "s")] = 120.0
     thresholds: list[str] = []  # noqa: RUF012  # msgspec copies it
@@ -113,8 +77,8 @@ class RunSettings(LoadSettings, frozen=True, kw_only=True):
         """Connections made per second, over all processes."""
         if self.connect_rate is not None:
             return self.connect_rate
-        needed = 2 * self.connections / self.warmup_s if self.warmup_s else CONNECT_RATE_DEFAULT
-        return min(CONNECT_RATE_DEFAULT, needed)
+        needed = 2 * self.connections / self.warmup_s if self.warmup_s else limits.CONNECT_RATE_DEFAULT
+        return min(limits.CONNECT_RATE_DEFAULT, needed)
 
     @property
     def background_connections(self) -> int:
@@ -179,13 +143,13 @@ class RunSettings(LoadSettings, frozen=True, kw_only=True):
         check_service(self.serve, self.host, self.control, self.pid)
         if (self.user == "dialogue") != (self.dialogue is not None):
             raise ConfigError(f"--user {self.user}: the user `dialogue`, and no other, needs --dialogue FILE")
-        check(self, TABLE.values())
+        check_rows(self, TABLE.values())
         self._check_background()
         _ = self.workload  # it raises ConfigError
         self._check_target()
         self._check_hosts()
         sources = max(1, len(self.source_addresses)) * max(1, self.expect_workers)
-        within("--connections", self.connections, 1, CONNECTIONS_MAX * sources)
+        within("--connections", self.connections, 1, limits.CONNECTIONS_MAX * sources)
         if self.processes > self.connections:
             raise ConfigError(f"--processes {self.processes}: more than --connections {self.connections}")
         self._check_arrivals()
@@ -246,14 +210,14 @@ class RunSettings(LoadSettings, frozen=True, kw_only=True):
     def _check_arrivals(self) -> None:
         if self.rate is not None:
             processes = self.expect_workers or self.processes
-            if self.rate > RATE_PER_PROCESS_MAX * processes:
+            if self.rate > limits.RATE_PER_PROCESS_MAX * processes:
                 raise ConfigError(
-                    f"--rate {self.rate:.15g}/s: more than {RATE_PER_PROCESS_MAX:.15g}/s for each of {processes} "
-                    "processes, which could not draw the plan in time; raise --processes"
+                    f"--rate {self.rate:.15g}/s: more than {limits.RATE_PER_PROCESS_MAX:.15g}/s for each of "
+                    f"{processes} processes, which could not draw the plan in time; raise --processes"
                 )
         elif SCENARIOS[self.scenario].shaped:
             raise ConfigError(f"--scenario {self.scenario}: it varies the rate, so it needs --rate")
-        elif self.arrivals != ARRIVALS[0]:
+        elif self.arrivals != limits.ARRIVALS[0]:
             raise ConfigError(f"--arrivals {self.arrivals}: a closed loop has no arrivals; it needs --rate")
 
 

@@ -21,7 +21,7 @@ __all__ = ["Listeners", "install", "process_of"]
 
 
 class Listeners:
-    """Of one process. `process` and `tab` are made at Locust's `init` event."""
+    """Of one process. `process` and `tab` are made at Locust's `init` event; before it nothing is to be done."""
 
     def __init__(self) -> None:
         self.process: LoadProcess | None = None
@@ -47,18 +47,18 @@ class Listeners:
         self.tab = tab.ServerTab(process, web_ui)
 
     def on_test_start(self, **_: object) -> None:
-        if self.process is not None and self.tab is not None:
+        if self.tab is not None:
             self.tab.start_test()
-            self.process.start_test()
+            self.tab.process.start_test()
 
     def on_test_stopping(self, **_: object) -> None:
         if self.process is not None:
             self.process.drain()
 
     def on_test_stop(self, **_: object) -> None:
-        if self.process is not None and self.tab is not None:
+        if self.tab is not None:
             self.tab.stop_test()
-            self.process.stop_test()
+            self.tab.process.stop_test()
 
     def on_report_to_master(self, data: dict[str, Any], **_: object) -> None:
         if self.process is None:
@@ -73,8 +73,8 @@ class Listeners:
             self.process.keeper.take_report(client_id, data)
 
     def on_quitting(self, **_: object) -> None:
-        if self.process is not None and self.tab is not None:
-            self.process.quit()
+        if self.tab is not None:
+            self.tab.process.quit()
             self.tab.quit()
 
 

@@ -10,17 +10,8 @@ from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 import msgspec
 
-from loadtest.workload.limits import (
-    ARRIVALS,
-    CONNECT_RATE_DEFAULT,
-    DURATION_MAX_S,
-    FRAMINGS,
-    NAME_LENGTH_MAX,
-    PACING_DEFAULT_S,
-    RATE_MAX,
-    RATE_MIN,
-    SEED_MAX,
-)
+from loadtest.workload import limits
+from loadtest.workload.limits import ARRIVALS, FRAMINGS, NAME_LENGTH_MAX, SEED_MAX
 from loadtest.workload.scenarios import SCENARIOS
 from loadtest.workload.target import Tls
 from loadtest.workload.time_slots import Slots
@@ -63,22 +54,21 @@ class Row(NamedTuple):
         return self.flag.removeprefix("--").replace("-", "_")
 
 
-def _seconds(text: str, least: float, most: float, **more: Any) -> Option:
-    return Option(text, least, most, "s", **more)
-
-
-WARMUP = _seconds("Time before the measurement; its requests are counted apart.", 0, DURATION_MAX_S)
+SCENARIO_HELP = "; ".join(f"{name}: {scenario.text}" for name, scenario in SCENARIOS.items()) + "."
+WARMUP = Option("Time before the measurement; counted apart.", 0, limits.DURATION_MAX_S, "s")
 RATE = Option(
-    "Open loop: arrivals per second over all processes, on a fixed schedule, however slow the answers are.",
-    RATE_MIN,
-    RATE_MAX,
-    "/s",
-    metavar="R",
-    in_form=True,
+    "Open loop: arrivals per second, planned.", 0.01, limits.RATE_MAX, "/s", metavar="R", in_form=True
 )
-CONNECT_RATE = Option(
-    "Connections made per second, over all processes.", RATE_MIN, RATE_MAX, "/s", metavar="N", in_form=True
+CONNECTING = Option("Connections made per second.", 0.01, limits.RATE_MAX, "/s", metavar="N", in_form=True)
+MEASURE = Option("Stop this long after the warm-up.", 0, limits.DURATION_MAX_S, "s")
+BACKGROUND = Option(
+    "With background_user.py: how many users are of it.", 0, 10**6, flag="--beside", metavar="N"
 )
+SOURCES = Option(
+    "Addresses to connect from, in turn: 28\u202f000 ports each.", flag="--source-address", metavar="A,B,..."
+)
+PACING = Option("Closed loop: from a user's request to its next; 0: no pause.", 0, 3600, "s", in_form=True)
+TIMEOUT = Option("A request that takes longer has failed.", 0.01, 3600, "s", in_form=True)
 
 
 class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,57 +80,22 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     framing: Annotated[str, Option("How messages are delimited.", choices=FRAMINGS, in_form=True)] = "raw"
-    name_length: Annotated[
-        int, Option("Bytes in each name that is sent.", 1, NAME_LENGTH_MAX, in_form=True)
-    ] = 16
-    arrivals: Annotated[
-        str,
-        Option("With --rate: evenly spaced, or at random (Poisson).", choices=ARRIVALS, in_form=True),
-    ] = ARRIVALS[0]
-    pacing_s: Annotated[
-        float,
-        _seconds(
-            "Closed loop: from the start of a user's request to the start of its next; 0: without a pause.",
-            0,
-            3600,
-            in_form=True,
-        ),
-    ] = PACING_DEFAULT_S
-    request_timeout_s: Annotated[
-        float, _seconds("A request that takes longer has failed.", 0.01, 3600, in_form=True)
-    ] = 10.0
+    name_length: Annotated[int, Option("Bytes in each name sent.", 1, NAME_LENGTH_MAX, in_form=True)] = 16
+    arrivals: Annotated[str, Option("With --rate: their spacing.", choices=ARRIVALS, in_form=True)] = (
+        ARRIVALS[0]
+    )
+    pacing_s: Annotated[float, PACING] = limits.PACING_DEFAULT_S
+    request_timeout_s: Annotated[float, TIMEOUT] = 10.0
     seed: Annotated[int, Option("The same seed plans the same arrivals.", 0, SEED_MAX, in_form=True)] = 1
-    scenario: Annotated[
-        str,
-        Option(
-            "; ".join(f"{name}: {scenario.text}" for name, scenario in SCENARIOS.items()) + ".",
-            choices=tuple(sorted(SCENARIOS)),
-        ),
-    ] = "steady"
-    every_s: Annotated[
-        float, _seconds("With hold, churn: from a heartbeat or storm to the next.", 0.1, 3600)
-    ] = 5.0
-    dialogue: Annotated[
-        str | None,
-        Option("A dialogue of your own, in TOML: see docs/loadtest-dialogues.md.", metavar="FILE"),
-    ] = None
-    tls_ca: Annotated[
-        str | None,
-        Option("With tls://: trust the certificates in this PEM file, not the system's.", metavar="FILE"),
-    ] = None
-    tls_server_name: Annotated[
-        str | None,
-        Option("With tls://: the server name to send and to verify.", metavar="NAME"),
-    ] = None
+    scenario: Annotated[str, Option(SCENARIO_HELP, choices=tuple(sorted(SCENARIOS)))] = "steady"
+    every_s: Annotated[float, Option("With hold, churn: between heartbeats, storms.", 0.1, 3600, "s")] = 5.0
+    dialogue: Annotated[str | None, Option("A dialogue: docs/loadtest-dialogues.md.", metavar="FILE")] = None
+    tls_ca: Annotated[str | None, Option("With tls://: trust these certificates (PEM).", metavar="FILE")] = (
+        None
+    )
+    tls_server_name: Annotated[str | None, Option("With tls://: the name to verify.", metavar="NAME")] = None
     tls_insecure: Annotated[bool, Option("With tls://: verify no certificate.")] = False
-    source_addresses: Annotated[
-        list[str],
-        Option(
-            "Addresses of this machine to connect from, in turn: 28\u202f000 ports each.",
-            flag="--source-address",
-            metavar="A,B,...",
-        ),
-    ] = []
+    source_addresses: Annotated[list[str], SOURCES] = []
     dialogue_text: str | None = None
     slot_s: float = 0.0
     slot: int = 0
@@ -162,15 +117,10 @@ class GeneratorSettings(LoadSettings, frozen=True, kw_only=True):
     """
 
     rate: Annotated[float, RATE._replace(least=0, help=f"{RATE.help[:-1]}; 0: a closed loop.")] = 0.0
-    connect_rate: Annotated[float, CONNECT_RATE] = CONNECT_RATE_DEFAULT
+    connect_rate: Annotated[float, CONNECTING] = limits.CONNECT_RATE_DEFAULT
     warmup_s: Annotated[float, WARMUP] = 0.0
-    measure_s: Annotated[float | None, _seconds("Stop this long after the warm-up.", 0, DURATION_MAX_S)] = (
-        None
-    )
-    background_users: Annotated[
-        int,
-        Option("With background_user.py: how many users are of it.", 0, 10**6, flag="--beside", metavar="N"),
-    ] = 0
+    measure_s: Annotated[float | None, MEASURE] = None
+    background_users: Annotated[int, BACKGROUND] = 0
 
 
 def table_of(settings: type[msgspec.Struct]) -> dict[str, Row]:
@@ -180,10 +130,10 @@ def table_of(settings: type[msgspec.Struct]) -> dict[str, Row]:
     for field in msgspec.structs.fields(settings):
         kind, *options = get_args(hints[field.name]) or (None,)
         if options and isinstance(options[0], Option):
-            alternatives = get_args(kind)
+            either = get_args(kind)
             default = [] if field.default is msgspec.NODEFAULT else field.default
             table[field.name] = Row(
-                field.name, alternatives[0] if type(None) in alternatives else kind, default, options[0]
+                field.name, either[0] if type(None) in either else kind, default, options[0]
             )
     return table
 

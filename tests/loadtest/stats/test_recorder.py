@@ -4,18 +4,17 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.stats.histogram import Histogram
-from loadtest.stats.recorder import ERRORS_MAX, Interval, Recorder, RequestTotals
-from loadtest.stats.run_stats import TIMELINE_INTERVALS_MAX, RunStats
+from loadtest.stats.recorder import ERRORS_MAX, Interval, Recorder
+from loadtest.stats.run_stats import RunStats
 
 times_us = st.integers(0, 120_000_000)
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), times_us, st.booleans()), max_size=100), st.integers(1, 5))
-def test_however_often_the_books_are_closed_nothing_is_lost(
+def test_however_often_intervals_are_taken_nothing_is_lost(
     written: list[tuple[str, int, bool]], every: int
 ) -> None:
-    """Windows cut anywhere, sent as messages and posted in any process add up to the same totals."""
+    """Intervals cut anywhere, sent as messages and added in any process add up to the same totals."""
     once, often = RunStats(), RunStats()
     for stats, step in ((once, len(written) + 1), (often, every)):
         recorder = Recorder()
@@ -38,8 +37,8 @@ def take(stats: RunStats, recorder: Recorder, second: int) -> None:
         stats.add(msgspec.convert(msgspec.to_builtins(interval), Interval))  # as it travels to the master
 
 
-def test_a_page_outlives_the_closing_of_the_books() -> None:
-    """Users keep their counter: what they write after a closing is in the next interval."""
+def test_a_counter_outlives_the_taking_of_an_interval() -> None:
+    """Users keep their counter: what they count after it is in the next interval."""
     recorder = Recorder()
     counter = recorder.counter("message")
     counter.complete(5)
@@ -103,19 +102,6 @@ def test_each_arrival_ends_in_one_way_and_what_was_given_up_is_in_the_response(e
     assert entry.response.counts.get(15, 0) == entry.ok.count == ends.count("answer")
 
 
-@given(st.lists(st.integers(0, 20_000), min_size=1, max_size=50), st.integers(0, 3))
-def test_the_timeline_is_bounded_and_keeps_every_count(seconds: list[int], extra: int) -> None:
-    """A long run is told in wider intervals, not in more of them."""
-    stats = RunStats()
-    all_seconds = [*seconds, *range(extra * TIMELINE_INTERVALS_MAX)]
-    for second in all_seconds:
-        stats.add(Interval(second, "measure", {"message": RequestTotals(Histogram.of({100: 1}))}))
-    assert len(stats.timeline) <= TIMELINE_INTERVALS_MAX
-    assert sum(entries["message"].ok.count for entries in stats.timeline.values()) == len(all_seconds)
-    assert all(second % stats.interval_s == 0 for second in stats.timeline)
-    assert stats.total("message").ok.count == len(all_seconds)
-
-
 def test_what_only_bounds_the_servers_count_is_not_forgotten() -> None:
     """Bytes that a server may have seen count before the request that sends them has ended."""
     recorder, stats = Recorder(), RunStats()
@@ -140,7 +126,7 @@ def test_kinds_of_failure_are_bounded() -> None:
 
 
 def test_what_the_server_may_have_seen_is_not_lost_before_it_ends() -> None:
-    """Whoever sends for a long time bounds what is counted meanwhile, interval by interval."""
+    """A request that sends for a long time bounds what is counted meanwhile, interval by interval."""
     recorder, stats = Recorder(), RunStats()
     counter = recorder.counter("slow.deaf")
     for second in range(3):
