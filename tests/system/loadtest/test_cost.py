@@ -117,7 +117,7 @@ def test_connections_that_do_not_live_make_no_price(tmp_path: Path) -> None:
             "",
             ("--dialogue", str(DIALOGUES / "smtp.toml"), "--framing", "raw"),
             2,
-            "it is the file that says it",
+            "with --dialogue its file says it",
         ),
         ("", ("--dialogue", "nowhere.toml"), 2, "nowhere.toml: No such file"),
     ],

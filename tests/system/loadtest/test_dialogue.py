@@ -95,8 +95,8 @@ def test_each_way_to_break_a_dialogue_is_told_in_its_own_words(tmp_path: Path) -
         (peer(greeting, b"bad\n"), "ask", "it does not match"),
         (peer(greeting, b"no, never\n"), "ask", "refused: no, never"),
         (peer(greeting, b"fi"), "ask", "closed by the server"),
-        (peer(greeting, b"fine\nmore\n"), "known", "something came that no step expects"),
-        (peer(greeting, b"fine\n", b"a\nc\n"), "known", "wrong answer: byte 2 is b'c', due was b'b'"),
+        (peer(greeting, b"fine\nmore\n"), "known", "the server sent something that no step expects"),
+        (peer(greeting, b"fine\n", b"a\nc\n"), "known", "wrong answer: byte 2 is b'c', expected was b'b'"),
         (peer(greeting, b"fine\n", b"a\nb\n"), "ask", "closed by the server"),
     ]
     (tmp_path / "talk.toml").write_text(FAULTS)

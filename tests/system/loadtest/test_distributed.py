@@ -159,7 +159,7 @@ def test_a_server_on_another_host_is_known_by_its_own_account(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("--expect-workers", "-1"), "--expect-workers -1: allowed are 1 to 1000"),
+        (("--expect-workers", "-1"), "--expect-workers -1: allowed are 0 to 1000"),
         (
             ("--expect-workers", "51"),
             "--expect-workers 51: more than connections that are not in the background",

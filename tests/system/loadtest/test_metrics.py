@@ -64,7 +64,7 @@ def test_it_is_followed_as_if_it_were_here(tmp_path: Path) -> None:
         assert (found["saturation"]["host_cores"], found["saturation"]["process_cores_max"]) == (None, None)
         assert run["host"]["others_cores"] is None
         assert [threshold["ok"] for threshold in run["thresholds"]] == [True] * len(thresholds)
-        assert "what its metrics endpoint said" in " ".join(run["notes"])
+        assert "as its metrics endpoint reported" in " ".join(run["notes"])
         assert "PSS in 9 processes" in done.out
         page = (tmp_path / "r" / "report.html").read_text()
         assert f"of the {os.cpu_count()} of its host; the generator is on another" in page

@@ -113,7 +113,7 @@ def test_answers_are_checked_byte_for_byte_however_they_are_cut(framing: str, tm
         done = loadtest(*args, "--host", fake.host, "--results", str(tmp_path / "bad"))
         assert done.exit_code == 3, done
         bad = document(tmp_path / "bad")["requests"]["message"]
-        assert list(bad["errors"]) == ["wrong answer: byte 0 is b'G', due was b'H'"]
+        assert list(bad["errors"]) == ["wrong answer: byte 0 is b'G', expected was b'H'"]
         wrong = bad["failed"] + bad["warmup"]["failed"]
         assert wrong == fake.counts()["messages"] // 10
 
@@ -182,7 +182,7 @@ def test_an_interrupted_run_still_tells_what_it_saw(tmp_path: Path) -> None:
         (("--serve", "", "--host", "tcp://127.0.0.1:9"), "either --serve ARGS"),
         (("--serve", "", "--connections", "0"), "--connections 0: allowed are 1 to 20000"),
         (("--serve", "", "--threshold", "speed<9"), "--threshold there is no metric 'speed'"),
-        (("--serve", "--framing line", "--framing", "raw"), "but the server is told --framing line"),
+        (("--serve", "--framing line", "--framing", "raw"), "but --serve says --framing line"),
         (("--serve", "'"), "No closing quotation"),
         (("--host", "udp://127.0.0.1:9"), "no such scheme as udp://; allowed are tcp://HOST:PORT"),
         (("--serve", "", "--duration", "soon"), "'soon' is no duration"),
