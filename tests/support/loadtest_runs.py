@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from click.testing import CliRunner
+
+from loadtest.cli.main import main
 from tests.support.repository import ROOT
 
 RUN_TIMEOUT_S = 90
@@ -30,6 +33,12 @@ class Finished(NamedTuple):
 def loadtest(*args: str, cwd: Path = ROOT) -> Finished:
     """`python -m loadtest ARGS`, to its end."""
     return _finish([sys.executable, "-m", "loadtest", *args], cwd)
+
+
+def usage(*args: str) -> Finished:
+    """`python -m loadtest ARGS` in this process: for what is refused before anything starts."""
+    done = CliRunner().invoke(main, list(args), prog_name="loadtest")
+    return Finished(done.exit_code, done.stdout, done.stderr)
 
 
 def locust(*args: str) -> Finished:

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.support.loadtest_runs import document, loadtest
 from tests.support.repository import ROOT
 
 STRICT = "--workers 24 --framing line --idle-timeout 1 --message-timeout 1 --write-timeout 1"
+
+
 HALF = ("--connections", "12", "--beside", "50%", "--warmup", "500ms", "--pacing", "20ms")
 
 
@@ -79,20 +79,3 @@ def test_idle_connections_beat_in_the_words_of_the_dialogue(tmp_path: Path) -> N
     assert found["reconciled"]["exact"]
     assert whole(found, "heartbeat") >= 6 * 2
     assert whole(found, "ehlo") == whole(found, "connect") == found["reconciled"]["server"]["connections"]
-
-
-@pytest.mark.parametrize(
-    ("args", "says"),
-    [
-        (("--scenario", "slow", "--beside", "lots"), "'lots' is no share; write 20% or 0.2"),
-        (("--scenario", "slow", "--beside", "100%"), "of 50 connections 50 would be of the scenario 'slow'"),
-        (("--scenario", "slow", "--beside", "0.1%"), "of 50 connections 0 would be"),
-        (("--beside", "20%"), "scenario 'steady' has no background users"),
-        (("--scenario", "churn", "--every", "1ms"), "--every 0.001s: allowed are 0.1s to 3600s"),
-        (("--threshold", "slow.deaf.p99<1s"), "there is no metric 'slow.deaf.p99'"),
-    ],
-)
-def test_company_that_cannot_be_is_refused(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
-    done = loadtest("run", "--serve", "", *args, "--results", str(tmp_path / "r"))
-    assert done.exit_code == 2
-    assert says in done.err

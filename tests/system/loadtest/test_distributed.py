@@ -20,13 +20,20 @@ from tests.support.loadtest_runs import (
     held_connections,
     loadtest,
     processes,
+    usage,
 )
 from tests.support.repository import ROOT
 from tests.support.wait import wait_until
 
 SKEW_S = 40.0
+
+
 RATE, DURATION_S = 200, 2
+
+
 NO_NAMESPACES = netns.reason_for_none()
+
+
 PYTHON = (sys.executable, "-m")
 
 
@@ -156,28 +163,6 @@ def test_a_server_on_another_host_is_known_by_its_own_account(tmp_path: Path) ->
     )
 
 
-@pytest.mark.parametrize(
-    ("args", "says"),
-    [
-        (("--expect-workers", "-1"), "--expect-workers -1: allowed are 0 to 1000"),
-        (
-            ("--expect-workers", "51"),
-            "--expect-workers 51: more than connections that are not in the background",
-        ),
-        (
-            ("--expect-workers", "2", "--processes", "2"),
-            "with --expect-workers each process is started by itself",
-        ),
-        (("--expect-workers", "2", "--master-bind", "here"), "'here': it has no port; allowed are HOST:PORT"),
-        (("--expect-workers", "2", "--source-address", "127.0.0.1"), "it is an option of each worker"),
-    ],
-)
-def test_what_no_workers_can_do_is_refused(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
-    done = loadtest("run", "--serve", "", *args, "--results", str(tmp_path / "r"))
-    assert done.exit_code == 2
-    assert says in done.err
-
-
 def test_workers_that_stay_serve_a_whole_search(tmp_path: Path) -> None:
     """Each stage has both of them, and exact counts; interrupted, they end in order."""
     master, folder = f"127.0.0.1:{free_port()}", tmp_path / "r"
@@ -225,7 +210,7 @@ def test_a_search_whose_workers_do_not_come_again_answers_from_what_it_has(tmp_p
 )
 def test_fewer_connections_than_workers_are_refused(args: tuple[str, ...], says: str) -> None:
     """By exit code 2, before anybody is waited for."""
-    done = loadtest(*args, "--serve", "", "--expect-workers", "3")
+    done = usage(*args, "--serve", "", "--expect-workers", "3")
     assert (done.exit_code, says in done.last_line) == (2, True), done
 
 
@@ -234,5 +219,5 @@ def test_a_worker_stays_only_so_long(tmp_path: Path) -> None:
     done = loadtest("worker", f"127.0.0.1:{free_port()}", "--stay", "500ms")
     assert done.exit_code == 1
     assert "no run for 500ms; 0 were served" in done.last_line
-    refused = loadtest("worker", f"127.0.0.1:{free_port()}", "--stay", "8d")
+    refused = usage("worker", f"127.0.0.1:{free_port()}", "--stay", "8d")
     assert refused.exit_code == 2

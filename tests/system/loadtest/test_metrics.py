@@ -100,19 +100,6 @@ def test_an_endpoint_that_falls_silent_makes_the_run_invalid(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
-    [
-        (("--serve", ""), "it needs --host"),
-        (("--host", "tcp://127.0.0.1:1", "--control", "/tmp/c"), "either it, for a server on another host"),
-        (("--host", "tcp://127.0.0.1:1", "--pid", "1"), "either it, for a server on another host"),
-    ],
-)
-def test_it_is_for_one_that_runs_elsewhere(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
-    done = loadtest("run", *args, "--metrics", "http://127.0.0.1:1/metrics", "--results", str(tmp_path / "r"))
-    assert (done.exit_code, says in done.last_line) == (2, True), done
-
-
-@pytest.mark.parametrize(
     ("url", "code", "says"),
     [
         ("127.0.0.1:9100", 2, "--metrics URL '127.0.0.1:9100': it has to start with http:// or https://"),

@@ -166,24 +166,3 @@ def test_connections_are_made_in_turn_and_what_is_measured_waits_for_them(tmp_pa
         made = [int(row["connect.ok"]) for row in csv.DictReader(file)]
     assert sum(made) == 15
     assert max(made) < 15
-
-
-@pytest.mark.parametrize(
-    ("args", "says"),
-    [
-        (("--rate", "0"), "--rate 0/s: allowed are 0.01/s to 1000000/s"),
-        (("--rate", "200000"), "--rate 200000/s: more than 100000/s for each of 1 processes"),
-        (("--rate", "100", "--pacing", "1s"), "--pacing 1s: with --rate the schedule says"),
-        (("--scenario", "ramp"), "--scenario ramp: it varies the rate, so it needs --rate"),
-        (("--arrivals", "poisson"), "--arrivals poisson: a closed loop has no arrivals; it needs --rate"),
-        (("--threshold", "achieved>99%"), "a closed loop has no plan; it needs --rate"),
-        (("--threshold", "message.lag.p99<1ms"), "a closed loop has no plan; it needs --rate"),
-        (("--connect-rate", "0"), "--connect-rate 0/s: allowed are 0.01/s"),
-        (("--seed", "-1"), "--seed -1: allowed are 0 to"),
-    ],
-)
-def test_what_makes_no_plan_is_refused(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
-    """Before anything starts, naming the option, its value and what is allowed."""
-    done = loadtest("run", "--serve", "", *args, "--results", str(tmp_path / "r"))
-    assert (done.exit_code, (tmp_path / "r").exists()) == (2, False)
-    assert says in done.last_line

@@ -67,8 +67,7 @@ def test_a_server_that_is_not_known_is_asked_for(tmp_path: Path) -> None:
     with started(args, "raw", str(tmp_path / "log")) as server, web_ui("--host", server.host) as ui:
         assert ui.post("/swarm", user_count=1, spawn_rate=1, server_pid="everybody")["success"]
         assert (
-            "--server-pid 'everybody': a process id"
-            in json.loads(ui.get("/server/rows.json"))["complaint"]
+            "--server-pid 'everybody': a process id" in json.loads(ui.get("/server/rows.json"))["complaint"]
         )
         assert ui.post("/stop")["success"]
         assert ui.post("/swarm", user_count=1, spawn_rate=1, server_pid="")["success"]

@@ -16,6 +16,8 @@ from tests.support.repository import ROOT
 from tests.support.wait import wait_until
 
 SHORT = ("--connections", "12", "--warmup", "500ms", "--duration", "2s")
+
+
 FILES = {
     "run.json",
     "report.html",
@@ -173,35 +175,6 @@ def test_an_interrupted_run_still_tells_what_it_saw(tmp_path: Path) -> None:
     assert run["reasons"] == ["the run was interrupted"]
     assert run["reconciled"]["ok"]
     assert run["requests"]["message"]["ok"] > 0
-
-
-@pytest.mark.parametrize(
-    ("args", "says"),
-    [
-        ((), "either --serve ARGS (start a server) or --host"),
-        (("--serve", "", "--host", "tcp://127.0.0.1:9"), "either --serve ARGS"),
-        (("--serve", "", "--connections", "0"), "--connections 0: allowed are 1 to 20000"),
-        (("--serve", "", "--threshold", "speed<9"), "--threshold there is no metric 'speed'"),
-        (("--serve", "--framing line", "--framing", "raw"), "but --serve says --framing line"),
-        (("--serve", "'"), "No closing quotation"),
-        (("--host", "udp://127.0.0.1:9"), "no such scheme as udp://; allowed are tcp://HOST:PORT"),
-        (("--serve", "", "--duration", "soon"), "'soon' is no duration"),
-    ],
-)
-def test_usage_is_refused_before_anything_starts(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
-    """Exit code 2, one clear line, and no folder of results that looks like a run."""
-    done = loadtest("run", *args, "--results", str(tmp_path / "r"))
-    assert done.exit_code == 2
-    assert says in done.last_line
-    assert not (tmp_path / "r" / "run.json").exists()
-
-
-def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
-    """Results are never mixed, nor overwritten."""
-    (tmp_path / "mine").write_text("precious")
-    done = loadtest("run", "--serve", "", "--results", str(tmp_path))
-    assert (done.exit_code, [path.name for path in tmp_path.iterdir()]) == (2, ["mine"])
-    assert "it is not empty" in done.last_line
 
 
 def test_a_server_that_cannot_start_is_named(tmp_path: Path) -> None:

@@ -104,28 +104,3 @@ def test_connections_come_from_the_addresses_that_were_given() -> None:
             "--stop-timeout", "1s", "--source-address", "127.0.0.2,127.0.0.3,127.0.0.4",
         )  # fmt: skip
     assert came == {"127.0.0.2": 2, "127.0.0.3": 2, "127.0.0.4": 2}, done
-
-
-@pytest.mark.parametrize(
-    ("args", "says"),
-    [
-        (
-            ("--host", "tls://127.0.0.1:1", "--tls-ca", "no.pem"),
-            "--tls-ca 'no.pem': No such file or directory",
-        ),
-        (
-            ("--host", "tls://127.0.0.1:1", "--tls-insecure", "--tls-server-name", "a"),
-            "--tls-insecure: no cert",
-        ),
-        (("--host", "tcp://127.0.0.1:1", "--tls-insecure"), "they are for --host tls://HOST:PORT"),
-        (("--serve", "", "--source-address", "192.0.2.1"), "'192.0.2.1': not an address of this machine"),
-        (("--serve", "", "--source-address", "here"), "--source-address 'here': no IP address"),
-        (("--host", "unix:///tmp/s", "--source-address", "127.0.0.1"), "come from no address"),
-        (("--host", "tls://127.0.0.1:0"), "a port from 1 to 65535; allowed are tcp://HOST:PORT, tls://"),
-        (("--host", "unix://"), "its path has 0 bytes"),
-    ],
-)
-def test_what_cannot_be_reached_is_refused(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
-    done = loadtest("run", *args, "--results", str(tmp_path / "r"))
-    assert done.exit_code == 2
-    assert says in done.last_line
