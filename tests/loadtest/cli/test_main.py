@@ -68,7 +68,7 @@ def test_what_makes_no_plan_is_refused(args: tuple[str, ...], says: str, tmp_pat
         ),
         (
             ("--host", "tls://127.0.0.1:1", "--tls-insecure", "--tls-server-name", "a"),
-            "--tls-insecure: no cert",
+            "--tls-insecure: give either it or --tls-ca",
         ),
         (("--host", "tcp://127.0.0.1:1", "--tls-insecure"), "they are for --host tls://HOST:PORT"),
         (("--serve", "", "--source-address", "192.0.2.1"), "'192.0.2.1': not an address of this machine"),
