@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.repository import ROOT, imports_of, module_of, python_files, shown
+from tests.support.repository import ROOT, imports_of, module_of, python_files, shown, tree_of
 
 LINT = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"]
 
@@ -153,7 +153,7 @@ def all_imports(package: str) -> dict[str, set[str]]:
     graph: dict[str, set[str]] = {}
     for module, path in modules.items():
         found = graph[module] = set()
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
@@ -184,7 +184,7 @@ def test_no_module_below_the_loop_knows_the_supervisor() -> None:
     knowing = {
         shown(path)
         for path in python_files("procserver")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree_of(path))
         if "Supervisor" in (getattr(node, "id", ""), getattr(node, "name", ""), getattr(node, "attr", ""))
     }
     assert knowing == {"procserver/server.py", "procserver/supervisor/loop.py"}

@@ -3,7 +3,7 @@
 import ast
 import re
 
-from tests.support.repository import ROOT, python_files, shown, text_files
+from tests.support.repository import ROOT, python_files, shown, text_files, tree_of
 
 FILE_LINES_MAX = 300
 FUNCTION_LINES_MAX = 70
@@ -27,7 +27,7 @@ def test_no_function_is_too_long_to_be_seen() -> None:
     """Functions fit on a screen."""
     long = {}
     for path in python_files("procserver", "loadtest"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > FUNCTION_LINES_MAX:

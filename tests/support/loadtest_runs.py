@@ -35,8 +35,8 @@ def loadtest(*args: str, cwd: Path = ROOT) -> Finished:
     return _finish([sys.executable, "-m", "loadtest", *args], cwd)
 
 
-def usage(*args: str) -> Finished:
-    """`python -m loadtest ARGS` in this process: for what is refused before anything starts."""
+def invoke(*args: str) -> Finished:
+    """`python -m loadtest ARGS` in this process: for what starts no load."""
     done = CliRunner().invoke(main, list(args), prog_name="loadtest")
     return Finished(done.exit_code, done.stdout, done.stderr)
 

@@ -1,6 +1,7 @@
 """The project's own files, for the tests that read them."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,9 +37,15 @@ def text_files() -> list[Path]:
     return sorted(path for path in top + below if path.is_file() and (path.suffix in TEXT or not path.suffix))
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    """A file that no test rewrites, parsed."""
+    return ast.parse(path.read_text())
+
+
 def imports_of(path: Path) -> Iterator[str]:
     """The modules that a file imports anywhere in it, but for those that only a type checker reads."""
-    nodes: list[ast.AST] = [ast.parse(path.read_text())]
+    nodes: list[ast.AST] = [tree_of(path)]
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.Import):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.loadtest_runs import (
-    usage,
+    invoke,
 )
 
 
@@ -24,7 +24,7 @@ from tests.support.loadtest_runs import (
 )
 def test_usage_is_refused_before_anything_starts(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
     """Exit code 2, one clear line, and no folder of results that looks like a run."""
-    done = usage("run", *args, "--results", str(tmp_path / "r"))
+    done = invoke("run", *args, "--results", str(tmp_path / "r"))
     assert done.exit_code == 2
     assert says in done.last_line
     assert not (tmp_path / "r" / "run.json").exists()
@@ -33,7 +33,7 @@ def test_usage_is_refused_before_anything_starts(args: tuple[str, ...], says: st
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     """Results are never mixed, nor overwritten."""
     (tmp_path / "mine").write_text("precious")
-    done = usage("run", "--serve", "", "--results", str(tmp_path))
+    done = invoke("run", "--serve", "", "--results", str(tmp_path))
     assert (done.exit_code, [path.name for path in tmp_path.iterdir()]) == (2, ["mine"])
     assert "it is not empty" in done.last_line
 
@@ -54,7 +54,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
 )
 def test_what_makes_no_plan_is_refused(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
     """Before anything starts, naming the option, its value and what is allowed."""
-    done = usage("run", "--serve", "", *args, "--results", str(tmp_path / "r"))
+    done = invoke("run", "--serve", "", *args, "--results", str(tmp_path / "r"))
     assert (done.exit_code, (tmp_path / "r").exists()) == (2, False)
     assert says in done.last_line
 
@@ -79,7 +79,7 @@ def test_what_makes_no_plan_is_refused(args: tuple[str, ...], says: str, tmp_pat
     ],
 )
 def test_what_cannot_be_reached_is_refused(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
-    done = usage("run", *args, "--results", str(tmp_path / "r"))
+    done = invoke("run", *args, "--results", str(tmp_path / "r"))
     assert done.exit_code == 2
     assert says in done.last_line
 
@@ -96,7 +96,7 @@ def test_what_cannot_be_reached_is_refused(args: tuple[str, ...], says: str, tmp
     ],
 )
 def test_company_that_cannot_be_is_refused(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
-    done = usage("run", "--serve", "", *args, "--results", str(tmp_path / "r"))
+    done = invoke("run", "--serve", "", *args, "--results", str(tmp_path / "r"))
     assert done.exit_code == 2
     assert says in done.err
 
@@ -118,7 +118,7 @@ def test_company_that_cannot_be_is_refused(args: tuple[str, ...], says: str, tmp
     ],
 )
 def test_what_no_workers_can_do_is_refused(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
-    done = usage("run", "--serve", "", *args, "--results", str(tmp_path / "r"))
+    done = invoke("run", "--serve", "", *args, "--results", str(tmp_path / "r"))
     assert done.exit_code == 2
     assert says in done.err
 
@@ -132,5 +132,5 @@ def test_what_no_workers_can_do_is_refused(args: tuple[str, ...], says: str, tmp
     ],
 )
 def test_it_is_for_one_that_runs_elsewhere(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
-    done = usage("run", *args, "--metrics", "http://127.0.0.1:1/metrics", "--results", str(tmp_path / "r"))
+    done = invoke("run", *args, "--metrics", "http://127.0.0.1:1/metrics", "--results", str(tmp_path / "r"))
     assert (done.exit_code, says in done.last_line) == (2, True), done

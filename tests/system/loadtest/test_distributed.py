@@ -18,9 +18,9 @@ from tests.support.loadtest_runs import (
     document,
     free_port,
     held_connections,
+    invoke,
     loadtest,
     processes,
-    usage,
 )
 from tests.support.repository import ROOT
 from tests.support.wait import wait_until
@@ -210,7 +210,7 @@ def test_a_search_whose_workers_do_not_come_again_answers_from_what_it_has(tmp_p
 )
 def test_fewer_connections_than_workers_are_refused(args: tuple[str, ...], says: str) -> None:
     """By exit code 2, before anybody is waited for."""
-    done = usage(*args, "--serve", "", "--expect-workers", "3")
+    done = invoke(*args, "--serve", "", "--expect-workers", "3")
     assert (done.exit_code, says in done.last_line) == (2, True), done
 
 
@@ -219,5 +219,5 @@ def test_a_worker_stays_only_so_long(tmp_path: Path) -> None:
     done = loadtest("worker", f"127.0.0.1:{free_port()}", "--stay", "500ms")
     assert done.exit_code == 1
     assert "no run for 500ms; 0 were served" in done.last_line
-    refused = usage("worker", f"127.0.0.1:{free_port()}", "--stay", "8d")
+    refused = invoke("worker", f"127.0.0.1:{free_port()}", "--stay", "8d")
     assert refused.exit_code == 2
