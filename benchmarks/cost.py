@@ -15,6 +15,7 @@ from benchmarks.servers import BenchmarkError
 from loadtest.answers.cost.answer import CostAnswer
 from loadtest.answers.cost.settings import CostSettings
 from loadtest.answers.cost.steps import cost
+from loadtest.runs.status_line import StatusLine
 
 __all__ = ["main"]
 
@@ -44,7 +45,7 @@ def main(short: bool) -> Result:
 def measured(settings: CostSettings) -> CostAnswer:
     settings.check()
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        answer = cost(settings, Path(folder), lambda what, _: print(f"  {what}", file=sys.stderr))
+        answer = cost(settings, Path(folder), StatusLine(sys.stderr))
     if answer.verdict != "answered":
         raise BenchmarkError(f"cost: {answer.verdict}: {msgspec.json.encode(answer.reasons).decode()}")
     return answer

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from benchmarks.results import Result
 from benchmarks.servers import BenchmarkError
-from loadtest.runs.run import run_on
+from loadtest.runs.execute import Load
+from loadtest.runs.run import run_beside
 from loadtest.runs.service import Service, started
 from loadtest.runs.settings import RunSettings
 from procserver.resources import Tree
@@ -81,10 +82,10 @@ def _run(service: Service, form: Form, *, stall: bool) -> dict[str, Any]:
     )
     with tempfile.TemporaryDirectory(prefix="stall-") as folder:
         if not stall:
-            return run_on(service, settings, [], Path(folder), lambda _: None)
+            return run_beside([Load(service, settings, Path(folder))], [], lambda _: None)[0]
         staller = _Staller(service, after_s=form.duration_s / 3)
         try:
-            return run_on(service, settings, [], Path(folder), staller.show)
+            return run_beside([Load(service, settings, Path(folder))], [], staller.show)[0]
         finally:
             staller.end()
 

@@ -1,11 +1,10 @@
-"""Questions that take more than one run, and their answers; what these are, as types, is in `findings`.
+"""Questions that take more than one run, and their answers.
 
-    capacity/    finder (the search), stages (is a load borne?), limiter (what kept it from more?), conclusion
-    workers/     finder (a search for each size), pool_sizes (how many suffice?)
-    cost/        ladder (more and more connections), crowd (who holds them), reading, fit
-    compare/     duel (runs in turns), sides (two builds), judge (what they say), results (runs made before)
-    report       draws the page of a folder again, by `redraw`
+    capacity/    finder (the search), stages (does a load hold?), early_stop, bottleneck, conclusion
+    workers/     finder (a search for each size of the pool), pool_sizes (how many suffice?)
+    cost/        steps (more and more connections), connections (those held), reading, fit
+    compare/     paired_runs, builds (the two servers), verdict, results (runs made before)
 
-Of each, `command` is its command line, `settings` or `question` what it is told, checked, and `text` its summary.
-`trials` makes runs one after another, `leaving` writes what stays.
+In each folder `question` or `settings` are the checked input, `answer` the types of `answer.json`, `text` the summary
+for a terminal and `page` the report. `trials` makes runs one after another; `output` writes and draws the answers.
 """

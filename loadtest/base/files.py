@@ -1,4 +1,4 @@
-"""Files that are whole or not there: whoever looks meanwhile sees the old one, or none, and never a half."""
+"""Atomic writes: a reader sees the old file, none, or the complete new one."""
 
 import os
 from pathlib import Path
@@ -17,5 +17,5 @@ def write_whole(path: str | Path, data: bytes) -> None:
 
 
 def write_json(path: str | Path, document: Any) -> None:
-    """For people, too: indented."""
+    """Write indented JSON."""
     write_whole(path, msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")

@@ -1,9 +1,8 @@
-"""Being told to end, by SIGINT, SIGTERM or SIGHUP: heard once, and only where a command waits.
+"""SIGINT, SIGTERM and SIGHUP interrupt a command once, and only while it waits.
 
-A signal in the middle of starting or ending something would leave half of it: a server that nobody stops, a checkout
-that nobody removes, a folder without its last file. So it is remembered, and raised as KeyboardInterrupt where the
-command waits anyway, now or next. All that come after the first change nothing: everything is being ended already,
-and each step of that has its bound.
+A signal during a start or a cleanup could leave a server running, a checkout behind, or a folder without its last
+file. So the first signal is stored, and raised as KeyboardInterrupt where the command waits, now or next. Further
+signals are ignored: the command is ending already, and each step of that has a timeout.
 """
 
 import contextlib
@@ -12,37 +11,37 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["Interruption", "heed", "interruptible", "interruptions"]
+__all__ = ["Interruption", "check_interrupted", "interruptible", "interruptions"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-TOLD_ON = (1, 2)  # stdout and stderr
+OUTPUTS = (1, 2)  # stdout and stderr
 
 
 class Interruption:
-    """`signal` is the first that came, None so far; `raised`: somebody was interrupted by it."""
+    """`signal` is the first signal, None so far; `raised`: KeyboardInterrupt was raised for it."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
         self.raised = False
         self.waits = False
-        self.terminals = [fd for fd in TOLD_ON if os.isatty(fd)]
+        self.terminals = [fd for fd in OUTPUTS if os.isatty(fd)]
 
-    def hear(self, number: int, _frame: FrameType | None) -> None:
+    def on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGHUP:
-            self.leave_closed_terminals()
+            self.discard_closed_terminals()
         if self.signal is None:
             self.signal = number
         if self.waits:
             self.interrupt()
 
     def interrupt(self) -> None:
-        """KeyboardInterrupt if a signal came, and nobody was interrupted by it yet."""
+        """Raise KeyboardInterrupt for the signal, once."""
         if self.signal is not None and not self.raised:
             self.raised = True
             raise KeyboardInterrupt
 
-    def leave_closed_terminals(self) -> None:
-        """What is still said goes nowhere: else each word would be an error, and the answer would be lost."""
+    def discard_closed_terminals(self) -> None:
+        """Redirect output of a closed terminal to /dev/null: an error there would lose the answer."""
         for fd in self.terminals:
             if not os.isatty(fd):
                 nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -50,46 +49,46 @@ class Interruption:
                 os.close(nowhere)
 
 
-_heard: Interruption | None = None  # signals are the process's, and so is this
+_interruption: Interruption | None = None  # global, as signals are
 
 
 @contextlib.contextmanager
 def interruptions() -> Iterator[Interruption]:
-    """While the body runs, signals are heard as told above; afterwards too, if one came: the end is not to be hit.
+    """Handle signals as described above while the body runs; a signal that is ignored (`nohup`) stays ignored.
 
-    One that was ignored before (`nohup`) stays so.
+    Handlers stay installed after a first signal, so that cleanup is not interrupted.
     """
-    global _heard  # noqa: PLW0603  # see there
-    _heard = heard = Interruption()
+    global _interruption  # noqa: PLW0603  # see there
+    _interruption = interruption = Interruption()
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
-            signal.signal(number, heard.hear)
+            signal.signal(number, interruption.on_signal)
     try:
-        yield heard
+        yield interruption
     finally:
-        _heard = None
-        if heard.signal is None:
+        _interruption = None
+        if interruption.signal is None:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
 
-def heed() -> None:
-    """KeyboardInterrupt if a signal came meanwhile: before something long is begun."""
-    if _heard is not None:
-        _heard.interrupt()
+def check_interrupted() -> None:
+    """Raise KeyboardInterrupt if a signal came: called before a long operation."""
+    if _interruption is not None:
+        _interruption.interrupt()
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """The body waits, and may be cut off anywhere: KeyboardInterrupt. Outside of `interruptions` it is as ever."""
-    heard = _heard
-    if heard is None:
+    """The body waits, and a signal raises KeyboardInterrupt in it. Without `interruptions`, signals act as usual."""
+    interruption = _interruption
+    if interruption is None:
         yield
         return
-    outer, heard.waits = heard.waits, True
+    outer, interruption.waits = interruption.waits, True
     try:
-        heard.interrupt()
+        interruption.interrupt()
         yield
     finally:
-        heard.waits = outer
+        interruption.waits = outer

@@ -1,20 +1,21 @@
-"""The processes that a run starts: each in a session of its own, none left behind, each wait bounded."""
+"""Child processes of a run: each in its own session, ended with us, with every wait bounded."""
 
 import contextlib
 import ctypes
 import os
 import select
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
-__all__ = ["LineReader", "Piped", "start", "stop"]
+__all__ = ["LineReader", "Piped", "free_port", "start", "stop"]
 
 PR_SET_PDEATHSIG = 1
 LINE_BYTES_MAX = 1 << 20
-_prctl: Callable[..., int] = ctypes.CDLL(None).prctl  # looked up here: not between fork and exec
+_prctl: Callable[..., int] = ctypes.CDLL(None).prctl  # looked up before the fork, not between fork and exec
 
 Piped = subprocess.Popen[bytes]
 
@@ -28,12 +29,12 @@ def start(
     cwd: str | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Piped:
-    """Start a program whose stderr, and unless `pipes` its stdout, go to `log`; with `pipes` stdin is a lifeline.
+    """Start a program with stderr and stdout in `log`; with `pipes`, stdin and stdout are pipes.
 
     `env` is added to our own environment.
 
-    Its own session keeps a Ctrl-C at the terminal for us: we end our children in order. If we are killed
-    outright, the kernel sends them SIGTERM.
+    The new session keeps Ctrl-C at the terminal from the children, which are ended in order. If this process is
+    killed, the kernel sends them SIGTERM.
     """
     return subprocess.Popen(
         args,
@@ -44,25 +45,32 @@ def start(
         cwd=cwd,
         env={**os.environ, **env} if env else None,
         start_new_session=True,
-        preexec_fn=_die_with_parent,  # noqa: PLW1509  # this process has one thread when it starts others
+        preexec_fn=_die_with_parent,  # noqa: PLW1509  # this process has a single thread
     )
 
 
 def stop(process: Piped, timeout_s: float, *, quick_timeout_s: float = 0.0) -> int:
-    """SIGTERM; then SIGINT, a server's quick stop, if there is time for that; then SIGKILL to its group."""
+    """SIGTERM, then SIGINT (a server's quick stop) if it has a timeout, then SIGKILL to the group; the exit code."""
     for number, left_s in ((signal.SIGTERM, timeout_s), (signal.SIGINT, quick_timeout_s)):
         if process.poll() is None and left_s:
             process.send_signal(number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(left_s)
     if process.poll() is None:
-        # With whoever it has forked: its session is its own.
+        # With all processes that it has forked: the group is its own.
         os.killpg(process.pid, signal.SIGKILL)
     return process.wait()
 
 
+def free_port() -> int:
+    """A free TCP port of loopback; another process may take it before it is used."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class LineReader:
-    """Lines from a descriptor, with a deadline. It owns the descriptor."""
+    """Reads lines from a descriptor with a deadline; it owns the descriptor."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -71,7 +79,7 @@ class LineReader:
         os.set_blocking(fd, False)
 
     def line(self, timeout_s: float) -> bytes | None:
-        """The next line without its LF; None after `timeout_s` without one, or when `ended`."""
+        """The next line without its LF; None after `timeout_s`, or at the end of input (`ended`)."""
         deadline = time.monotonic() + timeout_s
         while b"\n" not in self.rest:
             left_s = deadline - time.monotonic()

@@ -1,8 +1,8 @@
-"""Durations, shares and sizes as people write and read them. Pure."""
+"""Durations, counts and sizes in text form: parsing and formatting. Pure."""
 
 import re
 
-__all__ = ["format_bytes", "format_count", "format_duration", "format_us", "parse_duration_s"]
+__all__ = ["format_bytes", "format_count", "format_duration", "format_us", "or_dash", "parse_duration_s"]
 
 _FACTORS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)?")
@@ -17,7 +17,7 @@ def parse_duration_s(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """`500ms`, `20s`, `5m 30s`: as short as it can be read back."""
+    """`500ms`, `20s`, `5m 30s`: three digits at most; minutes with whole seconds."""
     if seconds < 1:
         return f"{seconds * 1000:.3g}ms"
     if seconds < 60:
@@ -27,7 +27,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_us(us: float | None) -> str:
-    """Microseconds as `87 µs`, `1.24 ms` or `2.05 s`, three digits; a dash where there is none."""
+    """Microseconds as `87 µs`, `1.24 ms` or `2.05 s`, three digits; a dash for None."""
     if us is None:
         return "-"
     if us < 1000:
@@ -38,7 +38,7 @@ def format_us(us: float | None) -> str:
 
 
 def format_bytes(size: float | None) -> str:
-    """Bytes as `312 KiB`, `1.4 GiB`, three digits; a dash where there is none."""
+    """Bytes as `312 KiB`, `1.4 GiB`, three digits; a dash for None."""
     if size is None:
         return "-"
     for unit in ("B", "KiB", "MiB"):
@@ -49,11 +49,16 @@ def format_bytes(size: float | None) -> str:
 
 
 def format_count(number: float | None) -> str:
-    """`12 345`: thousands set apart by a narrow space; a dash where there is none."""
+    """`12 345`: thousands separated by a narrow space; a dash for None."""
     if number is None:
         return "-"
     text = f"{number:,.0f}" if number >= 100 or number == int(number) else f"{number:,.3g}"
     return text.replace(",", "\u202f")
+
+
+def or_dash(value: float | None, pattern: str) -> str:
+    """The value in a pattern like `{:.2f} cores`; a dash for None."""
+    return "-" if value is None else pattern.format(value)
 
 
 def _three_digits(value: float) -> str:

@@ -1,4 +1,4 @@
-"""`python -m loadtest compare A B`: whether this commit made it slower."""
+"""`python -m loadtest compare A B`: whether a commit, or another server, is slower."""
 
 from functools import partial
 from typing import Any
@@ -8,20 +8,17 @@ import msgspec
 
 from loadtest.answers.compare.settings import SLOT_DEFAULT_S, CompareSettings, SideSettings, environment
 from loadtest.answers.compare.verdict import GATES, METRICS
-from loadtest.base.exits import fail
 from loadtest.base.units import format_duration, parse_duration_s
+from loadtest.cli.ask import Make, ask, shown
 from loadtest.cli.options import all_of, folder_options, load_options_with, talk_options
 from loadtest.cli.param_types import Duration, Share
-from loadtest.results.thresholds import Threshold
-from loadtest.runs.resolve import results_folder, serve_args, settings_of
-from loadtest.runs.settings import RunSettings
+from loadtest.runs.resolve import serve_args, settings_of
 from loadtest.workload.scenarios import SCENARIOS
 from procserver.errors import ConfigError
 
 __all__ = ["compare"]
 
-PACING_DEFAULT = "10ms"  # busier than a run's: what a message costs is steadier where there are many
-EXIT_CODES = {"no difference": 0, "faster": 0, "slower": 3, "cannot tell": 4}
+PACING_DEFAULT = "10ms"  # shorter than that of `run`: with many messages the cost of one is steadier
 EXAMPLES = """\b
 Examples:
   python -m loadtest compare main .
@@ -34,43 +31,29 @@ Examples:
 
 
 def side_options(command: Any) -> Any:
-    """Each side's own: what is run, and by what."""
+    """The options of each side: its server, or how to start it."""
     options = [
-        click.option(
-            "--serve", metavar="ARGS", default="", help="Of a procserver of either side: --serve ''."
-        )
+        click.option("--serve", metavar="ARGS", default="", help="Arguments of the procserver of both sides.")
     ]
     for name in "ab":
-        side = name.upper()
-        options += [
-            click.option(f"--serve-{name}", metavar="ARGS", help=f"Of {side}'s procserver, in its place."),
-            click.option(
-                f"--python-{name}", metavar="PATH", help=f"What runs {side}.  [default: this Python]"
+        side, there = name.upper(), f"With --host-{name}: its"
+        settings: dict[str, tuple[str, str]] = {
+            "serve": ("ARGS", f"Arguments of {side}'s procserver, instead of --serve."),
+            "python": ("PATH", f"Interpreter of {side}.  [default: this Python]"),
+            "command": (
+                "CMD",
+                f"Any server as {side}; {{port}} or {{ready_fd}} is how its address is known.",
             ),
-            click.option(
-                f"--command-{name}",
-                metavar="CMD",
-                help=f"Any server as {side}; {{port}} or {{ready_fd}} stand for where it listens or says so.",
-            ),
-            click.option(f"--env-{name}", metavar="NAME=VALUE", multiple=True, help=f"For {side} alone."),
-            click.option(f"--host-{name}", metavar="tcp://HOST:PORT", help=f"{side} runs already, there."),
-            click.option(
-                f"--control-{name}",
-                metavar="PATH",
-                help=f"With --host-{name}: its control socket, to follow it.",
-            ),
-            click.option(
-                f"--metrics-{name}",
-                metavar="URL",
-                help=f"With --host-{name}: its http://HOST:PORT/metrics, to follow it from another host.",
-            ),
-            click.option(
-                f"--pid-{name}",
-                type=int,
-                metavar="PID",
-                help=f"With --host-{name}: its process, to follow it.",
-            ),
-        ]
+            "env": ("NAME=VALUE", f"Environment variable of {side}; repeatable."),
+            "host": ("tcp://HOST:PORT", f"{side} runs already, at this address."),
+            "control": ("PATH", f"{there} control socket, to follow it."),
+            "metrics": ("URL", f"{there} http://HOST:PORT/metrics, to follow it from another host."),
+            "pid": ("PID", f"{there} process, to follow it."),
+        }
+        for what, (metavar, text) in settings.items():
+            kind: type = int if what == "pid" else str
+            flag = f"--{what}-{name}"
+            options.append(click.option(flag, type=kind, metavar=metavar, multiple=what == "env", help=text))
     return all_of(command, *options)
 
 
@@ -78,28 +61,27 @@ def side_options(command: Any) -> Any:
 @click.argument("a", required=False)
 @click.argument("b", required=False)
 @side_options
-@click.option("--pairs", type=int, default=8, show_default=True, help="Of runs, one of each side.")
+@shown("--pairs", type=int, default=8, help="Pairs of runs, one of each side.")
 @click.option(
     "--slot",
     "slot_s",
     type=Duration(),
-    help="The runs of a pair are made at the same time, in turns of this; 0: one after the other.  "
-    f"[default: {format_duration(SLOT_DEFAULT_S)}, or 0 with scenarios that have company]",
+    help="Time slots in which the two runs of a pair alternate; 0: one after the other.  "
+    f"[default: {format_duration(SLOT_DEFAULT_S)}, or 0 with background users]",
 )
-@click.option("--tolerance", type=Share(), default="5%", show_default=True, help="A difference that is none.")
-@click.option(
+@shown("--tolerance", type=Share(), default="5%", help="Differences up to this are called none.")
+@shown(
     "--confidence",
     type=Share(),
     default="95%",
-    show_default=True,
-    help="That no interval of a metric that decides misses the truth.",
+    help="Confidence that the intervals of all deciding metrics contain the true ratio.",
 )
 @click.option(
     "--gate",
     "gates",
     multiple=True,
     metavar="METRIC",
-    help=f"What decides: {', '.join(METRICS)}; repeatable.  [default: {', '.join(GATES)}]",
+    help=f"Metrics that decide: {', '.join(METRICS)}; repeatable.  [default: {', '.join(GATES)}]",
 )
 @talk_options
 @load_options_with(connections=20, pacing=PACING_DEFAULT, warmup="1s", duration="10s")
@@ -107,39 +89,27 @@ def side_options(command: Any) -> Any:
 def compare(**options: Any) -> None:
     """Say whether B is slower than A.
 
-    A and B are commits of the repository you are in, checkouts (`.`: as it is now), or folders of results; without
-    them both are what is installed, with options of their own, or run already. Their runs are made in pairs, which
-    share the time slot by slot, each against a fresh server, under the same load; the ratio B / A of each metric
-    comes with an interval.
+    A and B are commits of the repository in this folder, checkouts (`.`: this one), or folders of results. Without
+    them, both are the installed procserver with options of their own, or servers that run already. Runs are made in
+    pairs that alternate in time slots, each with a new server, under the same load; the ratio B / A of each metric has
+    an interval.
 
     Exit code: 0 not slower, 3 slower, 4 cannot tell, 2 usage, 1 a run could not be made.
     """
-    as_json: bool = options.pop("as_json")
-    results: str | None = options.pop("results")
-    try:
-        settings, load, thresholds = _understood(options)
-        folder = results_folder(results)
-    except ConfigError as error:
-        fail(str(error), 2)
-    from loadtest.answers.compare import paired_runs as room  # only now: `--help` need not wait for it
-    from loadtest.answers.compare.page import page
-    from loadtest.answers.compare.text import summary
-    from loadtest.answers.output import answer_by_trials
-
-    ask = partial(room.compare, settings, load, thresholds, folder)
-    answer_by_trials(ask, folder, page, summary, EXIT_CODES, as_json=as_json)
+    ask(options, _understood)
 
 
-def _understood(options: dict[str, Any]) -> tuple[CompareSettings, RunSettings, list[Threshold]]:
-    """What the options ask for, checked; they are used up."""
+def _understood(options: dict[str, Any]) -> Make:
     serve = options.pop("serve")
     sides = [_side(name, options, serve) for name in "ab"]
     slot_s = options.pop("slot_s")
-    company = SCENARIOS[options["scenario"]].beside is not None
-    if company and slot_s:
-        raise ConfigError(f"--slot: who is beside in --scenario {options['scenario']} keeps to no slots")
+    background = SCENARIOS[options["scenario"]].beside is not None
+    if background and slot_s:
+        raise ConfigError(
+            f"--slot: background users of --scenario {options['scenario']} keep to no time slots; give --slot 0"
+        )
     settings = CompareSettings(
-        slot_s=slot_s if slot_s is not None else 0.0 if company else SLOT_DEFAULT_S,
+        slot_s=slot_s if slot_s is not None else 0.0 if background else SLOT_DEFAULT_S,
         a=sides[0],
         b=sides[1],
         gates=list(options.pop("gates")) or list(GATES),
@@ -148,19 +118,21 @@ def _understood(options: dict[str, Any]) -> tuple[CompareSettings, RunSettings, 
     settings.check()
     if options["pacing"] is None and options["rate"] is None:
         options["pacing"] = parse_duration_s(PACING_DEFAULT)
-    # Errors make a run unfit to be compared; nothing else is asked of one.
+    # No thresholds: a run is compared unless requests failed.
     load, thresholds = settings_of({**options, "serve": serve, "source_address": None, "thresholds": ()})
     for side in sides:
         if side.host is not None:
             msgspec.structs.replace(load, serve=None, **side.place()).check()
-    return settings, load, thresholds
+    from loadtest.answers.compare import paired_runs  # only now: `--help` need not wait for it
+
+    return partial(paired_runs.compare, settings, load, thresholds)
 
 
 def _side(name: str, options: dict[str, Any], serve: str) -> SideSettings:
     of, own = options.pop(name), options.pop(f"serve_{name}")
     command = options.pop(f"command_{name}")
     if command is not None and own is not None:
-        raise ConfigError(f"--serve-{name} and --command-{name}: only one of them can be started")
+        raise ConfigError(f"--serve-{name} and --command-{name}: give only one of them")
     return SideSettings(
         name=name,
         of=of,

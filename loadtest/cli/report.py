@@ -1,4 +1,4 @@
-"""`python -m loadtest report FOLDER`: the page of a run or an answer, drawn again from what its folder holds."""
+"""`python -m loadtest report FOLDER`: draws the page of a run or an answer again from its folder."""
 
 import json
 from pathlib import Path
@@ -13,13 +13,13 @@ __all__ = ["report"]
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print run.json or answer.json as well.")
+@click.option("--json", "as_json", is_flag=True, help="Print run.json or answer.json.")
 def report(folder: Path, *, as_json: bool) -> None:
-    """Write FOLDER/report.html again: an old folder gets today's page. Nothing else in it is touched.
+    """Write FOLDER/report.html again, as this version draws it. No other file is changed.
 
-    Exit code: 0 written, 2 neither a run nor an answer is in it, 1 it could not be written.
+    Exit code: 0 written, 2 the folder has no run and no answer, 1 it could not be written.
     """
-    from loadtest.answers.redraw import redraw  # only now: `--help` need not wait for it
+    from loadtest.answers.output import redraw  # only now: `--help` need not wait for it
     from loadtest.base.files import write_whole
 
     path = folder / "report.html"

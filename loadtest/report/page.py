@@ -1,6 +1,6 @@
-"""The frame of every page: a word and a headline, figures, charts, tables; for screen, phone and paper.
+"""The frame of every page: verdict, headline, figures, charts and tables; for screen, phone and paper.
 
-Everything that is given as text is escaped here; what ends in `_html` is taken as it is.
+All text is escaped here; arguments that end in `_html` are inserted as they are.
 """
 
 import html
@@ -15,7 +15,19 @@ from typing import Any, NamedTuple
 from loadtest.base.units import format_duration
 from loadtest.report.plot import Figure
 
-__all__ = ["Panel", "Section", "Tile", "fill", "listed", "origin", "paragraph", "sentence", "table", "text"]
+__all__ = [
+    "Panel",
+    "Section",
+    "Tile",
+    "fill",
+    "listed",
+    "moment",
+    "origin",
+    "paragraph",
+    "sentence",
+    "table",
+    "text",
+]
 
 TEMPLATE = Path(__file__).with_name("page.html")
 MARKS = {"good": "✓", "bad": "✗", "unsure": "?", "plain": ""}
@@ -24,7 +36,7 @@ _UNIT = re.compile(r"(\d) (?=(?:[µm]?s|[KMG]iB|B|cores?|min|h|%)\b)")
 
 
 class Tile(NamedTuple):
-    """A figure that stands out."""
+    """A figure at the top of the page, with a word on it."""
 
     name: str
     value: str
@@ -32,14 +44,14 @@ class Tile(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """A chart. `title` says what is seen, `words` what is drawn; both are its text alternative."""
+    """A chart. `title` is its finding, `words` what it draws; both are its text alternative."""
 
     key: str
     title: str
     words: str
     figure: Figure
     wide: bool = False
-    timed: bool = False  # its axis is the run's time: zoomed together with all others that are
+    timed: bool = False  # over the time of the run: all such charts zoom together
 
 
 class Section(NamedTuple):
@@ -59,7 +71,7 @@ def fill(
     sections: Iterable[Section],
     bundle_html: str,
 ) -> str:
-    """The page. `tone` is good, bad, unsure or plain; `bundle_html` brings Plotly (see `bundle.script`)."""
+    """The page. `tone` is good, bad, unsure or plain; `bundle_html` brings Plotly (see `plotly_bundle.script`)."""
     figures = {
         p.key: {"data": p.figure["data"], "layout": p.figure["layout"], "timed": p.timed} for p in panels
     }
@@ -82,7 +94,7 @@ def fill(
 def table(
     head: Sequence[str], rows: Iterable[Sequence[str]], *, links: Sequence[str] = (), plain: bool = False
 ) -> str:
-    """A table of text; `links` lead from the first cell of each row; `plain`: two columns of words."""
+    """A table of text; `links` are those of the first cell of each row; `plain`: two columns of words."""
     cells = "".join(f"<th>{text(cell)}</th>" for cell in head)
     above = f"<thead><tr>{cells}</tr></thead>" if any(head) else ""
     lines = []
@@ -102,14 +114,20 @@ def paragraph(words: str, kind: str = "note") -> str:
 def origin(
     settings: Mapping[str, Any], host: Mapping[str, Any], started: str, took_s: float, commit: str | None
 ) -> Iterator[str]:
-    """Facts of an answer: what was loaded, where, when, for how long, and which commit it was."""
-    served = settings.get("serve")
-    if served is not None:
-        yield f"procserver {shlex.join(served)}".strip()
+    """Facts of an answer: the target, the host, the time, the duration and the commit."""
+    if (serve := settings.get("serve")) is not None:
+        yield f"procserver {shlex.join(serve)}".strip()
     elif settings.get("host"):
         yield str(settings["host"]).removeprefix("tcp://")
     yield f"{host['cpus']} CPUs, {host['machine']}"
-    yield f"{started[:16].replace('T', ' ')} UTC, {format_duration(round(took_s))}"
+    when, *commits = moment(started, commit)
+    yield f"{when}, {format_duration(round(took_s))}"
+    yield from commits
+
+
+def moment(started: str, commit: str | None) -> Iterator[str]:
+    """The time in UTC; the commit, if it is known."""
+    yield f"{started[:16].replace('T', ' ')} UTC"
     if commit:
         yield f"commit {commit[:10]}{' with changes' if commit.endswith('+') else ''}"
 
@@ -120,7 +138,7 @@ def listed(items: Iterable[str]) -> str:
 
 
 def sentence(words: str) -> str:
-    """With a capital and a full stop, unless it begins with a name that has its own spelling: `message.p99`."""
+    """With a capital and a full stop; a metric at the beginning (`message.p99`) keeps its spelling."""
     if not words:
         return ""
     named = "." in words.partition(" ")[0]
@@ -128,7 +146,7 @@ def sentence(words: str) -> str:
 
 
 def text(value: object) -> str:
-    """Escaped, with numbers kept on one line with their units."""
+    """Escaped, with no line break between a number and its unit."""
     return _UNIT.sub("\\1\u00a0", html.escape(str(value)))
 
 

@@ -1,12 +1,13 @@
-"""What all charts share: colours, lines, axes, words at the lines' ends. Plain values that Plotly takes. Pure.
+"""The parts of charts: colours, lines, points, bands, labels at line ends; as plain values for Plotly. Pure.
 
-Colours are Okabe and Ito's, told apart by every kind of eyesight; each line is named where it ends, in its colour
-and in words, so that no chart needs a legend and none is lost in grey.
+Colours are Okabe and Ito's, which colour-blind readers can distinguish. Each line has its name at its end, in its
+colour, so that no chart needs a legend, and a page printed in grey can be read.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from loadtest.report.axes import Axis, clock, place
 
 __all__ = [
     "BLUE",
@@ -17,20 +18,14 @@ __all__ = [
     "PURPLE",
     "RED",
     "SKY",
-    "Axis",
     "Figure",
     "band",
     "between",
-    "clock",
-    "count_axis",
-    "duration_axis",
     "ends",
     "figure",
     "line",
-    "load_axis",
     "note",
     "over_time",
-    "place",
     "points",
     "rule",
     "tint",
@@ -38,81 +33,13 @@ __all__ = [
 
 Figure = dict[str, Any]
 
-BLUE, ORANGE, RED, GREEN = (
-    "#0072B2",
-    "#C87F00",
-    "#D55E00",
-    "#00805C",
-)  # orange and green darker: they are text, too
+BLUE, ORANGE, RED, GREEN = "#0072B2", "#C87F00", "#D55E00", "#00805C"  # orange and green darkened, for text
 SKY, PURPLE, GREY = "#56B4E9", "#A6548A", "#5f6b76"
 INK, GRID, SHADE = "#1c2126", "#e6e9ec", "#eef1f3"
 FONT = '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif'
 MARGIN = {"l": 58, "r": 16, "t": 12, "b": 30}
-NAMES_PX = 72  # at the right, for the names of lines
-LABEL_PX = 15  # two words nearer than this would touch
-MINUTES_FROM_S, HOURS_FROM_S = 300, 3 * 3600
-
-
-class Axis(NamedTuple):
-    """A vertical axis: what Plotly takes, and where on it a value is, from 0 (bottom) to 1."""
-
-    layout: dict[str, Any]
-    low: float
-    high: float
-    log: bool
-
-    def at(self, value: float) -> float:
-        place = math.log10(max(value, 1e-12)) if self.log else value
-        return min(1.0, max(0.0, (place - self.low) / (self.high - self.low)))
-
-
-def duration_axis(values_us: Iterable[float | None]) -> Axis:
-    """A log axis of microseconds whose ticks read as times; at least one decade."""
-    known = [value for value in values_us if value]
-    low, high = 0.8 * max(1, min(known, default=10)), 1.3 * max(1, max(known, default=100))
-    if high < 10 * low:
-        low, high = (low * high / 10) ** 0.5, (low * high * 10) ** 0.5
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1,) if math.log10(high / low) > 3 else (1, 3) if math.log10(high / low) > 1.5 else (1, 2, 5)
-    ticks = [10**k * step for k in decades for step in steps if k >= 0 and low <= 10**k * step <= high]
-    layout = {
-        "type": "log",
-        "range": [math.log10(low), math.log10(high)],
-        "tickvals": ticks,
-        "ticktext": [_duration(tick) for tick in ticks],
-    }
-    return Axis(layout, math.log10(low), math.log10(high), log=True)
-
-
-def count_axis(values: Iterable[float | None], *, least: float = 1.0, **layout: Any) -> Axis:
-    """A linear axis from 0, with air above the greatest value; it shows `least` at least."""
-    high = 1.12 * max(least, max((value for value in values if value is not None), default=0.0))
-    shown = {"range": [0, high], "nticks": 5, "tickformat": ",~r" if high < 10 else ",.0f"}
-    return Axis(shown | layout, 0.0, high, log=False)
-
-
-def load_axis(values: Iterable[float], **layout: Any) -> dict[str, Any]:
-    """A horizontal axis of loads: linear from 0, or, where they differ tenfold, with a factor for each step."""
-    known = [value for value in values if value > 0]
-    low, high = min(known, default=1.0), max(known, default=1.0)
-    if high < 8 * low:
-        return {"range": [0, 1.06 * high], "nticks": 7, "tickformat": ",.0f", **layout}
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1, 2, 5) if high < 300 * low else (1,)
-    ticks = [10**k * step for k in decades for step in steps]
-    shown = [tick for tick in ticks if 0.85 * low <= tick <= 1.2 * high]
-    return {
-        "type": "log",
-        "range": [math.log10(0.85 * low), math.log10(1.2 * high)],
-        "tickvals": shown,
-        "ticktext": [f"{tick:,.10g}".replace(",", "\u202f") for tick in shown],
-        **layout,
-    }
-
-
-def place(x: Mapping[str, Any], value: float) -> float:
-    """Where Plotly wants a note at `value` of an axis: if it is logarithmic, at the exponent; a shape at `value`."""
-    return math.log10(value) if x.get("type") == "log" else value
+NAMES_PX = 72  # the right margin, for the names of lines
+LABEL_PX = 15  # the least distance of two labels
 
 
 def points(
@@ -125,7 +52,7 @@ def points(
     text: Sequence[str],
     size: float = 11,
 ) -> dict[str, Any]:
-    """Marks that differ in form as well as in colour; `text` is said of each where the pointer is."""
+    """Points as symbols; `text` has the words shown when the pointer is on each."""
     return {
         "type": "scatter",
         "mode": "markers",
@@ -141,7 +68,7 @@ def points(
 def between(
     x: Sequence[float], low: Sequence[float | None], high: Sequence[float | None], colour: str, opacity: float
 ) -> list[dict[str, Any]]:
-    """The space between two lines, as traces."""
+    """The area between two lines, as traces."""
     unseen = {"hoverinfo": "skip", "hovertemplate": None, "line": {"width": 0}}
     below, above = (line(x, edge, "", colour, hover="") | unseen for edge in (low, high))
     return [below, above | {"fill": "tonexty", "fillcolor": tint(colour, opacity)}]
@@ -150,7 +77,7 @@ def between(
 def rule(
     chart: Figure, *, x: float | None = None, y: float | None = None, colour: str, dash: str = "dash"
 ) -> None:
-    """A line across the chart: upright at `x`, level at `y`."""
+    """Add a line across the whole chart: vertical at `x`, or horizontal at `y`."""
     across = (
         {"xref": "x", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1}
         if x is not None
@@ -158,13 +85,6 @@ def rule(
     )
     style = {"type": "line", "line": {"color": colour, "width": 1.5, "dash": dash}, "layer": "below"}
     chart["layout"]["shapes"].append(across | style)
-
-
-def clock(end_s: float) -> tuple[float, str]:
-    """Seconds per unit of a time axis that is `end_s` long, and the unit."""
-    if end_s < MINUTES_FROM_S:
-        return 1.0, "s"
-    return (60.0, "min") if end_s < HOURS_FROM_S else (3600.0, "h")
 
 
 def line(
@@ -178,10 +98,12 @@ def line(
     dash: str = "solid",
     shape: str = "linear",
     text: Sequence[str] | None = None,
+    markers: bool = False,
 ) -> dict[str, Any]:
+    """A line; a single point of it is drawn as a marker. `hover` is Plotly's template of the words at the pointer."""
     trace: dict[str, Any] = {
         "type": "scatter",
-        "mode": "lines" if len(x) > 1 else "markers",
+        "mode": "lines+markers" if markers else "lines" if len(x) > 1 else "markers",
         "x": [round(value, 4) for value in x],
         "y": [None if value is None else round(value, 4) for value in y],
         "name": name,
@@ -199,7 +121,7 @@ def tint(colour: str, opacity: float) -> str:
 
 
 def over_time(traces: list[dict[str, Any]], axis: Axis, end_s: float, height_px: int) -> Figure:
-    """A chart whose horizontal axis is the time since the load began, 0 to `end_s`; `x` of traces in seconds."""
+    """A chart over the time since the load began, from 0 to `end_s`; `x` of `traces` is in seconds."""
     unit_s, unit = clock(end_s)
     for trace in traces:
         trace["x"] = [round(x / unit_s, 4) for x in trace["x"]]
@@ -229,23 +151,12 @@ def figure(traces: list[dict[str, Any]], x: dict[str, Any], axis: Axis, height_p
 
 
 def band(chart: Figure, from_x: float, to_x: float, colour: str, words: str = "") -> None:
-    """Shade a span of the horizontal axis, behind everything, with a word at its top."""
+    """Shade a span of the horizontal axis, behind the lines, with `words` at its top."""
     if to_x <= from_x:
         return
-    chart["layout"]["shapes"].append(
-        {
-            "type": "rect",
-            "xref": "x",
-            "yref": "paper",
-            "x0": from_x,
-            "x1": to_x,
-            "y0": 0,
-            "y1": 1,
-            "fillcolor": colour,
-            "line": {"width": 0},
-            "layer": "below",
-        }
-    )
+    place_of = {"xref": "x", "yref": "paper", "x0": from_x, "x1": to_x, "y0": 0, "y1": 1}
+    style = {"type": "rect", "fillcolor": colour, "line": {"width": 0}, "layer": "below"}
+    chart["layout"]["shapes"].append(place_of | style)
     if words:
         middle = place(chart["layout"]["xaxis"], (from_x + to_x) / 2)
         note(chart, words, middle, 1.0, GREY, {"yref": "paper", "yanchor": "top"}, 12)
@@ -254,7 +165,7 @@ def band(chart: Figure, from_x: float, to_x: float, colour: str, words: str = ""
 def note(
     chart: Figure, words: str, x: float, y: float, colour: str, stands: Mapping[str, Any], size: int = 13
 ) -> None:
-    """Words at a point; `stands`: how they stand to it, in Plotly's terms (`xanchor`, `yref` ...)."""
+    """Add words at a point; `stands` places them relative to it, in Plotly's terms (`xanchor`, `yref` ...)."""
     font = {"color": colour, "size": size}
     chart["layout"]["annotations"].append(
         {"text": words, "x": x, "y": y, "showarrow": False, "font": font, **stands}
@@ -264,9 +175,9 @@ def note(
 def ends(
     chart: Figure, axis: Axis, names: Sequence[tuple[str, str, float | None]], at: Sequence[float] = ()
 ) -> None:
-    """Name lines where they end, each (words, colour, value there), pushed apart where they would touch.
+    """Label lines at their ends, each (words, colour, value there); labels that would overlap are moved apart.
 
-    `at`: the shares of the width at which they end, if not all at the right.
+    `at`: the ends of the lines as shares of the width, if they do not all end at the right.
     """
     layout = chart["layout"]
     layout["margin"]["r"] = NAMES_PX
@@ -277,19 +188,12 @@ def ends(
         if value is not None
     )
     places: list[float] = []
-    for place, *_ in wanted:  # upwards: none nearer than a line of text to the one below
-        places.append(max(place, places[-1] + LABEL_PX if places else 0.0))
+    for height, *_ in wanted:  # from the bottom up: each at least one line of text above the one below
+        places.append(max(height, places[-1] + LABEL_PX if places else 0.0))
     ceiling = inner_px
-    for i in reversed(range(len(places))):  # and none out at the top
+    for i in reversed(range(len(places))):  # from the top down: none above the chart
         places[i] = min(places[i], ceiling)
         ceiling = places[i] - LABEL_PX
-    for place, (_, words, colour, x) in zip(places, wanted, strict=True):
+    for height, (_, words, colour, x) in zip(places, wanted, strict=True):
         right = {"xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "middle", "xshift": 6}
-        note(chart, words, x, place / inner_px, colour, right)
-
-
-def _duration(us: int) -> str:
-    for factor, unit in ((1_000_000, "s"), (1000, "ms")):
-        if us >= factor:
-            return f"{us // factor} {unit}"
-    return f"{us} µs"
+        note(chart, words, x, height / inner_px, colour, right)

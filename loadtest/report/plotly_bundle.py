@@ -1,4 +1,4 @@
-"""Plotly itself: inside the page of a run that stands alone, once for all pages in the folder of an answer."""
+"""The Plotly library: inside the page of a single run, or one copy for all pages in the folder of an answer."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ LEVELS_MAX = 3  # from a run's folder up to the answer's
 
 
 def share(folder: Path) -> None:
-    """Put the bundle into an answer's folder, before its first run: all pages below will load it from there."""
+    """Write the library to the folder of an answer, before its first run: all pages below it load it from there."""
     (folder / FILE).write_text(plotly.offline.get_plotlyjs(), encoding="utf-8")
 
 
 def script(folder: Path) -> str:
-    """The element that brings Plotly to a page in `folder`: a link to the one nearest above, else all of it."""
+    """The script element for a page in `folder`: a link to the nearest copy above it, else the whole library."""
     for level, above in enumerate([folder, *folder.resolve().parents][: LEVELS_MAX + 1]):
         if (above / FILE).exists():
             return f"<script src='{'../' * level}{FILE}'></script>"

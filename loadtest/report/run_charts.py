@@ -1,32 +1,33 @@
-"""The charts of a run, as the plain values that Plotly takes. Pure; what they share is in `pictures.plot`."""
+"""The charts of a run, as plain values for Plotly; `plot` and `axes` have their parts. Pure."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from loadtest.base.units import format_us
-from loadtest.report import plot
+from loadtest.report import axes, plot
 from loadtest.report.plot import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SHADE, SKY, Figure, line
 from loadtest.results.timeline import Point
-from loadtest.stats.histogram import PERCENTILES as PERCENTILES_TOLD
+from loadtest.stats.histogram import PERCENTILES as PERCENTILES_KNOWN
 from loadtest.stats.histogram import Histogram
 
 __all__ = ["Span", "cpu", "distribution", "fairness", "latency", "memory", "queue", "throughput", "workers"]
 
 Rows = Sequence[Mapping[str, Any]]
 
-WINDOW_MIN_S = 0.3  # a shorter piece of a second says nothing of a rate
+INTERVAL_MIN_S = 0.3  # a rate over a shorter interval is noise
 PERCENTILES = (("max", "slowest", GREY), ("p99", "p99", RED), ("p90", "p90", ORANGE), ("p50", "p50", BLUE))
 WIDE_PX, TALL_PX, HALF_PX = 200, 260, 190
-# By rarity, one in so many: how people call it, and the least samples beyond it.
+# By rarity (one answer in so many): the name of the percentile, and the least samples beyond it.
 MARKED = {
-    round(1 / (1 - share)): (key.replace("_", "."), least) for key, (share, least) in PERCENTILES_TOLD.items()
+    round(1 / (1 - share)): (key.replace("_", "."), least)
+    for key, (share, least) in PERCENTILES_KNOWN.items()
 }
 MARKED[10_000] = ("p99.99", 10)
 
 
 class Span(NamedTuple):
-    """The time that charts show, in seconds since the load began, and what is shaded in it."""
+    """The time axis of all charts, in seconds since the load began, and the shaded parts of it."""
 
     end_s: float
     warmup_s: float
@@ -34,10 +35,10 @@ class Span(NamedTuple):
 
 
 def latency(rows: Rows, name: str, span: Span) -> Figure:
-    """Percentiles per window, on a log axis."""
+    """The percentiles of each interval, on a log axis."""
     at = [row["t_s"] + row["seconds"] / 2 for row in rows]
     series = {key: [row.get(f"{name}.{key}_us") for row in rows] for key, _, _ in PERCENTILES}
-    axis = plot.duration_axis(value for values in series.values() for value in values)
+    axis = axes.duration_axis(value for values in series.values() for value in values)
     traces = [
         line(
             at,
@@ -56,13 +57,13 @@ def latency(rows: Rows, name: str, span: Span) -> Figure:
 
 
 def throughput(rows: Rows, name: str, span: Span) -> Figure:
-    """Answers per second; where a rate was planned, that too, and the gap between the two; failures."""
-    rows = [row for row in rows if row["seconds"] >= WINDOW_MIN_S and row["own_seconds"] > 0]
+    """Answers per second; in an open loop also the planned rate, and the gap between the two; failures."""
+    rows = [row for row in rows if row["seconds"] >= INTERVAL_MIN_S and row["own_seconds"] > 0]
     at = [row["t_s"] + row["seconds"] / 2 for row in rows]
     rate = [row[f"{name}.ok"] / row["own_seconds"] for row in rows]
     planned = [_per_s(row, f"{name}.planned") for row in rows]
     failed = [sum(v for k, v in row.items() if k.endswith(".failed")) / row["own_seconds"] for row in rows]
-    axis = plot.count_axis([*rate, *planned, *failed])
+    axis = axes.count_axis([*rate, *planned, *failed])
     traces = [line(at, rate, "answered", BLUE, fill=True, hover="%{y:,.0f} per s")]
     names = [("answered", BLUE, _last(rate))]
     if any(value is not None for value in planned):
@@ -84,7 +85,7 @@ def throughput(rows: Rows, name: str, span: Span) -> Figure:
 
 
 def workers(points: Sequence[Point], span: Span) -> Figure:
-    """Workers busy and idle, one upon the other."""
+    """Busy and idle workers, stacked."""
     seen = [point for point in points if point.workers_busy is not None]
     busy, idle = [p.workers_busy or 0 for p in seen], [p.workers_idle or 0 for p in seen]
     layers = [("busy", BLUE, 0.5, busy), ("idle", SKY, 0.25, idle)]
@@ -92,10 +93,10 @@ def workers(points: Sequence[Point], span: Span) -> Figure:
 
 
 def queue(points: Sequence[Point], span: Span) -> Figure:
-    """Connections that wait in the kernel for a worker."""
+    """Connections in the kernel's accept queue."""
     seen = [point for point in points if point.queue_depth is not None]
     depth = [point.queue_depth for point in seen]
-    axis = plot.count_axis(depth, least=4)
+    axis = axes.count_axis(depth, least=4)
     trace = line([p.t_s for p in seen], depth, "waiting", RED, fill=True, hover="%{y}", shape="hv")
     chart = _timed([trace], axis, span)
     plot.ends(chart, axis, [("waiting", RED, _last(depth))])
@@ -103,30 +104,24 @@ def queue(points: Sequence[Point], span: Span) -> Figure:
 
 
 def cpu(points: Sequence[Point], cpus: int, span: Span) -> Figure:
-    """Cores used by the server, by the generator and by all others, one upon the other, of `cpus`.
+    """Cores used by the server, the generator and other programs, stacked, of `cpus`.
 
-    Where nothing is known of its host, the server's alone: the generator is on another.
+    Only the server's, if it is on another host.
     """
-    seen = [p for p in points if p.host_cores is not None and p.cpu_cores is not None]
-    if not seen:
-        seen = [p for p in points if p.cpu_cores is not None]
-        alone = ("server", BLUE, 0.5, [p.cpu_cores or 0.0 for p in seen])
-        return _stacked([p.t_s for p in seen], [alone], span, hover="%{y:.2f} cores", least=cpus / 1.12)
-    server, generator = [p.cpu_cores or 0.0 for p in seen], [p.generator_cores or 0.0 for p in seen]
-    others = [
-        max(0.0, (p.host_cores or 0.0) - ours - theirs)
-        for p, ours, theirs in zip(seen, server, generator, strict=True)
-    ]
-    layers = [
-        ("server", BLUE, 0.5, server),
-        ("generator", ORANGE, 0.4, generator),
-        ("others", GREY, 0.18, others),
-    ]
+    known = [p for p in points if p.cpu_cores is not None]
+    seen = [p for p in known if p.host_cores is not None]
+    layers = [("server", BLUE, 0.5, [p.cpu_cores or 0.0 for p in seen or known])]
+    if seen:
+        own = [p.generator_cores or 0.0 for p in seen]
+        used = [(p.cpu_cores or 0.0) + (p.generator_cores or 0.0) for p in seen]
+        others = [max(0.0, (p.host_cores or 0.0) - cores) for p, cores in zip(seen, used, strict=True)]
+        layers += [("generator", ORANGE, 0.4, own), ("others", GREY, 0.18, others)]
+    seen = seen or known
     return _stacked([p.t_s for p in seen], layers, span, hover="%{y:.2f} cores", least=cpus / 1.12)
 
 
 def memory(points: Sequence[Point], span: Span) -> Figure:
-    """What each process has for itself (USS) and what they share, counted once (PSS - USS): together the PSS."""
+    """The memory of each process alone (USS), and what they share, counted once (PSS - USS), stacked."""
     seen = [p for p in points if p.pss_bytes is not None and p.uss_bytes is not None]
     own = [(p.uss_bytes or 0) / 2**20 for p in seen]
     shared = [max(0, (p.pss_bytes or 0) - (p.uss_bytes or 0)) / 2**20 for p in seen]
@@ -135,9 +130,9 @@ def memory(points: Sequence[Point], span: Span) -> Figure:
 
 
 def distribution(histograms: Sequence[tuple[str, Histogram]]) -> Figure:
-    """The whole of each distribution: each step to the right is one answer in ten, in a hundred, in a thousand."""
+    """Each distribution as a whole, by rarity: one answer in ten, in a hundred, in a thousand."""
     curves = [(name, *_rarities(histogram)) for name, histogram in histograms]
-    axis = plot.duration_axis(us for _, _, values in curves for us in values)
+    axis = axes.duration_axis(us for _, _, values in curves for us in values)
     most = max([10, *(rarity[-1] for _, rarity, _ in curves if rarity)])
     ticks = [
         (2, "50"),
@@ -158,7 +153,7 @@ def distribution(histograms: Sequence[tuple[str, Histogram]]) -> Figure:
             f"{100 * (1 - 1 / r):.6g} % within {format_us(v)}" for r, v in zip(rarity, values, strict=True)
         ]
         trace = line(rarity, values, name, colour, text=words, hover="%{text}", shape="vh")
-        chart["data"].insert(0, trace)  # the first is drawn last, over the others
+        chart["data"].insert(0, trace)  # the first curve is drawn last, above the others
         names.append((name, colour, values[-1]))
         at.append(math.log10(rarity[-1]) / math.log10(1.1 * most))
     if curves:
@@ -168,9 +163,9 @@ def distribution(histograms: Sequence[tuple[str, Histogram]]) -> Figure:
 
 
 def fairness(connections: Sequence[int]) -> Figure:
-    """Connections that each worker has served, most first, and their mean."""
+    """The connections served by each worker, most first, and their mean."""
     mean = sum(connections) / len(connections)
-    axis = plot.count_axis(connections)
+    axis = axes.count_axis(connections)
     bars = {
         "type": "bar",
         "x": list(range(1, len(connections) + 1)),
@@ -196,16 +191,16 @@ def _stacked(
     shape: str = "linear",
     least: float = 1.0,
 ) -> Figure:
-    """Areas one upon the other, each (words, colour, opacity, values)."""
+    """Stacked areas, each (words, colour, opacity, values)."""
     sums = [sum(values) for values in zip(*(layer[3] for layer in layers), strict=True)]
-    axis = plot.count_axis(sums, least=least)
+    axis = axes.count_axis(sums, least=least)
     traces, names, below = [], [], 0.0
     for words, colour, opacity, values in layers:
         trace = line(at, values, words, colour, hover=hover, shape=shape)
         traces.append(trace | {"stackgroup": "all", "fillcolor": plot.tint(colour, opacity)})
         trace["line"]["width"] = 1.5
         if values:
-            value = values[len(values) * 9 // 10]  # not the last: a load is on its way out there
+            value = values[len(values) * 9 // 10]  # not the last one, where the load is ending
             names.append((words, colour, below + value / 2))
             below += value
     chart = _timed(traces, axis, span)
@@ -213,9 +208,9 @@ def _stacked(
     return chart
 
 
-def _timed(traces: list[dict[str, Any]], axis: plot.Axis, span: Span, plot_px: int = HALF_PX) -> Figure:
+def _timed(traces: list[dict[str, Any]], axis: axes.Axis, span: Span, plot_px: int = HALF_PX) -> Figure:
     chart = plot.over_time(traces, axis, span.end_s, plot_px)
-    unit_s, _ = plot.clock(span.end_s)
+    unit_s, _ = axes.clock(span.end_s)
     wide = plot_px > HALF_PX and span.warmup_s >= 0.1 * span.end_s
     plot.band(chart, 0.0, span.warmup_s / unit_s, SHADE, "warm-up" if wide else "")
     for start, end in span.stalls:
@@ -224,7 +219,7 @@ def _timed(traces: list[dict[str, Any]], axis: plot.Axis, span: Span, plot_px: i
 
 
 def _rarities(histogram: Histogram) -> tuple[list[float], list[int]]:
-    """One answer in how many took longer than each bucket's edge; the slowest stands a little beyond the last."""
+    """The rarity of answers slower than each bucket, and its time; the slowest answer is a little beyond the last."""
     total, seen = histogram.count, 0
     rarity: list[float] = []
     values: list[int] = []
@@ -236,7 +231,7 @@ def _rarities(histogram: Histogram) -> tuple[list[float], list[int]]:
 
 
 def _mark(chart: Figure, histogram: Histogram, most: float) -> None:
-    """The percentiles that have a name: points, with their values above the chart, where no line can hide them."""
+    """Mark the named percentiles by points, with their values above the chart."""
     chart["layout"]["margin"]["t"] = 44
     for rarity, (words, least) in MARKED.items():
         us = histogram.percentile(1 - 1 / rarity)
@@ -246,9 +241,7 @@ def _mark(chart: Figure, histogram: Histogram, most: float) -> None:
         look = {"color": BLUE, "size": 8, "line": {"color": "#fff", "width": 1.5}}
         chart["data"].append(point | {"marker": look})
         plot.rule(chart, x=rarity, colour=plot.GRID, dash="solid")
-        anchor = (
-            "right" if rarity == min(MARKED) else "center"
-        )  # on a phone the first two are near to each other
+        anchor = "right" if rarity == min(MARKED) else "center"  # on a phone the first two are close
         above = {"yref": "paper", "yanchor": "bottom", "xanchor": anchor, "yshift": 2}
         plot.note(chart, f"{words}<br><b>{format_us(us)}</b>", math.log10(rarity), 1.0, BLUE, above, 12)
 

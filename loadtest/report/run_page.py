@@ -1,11 +1,11 @@
-"""The page of a run: what was found, what it rests on, and whether both sides' books agree. Pure."""
+"""The page of a run: verdict, charts and tables. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from loadtest.base.units import format_bytes, format_count, format_duration, format_us
+from loadtest.base.units import format_bytes, format_count, format_duration, format_us, or_dash
 from loadtest.report import run_charts, run_tables
-from loadtest.report.page import Panel, Section, Tile, fill, listed, paragraph, sentence
+from loadtest.report.page import Panel, Section, Tile, fill, listed, moment, paragraph, sentence
 from loadtest.report.stalls import stalls
 from loadtest.results.run_folder import StoredRun
 from loadtest.results.timeline import Point
@@ -19,7 +19,7 @@ UNFAIR = 1.5  # times the mean
 
 
 def page(run: StoredRun, bundle_html: str) -> str:
-    """The page of a run, from what its folder holds; `bundle_html` brings Plotly (see `pictures.bundle`)."""
+    """The page of a run, from what its folder holds; `bundle_html` brings Plotly (see `plotly_bundle.script`)."""
     document, rows, points, histograms = run
     main = _main(document)
     still = stalls(rows, main) if main in document["requests"] else ()
@@ -36,16 +36,16 @@ def page(run: StoredRun, bundle_html: str) -> str:
         panels=panels,
         sections=[
             Section("Requests", run_tables.requests(document)),
-            Section("Do the books of both sides agree?", run_tables.books(document)),
+            Section("Do the counts of client and server agree?", run_tables.reconciliation(document)),
             Section("Thresholds", run_tables.thresholds(document)),
-            Section("May this be believed?", run_tables.details(document)),
+            Section("Is this run reliable?", run_tables.details(document)),
         ],
         bundle_html=bundle_html,
     )
 
 
 def _main(document: dict[str, Any]) -> str:
-    """The request that the page speaks of first: the user's own, or else the one that was answered most."""
+    """The request in the headline: the main request, or if there was none, the one with most answers."""
     name = str(document["main_request"])
     requests = document["requests"]
     if name in requests or not requests:
@@ -120,8 +120,8 @@ def _of_distributions(
     if f"{main} service" in histograms:
         names = {"response": main, "service": f"{main} service", "lag": f"{main} lag"}
         words += "; response is from the planned time, service from the sending, lag between the two"
-    told = [(label, histograms.get(name)) for label, name in names.items()]
-    if distributions := [(name, histogram) for name, histogram in told if histogram and histogram.count]:
+    known = [(label, histograms.get(name)) for label, name in names.items()]
+    if distributions := [(name, histogram) for name, histogram in known if histogram and histogram.count]:
         yield Panel(
             "distribution", _rarities(times), words, run_charts.distribution(distributions), wide=True
         )
@@ -166,9 +166,9 @@ def _rarities(times: dict[str, Any]) -> str:
 
 
 def _headline(document: dict[str, Any], main: str) -> str:
-    """The point at first sight: what failed if something did, else how fast it was."""
+    """The first failure, else the speed."""
     if document["verdict"] == "invalid":
-        return "These numbers may not be believed"
+        return "These numbers are not reliable"
     return sentence(document["reasons"][0])[:-1] if document["reasons"] else _speed(document, main)
 
 
@@ -185,28 +185,26 @@ def _speed(document: dict[str, Any], main: str) -> str:
 
 
 def _why(document: dict[str, Any], main: str) -> str:
-    """Under the headline: why, if it does not say that itself; else how fast it was."""
+    """Below the headline: the other reasons, and the speed."""
     if document["verdict"] == "pass":
-        books = " and the books of both sides leave nothing unexplained" if document["reconciled"] else ""
-        return paragraph(f"Every threshold held{books}.", "why")
+        counts = ", and the counts of client and server agree" if document["reconciled"] else ""
+        return paragraph(f"Every threshold held{counts}.", "why")
     rest = document["reasons"][document["verdict"] == "fail" :]
     speed = paragraph(sentence(_speed(document, main)), "why") if document["verdict"] == "fail" else ""
     return listed(rest) + speed
 
 
 def _caution(document: dict[str, Any], main: str, span: run_charts.Span) -> str:
-    """In a closed loop a service that stands still is asked less: its percentiles look better than it is."""
+    """In a closed loop a stalled service gets fewer requests, and its percentiles look better than it is."""
     row = document["requests"].get(main)
     if not span.stalls or row is None or row["planned"] is not None:
         return ""
-    said = f"{_standstill(span)}. Users that waited meanwhile asked for nothing"
-    return paragraph(
-        f"{said}: the percentiles count few of the answers that were late. Give a --rate.", "why"
-    )
+    why = "Waiting users sent no requests meanwhile, so the percentiles have few of the late answers"
+    return paragraph(f"{_standstill(span)}. {why}. Use --rate.", "why")
 
 
 def _notes(document: dict[str, Any]) -> str:
-    """What a reader must not miss, though it changes no verdict."""
+    """The notes, which do not affect the verdict."""
     return "".join(paragraph(f"Note: {note}.", "why") for note in document.get("notes", ()))
 
 
@@ -220,37 +218,34 @@ def _facts(document: dict[str, Any]) -> Iterable[str]:
         moved = f"{scenario} up to " if SCENARIOS[scenario].shaped else ""
         pacing = f"{moved}{format_count(settings['rate'])} arrivals per second, {settings['arrivals']}"
     yield f"{settings['connections']} connections to {settings['host'].removeprefix('tcp://')}"
-    yield f"{settings['framing']} framing"
+    if settings["framing"] != "raw":
+        yield f"{settings['framing']} framing"
     yield pacing
     yield (
         f"{format_duration(document['duration_s'])} measured after "
         f"{format_duration(settings['warmup_s'])} of warm-up"
     )
-    yield f"{document['started'][:16].replace('T', ' ')} UTC"
-    if document["commit"]:
-        dirty = " with changes" if document["commit"].endswith("+") else ""
-        yield f"commit {document['commit'][:10]}{dirty}"
+    yield from moment(document["started"], document["commit"])
 
 
 def _tiles(document: dict[str, Any], main: str) -> Iterable[Tile]:
     row = document["requests"].get(main) or {"response_us": None, "rate_achieved": None}
     times = row["response_us"] or {}
     requests = [row for name, row in document["requests"].items() if judged(name)]
-    failed, cut = sum(r["failed"] for r in requests), sum(r["censored"] for r in requests)
+    failed, censored = sum(r["failed"] for r in requests), sum(r["censored"] for r in requests)
     server, reconciled = document["server"] or {}, document["reconciled"]
-    cores = server.get("cpu_cores")
     agree = "not compared" if reconciled is None else "equal" if reconciled["exact"] else "agree"
     if reconciled is not None and not reconciled["ok"]:
         agree = "DIFFER"
     made = document["connections"]["made"]
     yield Tile("99 of 100 within", format_us(times.get("p99")), f"half within {format_us(times.get('p50'))}")
     yield Tile(f"{main}s per second", format_count(row["rate_achieved"]), _counted(made, "connection"))
-    yield Tile("failed", format_count(failed), f"{format_count(cut)} cut off at the end")
-    yield Tile("server CPU", "-" if cores is None else f"{cores:.2f} cores", _per_message(server))
+    yield Tile("failed", format_count(failed), f"{format_count(censored)} censored at the end")
+    yield Tile("server CPU", or_dash(server.get("cpu_cores"), "{:.2f} cores"), _per_message(server))
     processes = server.get("processes_max")
     words = "not followed" if processes is None else _counted(processes, "process", "es")
     yield Tile("server memory", format_bytes(server.get("pss_bytes_max")), words)
-    yield Tile("books of both sides", agree, _tally(reconciled))
+    yield Tile("client and server counts", agree, _tally(reconciled))
 
 
 def _per_message(server: dict[str, Any]) -> str:

@@ -1,34 +1,19 @@
-"""The tables of a run's page: what was asked and how it ended, both sides' books, what the answer rests on. Pure."""
+"""The tables of a run's page: requests, reconciliation, thresholds and details. Pure."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from loadtest.base.units import format_count, format_us
+from loadtest.base.units import format_count, format_us, or_dash
 from loadtest.report.page import paragraph, table
 from loadtest.results.metrics import shown
 
-__all__ = ["books", "details", "requests", "thresholds"]
+__all__ = ["details", "reconciliation", "requests", "thresholds"]
 
-PERCENTILES = (
-    ("p50", "half within"),
-    ("p90", "90 %"),
-    ("p99", "99 %"),
-    ("p99_9", "99.9 %"),
-    ("max", "slowest"),
-)
+PERCENTILES = {"p50": "half within", "p90": "90 %", "p99": "99 %", "p99_9": "99.9 %", "max": "slowest"}
 
 
 def requests(document: dict[str, Any]) -> str:
-    head = [
-        "request",
-        "ok",
-        "failed",
-        "cut off",
-        "late",
-        "dropped",
-        "per second",
-        *(words for _, words in PERCENTILES),
-    ]
+    head = ["request", "ok", "failed", "censored", "late", "dropped", "per second", *PERCENTILES.values()]
     rows = []
     asked: dict[str, dict[str, Any]] = document["requests"]
     for name, row in asked.items():
@@ -38,7 +23,7 @@ def requests(document: dict[str, Any]) -> str:
         for what, times in _timings(row):
             lead = [name + note, *counts, rate] if what in ("", "response") else ["", *[""] * 6]
             lead[0] = f"{lead[0]}  {what}" if what else lead[0]
-            rows.append([*lead, *(format_us(times.get(key)) for key, _ in PERCENTILES)])
+            rows.append([*lead, *(format_us(times.get(key)) for key in PERCENTILES)])
     parts = [table(head, rows)]
     errors = [(n, e, c) for n, row in asked.items() for e, c in row["errors"].items()]
     if errors:
@@ -49,7 +34,7 @@ def requests(document: dict[str, Any]) -> str:
 
 
 def _timings(row: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
-    """Response; and, where arrivals were planned, service and lag beside it."""
+    """The response; in an open loop also service and lag."""
     if row["planned"] is None:
         yield "", row["response_us"] or {}
         return
@@ -57,12 +42,12 @@ def _timings(row: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
         yield what, row[f"{what}_us"] or {}
 
 
-def books(document: dict[str, Any]) -> str:
+def reconciliation(document: dict[str, Any]) -> str:
     reconciled = document["reconciled"]
     if reconciled is None:
         return paragraph("Not compared: neither the server's control socket nor its metrics are known.")
     keys = ("client", "unconfirmed", "server", "difference")
-    head = ["", "confirmed by us", "unconfirmed", "counted by the server", "unaccounted for"]
+    head = ["", "confirmed", "unconfirmed", "counted by the server", "unaccounted for"]
     rows = [[what, *(format_count(reconciled[key][what]) for key in keys)] for what in reconciled["client"]]
     why = [f"{what} are not compared: {why}" for what, why in reconciled.get("not_compared", {}).items()]
     return table(head, rows) + "".join(paragraph(f"{text[0].upper()}{text[1:]}.") for text in why)
@@ -80,16 +65,13 @@ def thresholds(document: dict[str, Any]) -> str:
 def details(document: dict[str, Any]) -> str:
     generator, cost, host = document["generator"], document["sampler_cost"], document["host"]
     lag, others = generator["lag_us"] or {}, host["others_cores"]
-    busiest = "-" if generator["cores_max"] is None else f"{generator['cores_max']:.0%} of a core"
+    busiest = or_dash(generator["cores_max"], "{:.0%} of a core")
     late = f"{format_us(lag.get('p50'))} (half), {format_us(lag.get('p99'))} (99 %)"
     facts = [
         ("generator processes", f"{generator['processes']} at work, the busiest at {busiest}"),
-        ("the generator itself was late by", late),
-        (
-            "watching the server cost",
-            _cost(cost) if cost else "nothing: not followed",
-        ),
-        ("all other programs used", "-" if others is None else f"{others:.2f} of {host['cpus']} cores"),
+        ("lateness of the generator", late),
+        ("sampling cost", _cost(cost) if cost else "nothing: the server was not followed"),
+        ("other programs used", or_dash(others, f"{{:.2f}} of {host['cpus']} cores")),
         ("host", f"{host['cpus']} CPUs, {host['machine']}, Linux {host['kernel']}"),
         ("versions", f"Python {host['python']}, Locust {host['locust']}"),
     ]
@@ -105,5 +87,5 @@ def details(document: dict[str, Any]) -> str:
 
 def _cost(cost: dict[str, Any]) -> str:
     there = cost.get("server_core_share")
-    beside = "" if there is None else f"; its endpoint {there:.1%} of one, which is in its CPU"
+    beside = "" if there is None else f"; its endpoint {there:.1%}, included in the server's CPU"
     return f"{cost['core_share']:.1%} of a core{beside}"

@@ -1,4 +1,4 @@
-"""The spells in which a service stood still, found in a run's timeline. Pure."""
+"""Stalls of the service, found in the timeline of a run. Pure."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -7,13 +7,13 @@ from typing import Any
 __all__ = ["stalls"]
 
 SHARE = 0.5  # of what was planned, or, in a closed loop, of the run's own median
-DUE_MIN = 10  # answers due in a window: with fewer, chance alone would leave some empty
+DUE_MIN = 10  # answers expected in an interval: with fewer, an empty one may be chance
 
 
 def stalls(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:
-    """From and to, in seconds since the load began, of the spells with less than half of the answers that were due.
+    """The begin and end, in seconds since the load began, of intervals with less than half of the expected answers.
 
-    `rows` are a timeline's (see `timeline.rows`); only what was measured counts, not the warm-up.
+    `rows` are those of `timeline.rows`; the warm-up is left out.
     """
     measured = [row for row in rows if row["phase"] == "measure" and row["seconds"] > 0]
     rates = [row[f"{name}.ok"] / row["seconds"] for row in measured]

@@ -1,49 +1,34 @@
-"""What a threshold can name, read from a run's document, and how each is written. Pure.
+"""The metrics of a run's document that thresholds can name, and their formatting. Pure.
 
-Times are microseconds, sizes bytes, rates per second.
+Times are in microseconds, sizes in bytes, rates per second.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from loadtest.base.units import format_bytes, format_count, format_us
-from loadtest.results.thresholds import PARTS
+from loadtest.base.units import format_bytes, format_count, format_us, or_dash
+from loadtest.results.thresholds import KINDS, OF_SERVER, PARTS
 from loadtest.stats.histogram import PERCENTILES
 from loadtest.workload.scenarios import judged
 
-__all__ = ["achieved", "metrics_of", "shown"]
-
-_OF_SERVER = {
-    "server.cpu": "cpu_cores",
-    "server.cpu_per_message": "cpu_us_per_message",
-    "server.pss.max": "pss_bytes_max",
-    "server.uss.max": "uss_bytes_max",
-    "server.pss_per_connection": "pss_per_connection_bytes",
-    "server.fds.max": "fds_max",
-    "server.processes.max": "processes_max",
-    "workers.busy.max": "workers_busy_max",
-    "queue.depth.max": "queue_depth_max",
-    "listen.overflows": "listen_overflows",
-    "retransmits": "retransmits",
-}
-_SHARES = ("errors", "achieved")
+__all__ = ["achieved", "main_row", "metrics_of", "shown"]
 
 
 def metrics_of(run: Mapping[str, Any]) -> dict[str, float | None]:
-    """Every metric that has a value in this run, and those of it that are not known as None."""
+    """The value of each metric of this run, None if it is unknown."""
     requests = run["requests"]
     values: dict[str, float | None] = {}
     for name, row in requests.items():
         values |= _of_request(name, row)
-    honest = [row for name, row in requests.items() if judged(name)]
-    failed = sum(row["failed"] for row in honest)
-    ended = sum(row["ok"] + row["failed"] for row in honest)
+    judged_rows = [row for name, row in requests.items() if judged(name)]
+    failed = sum(row["failed"] for row in judged_rows)
+    ended = sum(row["ok"] + row["failed"] for row in judged_rows)
     values["errors"] = failed / ended if ended else None
     for key in ("censored", "dropped", "late"):
-        values[key] = sum(row[key] for row in honest)
-    values["achieved"] = achieved(requests.get(run["main_request"]) or {})
+        values[key] = sum(row[key] for row in judged_rows)
+    values["achieved"] = achieved(main_row(run))
     server = run["server"] or {}
-    values |= {metric: server.get(key) for metric, key in _OF_SERVER.items()}
+    values |= {metric: server.get(key) for metric, (_, key) in OF_SERVER.items()}
     for kind, count in (server.get("switches") or {}).items():
         values[f"server.switches.{kind}"] = count
     values["workers.connections.max_over_mean"] = _unevenness(server.get("connections_by_worker") or [])
@@ -52,8 +37,13 @@ def metrics_of(run: Mapping[str, Any]) -> dict[str, float | None]:
     return values
 
 
+def main_row(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The row of the main request; empty if there was none."""
+    return run["requests"].get(run["main_request"]) or {}
+
+
 def achieved(row: Mapping[str, Any]) -> float | None:
-    """Share of the planned rate that was answered while it was measured; None in a closed loop."""
+    """The share of the planned rate that was answered in the measured time; None in a closed loop."""
     if not row.get("rate_planned") or row["rate_achieved"] is None:
         return None
     return float(row["rate_achieved"] / row["rate_planned"])
@@ -62,15 +52,12 @@ def achieved(row: Mapping[str, Any]) -> float | None:
 def shown(metric: str, value: float | None) -> str:
     """A metric's value with its unit."""
     last = metric.rpartition(".")[2]
-    if metric == "server.cpu_per_message":
+    kind = KINDS.get(metric) or ("time" if last in (*PERCENTILES, "max", "mean") else KINDS.get(last))
+    if kind == "time":
         return format_us(value)
-    if last in (*PERCENTILES, "max", "mean") and not metric.startswith(("server.", "workers.", "queue.")):
-        return format_us(value)
-    if metric.startswith(("server.pss", "server.uss")):
+    if kind == "size":
         return format_bytes(value)
-    if last in _SHARES and value is not None:
-        return f"{value:.3%}"
-    return format_count(value)
+    return or_dash(value, "{:.3%}") if kind == "share" else format_count(value)
 
 
 def _of_request(name: str, row: Mapping[str, Any]) -> dict[str, float | None]:
@@ -84,5 +71,5 @@ def _of_request(name: str, row: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def _unevenness(connections: list[int]) -> float | None:
-    """How many times the mean the busiest worker has served: 1 if all alike."""
+    """The connections of the busiest worker by the mean of all; 1: all served as many."""
     return max(connections) * len(connections) / sum(connections) if sum(connections) else None

@@ -1,4 +1,4 @@
-"""Our tally against the server's own: the one check of both books. Pure."""
+"""Reconciliation: the generator's counts against the server's own. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,10 +13,10 @@ __all__ = ["reconcile", "tally"]
 def reconcile(
     account: RunRecord, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, workload: Workload
 ) -> dict[str, Any] | None:
-    """Our tally against the server's own, over the whole run, warm-up included; None if it has none.
+    """Compare the generator's counts with the server's, over the whole run with its warm-up; None without the latter.
 
-    Where every request was confirmed both must be equal. Those that failed or were cut off may or may not have been
-    seen: then the server's count lies between what was confirmed and what was sent.
+    If every request was confirmed, both must be equal. The server may or may not have counted failed and censored
+    requests: then its count lies between those confirmed and those sent.
     """
     if before is None or after is None:
         return None
@@ -42,7 +42,7 @@ def reconcile(
 
 
 def tally(account: RunRecord, counts: Counted) -> tuple[int, int]:
-    """How many the server has confirmed, and how many more it may have seen."""
+    """The number that the server must have counted, and how many more it may have counted."""
     confirmed = unconfirmed = 0
     for name, each in counts.answered.items():
         entry = account.stats.total(name)

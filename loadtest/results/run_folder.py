@@ -1,4 +1,4 @@
-"""A run as its folder holds it: all that a report is drawn from."""
+"""The folder of a run: reads all that a report is drawn from."""
 
 import csv
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ from loadtest.results import timeline
 from loadtest.stats.histogram import Histogram
 from procserver.errors import ConfigError
 
-__all__ = ["StoredRun", "load", "samples"]
+__all__ = ["StoredRun", "document_in", "load", "run_document_in", "samples"]
 
-BYTES_MAX = 1 << 28  # of one file: a run of a day leaves a few MiB
+BYTES_MAX = 1 << 28  # of one file: a run of a day has a few MiB
 
 
 class StoredRun(NamedTuple):
-    """`histograms` are those of the measured answers, by request; `table` has a row for each second.
+    """`histograms` are those of measured answers, by request; `table` has a row for each second.
 
-    Where arrivals were planned, `message` is from the plan, `message service` and `message lag` are its parts.
+    In an open loop, `message` is the response, and `message service` and `message lag` are its parts.
     """
 
     document: dict[str, Any]
@@ -30,15 +30,15 @@ class StoredRun(NamedTuple):
 
 
 def load(folder: Path, document: dict[str, Any] | None = None) -> StoredRun:
-    """The run in `folder`; `document` is its run.json, where that is not written yet.
+    """The run in `folder`; `document` is its run.json, if that is not written yet.
 
-    ConfigError: there is none, it is not complete, or another version has written it.
+    ConfigError: there is no run, it is not complete, or another version has written it.
     """
+    if document is None:
+        document = run_document_in(folder / "run.json")
+    else:  # as it will be read again
+        document = msgspec.json.decode(msgspec.json.encode(document), type=dict[str, Any])
     try:
-        encoded = msgspec.json.encode(document) if document is not None else _read(folder / "run.json")
-        document = msgspec.json.decode(encoded, type=dict[str, Any])
-        if (found := document.get("format")) != run_document.FORMAT:
-            raise ConfigError(f"{folder}: its format is {found}; this version reads {run_document.FORMAT}")
         histograms = msgspec.json.decode(_read(folder / "histograms.json"))["histograms"]
         return StoredRun(
             document,
@@ -52,8 +52,26 @@ def load(folder: Path, document: dict[str, Any] | None = None) -> StoredRun:
         raise ConfigError(f"{folder}: what is in it cannot be read: {error}") from None
 
 
+def run_document_in(path: Path) -> dict[str, Any]:
+    """The document of a run. ConfigError: it cannot be read, or another version has written it."""
+    document = document_in(path)
+    if (found := document.get("format")) != run_document.FORMAT:
+        raise ConfigError(f"{path}: its format is {found}; this version reads {run_document.FORMAT}")
+    return document
+
+
+def document_in(path: Path) -> dict[str, Any]:
+    """A JSON object. ConfigError: it cannot be read."""
+    try:
+        return msgspec.json.decode(_read(path), type=dict[str, Any])
+    except OSError as error:
+        raise ConfigError(f"{path.parent}: no folder of a run: {error.strerror} ({path})") from None
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{path}: it cannot be read: {error}") from None
+
+
 def samples(folder: Path) -> list[dict[str, Any]]:
-    """The tracker's lines; none where the server could not be followed."""
+    """The lines of the sampler; empty if the server could not be followed."""
     path = folder / "samples.jsonl"
     return [msgspec.json.decode(line) for line in _read(path).splitlines()] if path.exists() else []
 

@@ -1,13 +1,16 @@
-"""How near each resource of the server came to its limit while it was measured: what a limit is explained by. Pure."""
+"""How close each resource of the server came to its limit while measured: the evidence for a bottleneck. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from loadtest.results.timeline import busiest_between, unix_offset_s
+from loadtest.sampler.resource_limits import ResourceLimits
+
 __all__ = ["LOG_SIGNS", "Saturation", "saturation"]
 
-# What a server's log says when the kernel refuses it something.
+# Texts in the server's log when the kernel refused a resource.
 LOG_SIGNS = {
     "fds": b"Too many open files",
     "memory": b"Cannot allocate memory",
@@ -16,47 +19,48 @@ LOG_SIGNS = {
 
 
 class Saturation(msgspec.Struct):
-    """Averages over the measured time, greatest and least values in it; None is not known. CPU in cores."""
+    """Averages over the measured time, maxima and minima in it; None: unknown. CPU is in cores."""
 
     cores: float | None
     process_cores_max: float | None  # its busiest process
-    cores_allowed: float | None  # by affinity and quota; of a server on another host, all that there are
+    cores_allowed: float | None  # by affinity and quota; on another host, all its CPUs
     host_cores: float | None
     host_cpus: int
-    workers: int | None  # as many as there may be
+    workers: int | None  # the most that the pool may have
     workers_busy: float | None
     workers_busy_share: float | None
-    queue_share: float | None  # of the time in which somebody waited
+    queue_share: float | None  # of the time in which connections were queued
     queue_depth_max: int | None
     queue_limit: int | None
     listen_overflows: int
-    fds_share_max: float | None  # of what one process may have
-    memory_available_share_min: float | None  # of what there is
-    log_errors: dict[str, int]  # kinds of LOG_SIGNS, each with its count
+    fds_share_max: float | None  # of the limit of one process
+    memory_available_share_min: float | None  # of the memory limit
+    log_errors: dict[str, int]  # the count of each key of LOG_SIGNS
 
 
 def saturation(
     samples: Sequence[Mapping[str, Any]], started: float, ended: float, log: bytes = b""
 ) -> Saturation | None:
-    """From the tracker's lines, between two Unix times; `log` is what the server said meanwhile. None: too few."""
-    offset = next((line["epoch"] - line["t"] for line in samples if "epoch" in line), 0.0)
-    allowance: Mapping[str, Any] = next((line["allowance"] for line in samples if "allowance" in line), {})
+    """From the samples between two Unix times; `log` is the server's log of that time. None: too few samples."""
+    offset = unix_offset_s(samples)
+    reported = next((line["allowance"] for line in samples if "allowance" in line), None)
+    limits = None if reported is None else msgspec.convert(reported, ResourceLimits)
     ticks = [line for line in samples if "server" in line and started <= line["t"] + offset <= ended]
     if len(ticks) < 2 or ticks[-1]["t"] <= ticks[0]["t"]:
         return None
     first, last = ticks[0], ticks[-1]
     span_s = last["t"] - first["t"]
-    there = "server_host" in last  # on another host, of which less is known
+    there = "server_host" in last  # on another host: less is known
     host_before, host = (tick["server_host"] if there else tick["host"] for tick in (first, last))
     seen = [tick["status"] for tick in ticks if "pool" in (tick.get("status") or {})]
     workers = seen[-1]["pool"]["max_workers"] if seen else None
     busy = sum(status["pool"]["busy"] for status in seen) / len(seen) if seen else None
     host_cores = None if there else (host["busy_s"] - host_before["busy_s"]) / span_s
-    busiest_s = None if there else _busiest(first, last)
+    busiest = None if there else busiest_between(first, last, "server") or 0.0
     return Saturation(
         cores=_rounded((last["server"]["cpu_s"] - first["server"]["cpu_s"]) / span_s),
-        process_cores_max=_rounded(None if busiest_s is None else busiest_s / span_s),
-        cores_allowed=float(host["cpus"]) if there else _cores_allowed(allowance),
+        process_cores_max=_rounded(busiest),
+        cores_allowed=float(host["cpus"]) if there else limits.cores if limits else None,
         host_cores=_rounded(host_cores),
         host_cpus=host["cpus"],
         workers=workers,
@@ -66,29 +70,14 @@ def saturation(
         queue_depth_max=max((s["queue"]["depth"] for s in seen), default=None),
         queue_limit=seen[-1]["queue"]["limit"] if seen else None,
         listen_overflows=host["listen_overflows"] - host_before["listen_overflows"],
-        fds_share_max=_fds_share(samples, allowance.get("fds")),
-        memory_available_share_min=_memory_share(ticks, allowance.get("memory_bytes")),
+        fds_share_max=_fds_share(samples, limits.fds if limits else None),
+        memory_available_share_min=_memory_share(ticks, limits.memory_bytes if limits else None),
         log_errors={kind: count for kind, sign in LOG_SIGNS.items() if (count := log.count(sign))},
     )
 
 
-def _busiest(first: Mapping[str, Any], last: Mapping[str, Any]) -> float:
-    """CPU seconds of the process that used the most, of those that lived all the time."""
-    before = first["server"]["cpu_s_by_pid"]
-    used = [cpu_s - before[pid] for pid, cpu_s in last["server"]["cpu_s_by_pid"].items() if pid in before]
-    return max(used, default=0.0)
-
-
-def _cores_allowed(allowance: Mapping[str, Any]) -> float | None:
-    if not allowance:
-        return None
-    quota: float | None = allowance["cpu_quota"]
-    cpus: int = allowance["cpus"]
-    return min(cpus, quota) if quota is not None else cpus
-
-
 def _fds_share(samples: Sequence[Mapping[str, Any]], limit: int | None) -> float | None:
-    """Over all samples, not the measured alone: descriptors are read seldom where there are many processes."""
+    """Over the whole run: with many processes, descriptors are read seldom."""
     held = [process["fds"] for line in samples if "detail" in line for process in line["detail"]["processes"]]
     return _rounded(max(held) / limit) if held and limit else None
 

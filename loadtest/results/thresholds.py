@@ -1,7 +1,7 @@
-"""Thresholds: `message.p99<5ms`, `errors<0.1%`, `server.pss_per_connection<400KiB`. Pure; read before the run starts.
+"""Thresholds: `message.p99<5ms`, `errors<0.1%`, `server.pss_per_connection<400KiB`; parsed before the run. Pure.
 
 REQUEST.p50 p90 p99 p99_9 max mean          time, in us, ms or s     (REQUEST: handshake, connect, message ...)
-REQUEST.service.p50 ..., REQUEST.lag.p50 ...    the same, from the send; and from the plan to the send
+REQUEST.service.p50 ..., REQUEST.lag.p50 ...    the same, from the sending; and from the plan to the sending
 REQUEST.errors, errors                      share, in % or as a number
 REQUEST.rate                                answers per second
 achieved                                    share of the planned rate that was answered
@@ -12,7 +12,7 @@ server.pss.max, server.uss.max, server.pss_per_connection   size, in B, KiB, MiB
 server.fds.max, server.processes.max, server.switches.voluntary, server.switches.involuntary
 workers.busy.max, workers.connections.max_over_mean
 queue.depth.max, listen.overflows, retransmits
-lag.p99, lag.max                            time: how late the generator itself was
+lag.p99, lag.max                            time by which the generator itself was late
 """
 
 import operator
@@ -20,32 +20,31 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-__all__ = ["PARTS", "Threshold", "needs_plan", "parse_threshold"]
+__all__ = ["KINDS", "OF_SERVER", "PARTS", "Threshold", "needs_plan", "parse_threshold"]
 
 PARTS = ("service", "lag")  # of a response
 _TIMES = ("p50", "p90", "p99", "p99_9", "max", "mean")
-_KINDS = {
-    "errors": "share",
-    "achieved": "share",
-    "censored": "count",
-    "dropped": "count",
-    "late": "count",
-    "server.cpu": "count",
-    "server.cpu_per_message": "time",
-    "server.pss.max": "size",
-    "server.uss.max": "size",
-    "server.pss_per_connection": "size",
-    "server.fds.max": "count",
-    "server.processes.max": "count",
-    "server.switches.voluntary": "count",
-    "server.switches.involuntary": "count",
-    "workers.busy.max": "count",
+# Metrics of the server: the kind, and the key in `server` of run.json.
+OF_SERVER = {
+    "server.cpu": ("count", "cpu_cores"),
+    "server.cpu_per_message": ("time", "cpu_us_per_message"),
+    "server.pss.max": ("size", "pss_bytes_max"),
+    "server.uss.max": ("size", "uss_bytes_max"),
+    "server.pss_per_connection": ("size", "pss_per_connection_bytes"),
+    "server.fds.max": ("count", "fds_max"),
+    "server.processes.max": ("count", "processes_max"),
+    "workers.busy.max": ("count", "workers_busy_max"),
+    "queue.depth.max": ("count", "queue_depth_max"),
+    "listen.overflows": ("count", "listen_overflows"),
+    "retransmits": ("count", "retransmits"),
+}
+KINDS = {
+    **dict.fromkeys(("errors", "achieved"), "share"),
+    **dict.fromkeys(("censored", "dropped", "late"), "count"),
+    **{metric: kind for metric, (kind, _) in OF_SERVER.items()},
+    **dict.fromkeys(("server.switches.voluntary", "server.switches.involuntary"), "count"),
     "workers.connections.max_over_mean": "count",
-    "queue.depth.max": "count",
-    "listen.overflows": "count",
-    "retransmits": "count",
-    "lag.p99": "time",
-    "lag.max": "time",
+    **dict.fromkeys(("lag.p99", "lag.max"), "time"),
 }
 _UNITS = {
     "time": {"us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6},
@@ -65,7 +64,7 @@ _EXPRESSION = re.compile(r"\s*([a-z0-9_.]+)\s*(<=|>=|<|>|=)\s*(\d+(?:\.\d+)?)\s*
 
 
 class Threshold(NamedTuple):
-    """`metric operator limit`, the limit in the metric's own unit: microseconds, bytes, or a number."""
+    """`metric operator limit`, with the limit in microseconds, bytes, or as a number."""
 
     expression: str
     metric: str
@@ -73,13 +72,13 @@ class Threshold(NamedTuple):
     limit: float
 
     def holds(self, metrics: Mapping[str, float | None]) -> bool | None:
-        """None if the metric has no value: nothing was measured, so nothing is proved."""
+        """Whether the threshold holds; None if the metric has no value."""
         value = metrics.get(self.metric)
         return None if value is None else _OPERATORS[self.operator](value, self.limit)
 
 
 def parse_threshold(expression: str, requests: Sequence[str]) -> Threshold:
-    """ValueError says what is wrong and what is allowed; `requests` are the names that there will be."""
+    """Parse a threshold on a run with these `requests`; ValueError has the reason and what is allowed."""
     match = _EXPRESSION.fullmatch(expression)
     if match is None:
         raise ValueError(
@@ -94,13 +93,13 @@ def parse_threshold(expression: str, requests: Sequence[str]) -> Threshold:
 
 
 def needs_plan(metric: str, main: str) -> bool:
-    """Whether a metric has a value only where arrivals are planned; of the requests only `main` is."""
+    """Whether a metric has a value only in an open loop, whose arrivals are requests of the name `main`."""
     return metric in ("achieved", "late") or metric.startswith(f"{main}.lag.")
 
 
 def _kind(metric: str, requests: Sequence[str]) -> str:
-    if metric in _KINDS:
-        return _KINDS[metric]
+    if metric in KINDS:
+        return KINDS[metric]
     request, _, what = metric.rpartition(".")
     name, _, part = request.rpartition(".")
     if name in requests and part in PARTS and what in _TIMES:
@@ -112,5 +111,5 @@ def _kind(metric: str, requests: Sequence[str]) -> str:
             return "share" if what == "errors" else "rate"
     names, times = "|".join(requests), "|".join(_TIMES)
     timed = f"({names}).({times}|errors|rate), ({names}).({'|'.join(PARTS)}).({times})"
-    known = ", ".join([timed, *_KINDS])
+    known = ", ".join([timed, *KINDS])
     raise ValueError(f"there is no metric {metric!r}; there are {known}")

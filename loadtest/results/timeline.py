@@ -1,7 +1,7 @@
-"""What happened when: the generator's windows and the tracker's samples on one axis. Pure.
+"""The timeline of a run: the generator's intervals and the samples of the server on one axis. Pure.
 
-Time 0 is the moment in which the load began. Windows are stamped with the Unix clock, samples with the monotonic
-one; the tracker's first line has both.
+Time 0 is the start of the load. Intervals have Unix timestamps, samples monotonic ones; the sampler's first line has
+both.
 """
 
 import itertools
@@ -15,13 +15,13 @@ from loadtest.stats.run_stats import RunRecord
 from loadtest.workload.arrivals import Planned
 from loadtest.workload.time_slots import ALONE, Slots
 
-__all__ = ["Point", "before_the_load", "busiest_between", "columns", "points", "rows"]
+__all__ = ["Point", "before_the_load", "busiest_between", "columns", "points", "rows", "unix_offset_s"]
 
-SPAN_S = 0.9  # of a rate: CPU time comes in ticks of 10 ms, and shorter spans would show the ticks
+SPAN_S = 0.9  # over which a rate is taken: CPU time comes in ticks of 10 ms, which shorter spans would show
 
 
 class Point(msgspec.Struct):
-    """One sample of the server's side; what was not sampled at this tick is None."""
+    """One sample; None: not read at this time."""
 
     t_s: float
     cpu_cores: float | None = None
@@ -38,28 +38,27 @@ class Point(msgspec.Struct):
 
 
 def points(samples: Sequence[dict[str, Any]], started: float) -> list[Point]:
-    """Samples as rates and gauges, in order of time."""
-    offset = next((line["epoch"] - line["t"] for line in samples if "epoch" in line), 0.0) - started
+    """The samples as rates and gauges, in order of time."""
+    offset = unix_offset_s(samples) - started
     found: list[Point] = []
     ticks = [line for line in samples if "host" in line]
     earlier, earlier_server = _Earlier(ticks), _Earlier([tick for tick in ticks if "server" in tick])
-    elsewhere = any("server_host" in tick for tick in ticks)  # then our host's CPU is none of the server's
+    elsewhere = any("server_host" in tick for tick in ticks)  # the server is on another host
     for tick in ticks:
-        server = tick.get("server")  # None if it is on another host, or was not asked at this tick
+        server = tick.get("server")  # None: on another host, or not read at this time
         point = Point(tick["t"] + offset, processes=server and server["processes"])
         if server and (base := earlier_server.of(tick)) is not None:
-            point.cpu_cores = _spent(base["server"], server, tick["t"] - base["t"])
+            point.cpu_cores = (server["cpu_s"] - base["server"]["cpu_s"]) / (tick["t"] - base["t"])
         if (base := earlier.of(tick)) is not None:
             span_s = tick["t"] - base["t"]
             if not elsewhere:
                 point.host_cores = (tick["host"]["busy_s"] - base["host"]["busy_s"]) / span_s
-            point.generator_cores = _spent(base.get("generator"), tick.get("generator"), span_s)
+            if (earlier_own := base.get("generator")) and (own := tick.get("generator")):
+                point.generator_cores = (own["cpu_s"] - earlier_own["cpu_s"]) / span_s
             point.generator_cores_max = busiest_between(base, tick)
         if detail := tick.get("detail"):
             point.pss_bytes, point.uss_bytes, point.fds = (
-                detail["pss_bytes"],
-                detail["uss_bytes"],
-                detail["fds"],
+                detail[key] for key in ("pss_bytes", "uss_bytes", "fds")
             )
         if pool := (tick.get("status") or {}).get("pool"):
             point.workers_busy, point.workers_idle = pool["busy"], pool["idle"]
@@ -69,7 +68,7 @@ def points(samples: Sequence[dict[str, Any]], started: float) -> list[Point]:
 
 
 class _Earlier:
-    """For ticks asked for in order: the last one that is far enough back to tell a rate from."""
+    """Finds, for ticks in order of time, the last earlier tick at least SPAN_S before."""
 
     def __init__(self, ticks: Sequence[dict[str, Any]]) -> None:
         self.rest = iter(ticks)
@@ -83,22 +82,38 @@ class _Earlier:
 
 
 def accepted_by(samples: Iterable[Mapping[str, Any]], t_s: float) -> tuple[float, int] | None:
-    """When the server was asked last up to then, on the samples' clock, and the connections that it had counted."""
-    told = None
+    """The last status up to `t_s` on the samples' clock: its time, and the connections that the server had counted."""
+    found = None
     for tick in samples:
         if totals := (tick.get("status") or {}).get("totals"):
-            at_s = float(tick["t"] + tick["sampler"]["took_s"])  # it is asked last
+            at_s = float(tick["t"] + tick["sampler"]["took_s"])  # the status is read last
             if at_s > t_s:
                 break
-            told = at_s, int(totals["connections"])
-    return told
+            found = at_s, int(totals["connections"])
+    return found
 
 
 def before_the_load(samples: Sequence[Mapping[str, Any]], started: float) -> Mapping[str, Any]:
-    """The last tick before the load began: a server that has just been started is still at work on itself."""
+    """The last sample before the load began: a server uses CPU for its own start."""
     ticks = [line for line in samples if "server" in line]
-    unix_s = next((line["epoch"] - line["t"] for line in samples if "epoch" in line), 0.0)
-    return next((tick for tick in reversed(ticks) if tick["t"] + unix_s <= started), ticks[0])
+    offset_s = unix_offset_s(samples)
+    return next((tick for tick in reversed(ticks) if tick["t"] + offset_s <= started), ticks[0])
+
+
+def unix_offset_s(samples: Iterable[Mapping[str, Any]]) -> float:
+    """The Unix time at 0 of the samples' clock."""
+    return next((line["epoch"] - line["t"] for line in samples if "epoch" in line), 0.0)
+
+
+def busiest_between(
+    base: Mapping[str, Any], tick: Mapping[str, Any], side: str = "generator"
+) -> float | None:
+    """Cores of the busiest process of a side between two samples; None if it is missing in one of them."""
+    if not base.get(side) or not tick.get(side):
+        return None
+    before = base[side]["cpu_s_by_pid"]
+    used = [cpu_s - before[pid] for pid, cpu_s in tick[side]["cpu_s_by_pid"].items() if pid in before]
+    return max(used) / (tick["t"] - base["t"]) if used else None
 
 
 def rows(
@@ -108,19 +123,19 @@ def rows(
     planned: Planned | None = None,
     slots: Slots = ALONE,
 ) -> list[dict[str, Any]]:
-    """One row per interval of the run, also where nothing ended in it: a stall is a row of zeros.
+    """One row per interval, also if no request ended in it: a stall is a row of zeros.
 
-    Of its `seconds`, `own_seconds` were the run's own.
+    `own_seconds` is the part of its `seconds` in the run's own time slots.
     """
     stats = account.stats
     if not stats.timeline:
         return []
     names = stats.names()
     by_window = _by_window(found, account, stats.interval_s)
-    end = account.measure_to or account.stopped  # from then on the load is on its way out
+    end = account.measure_to or account.stopped  # after it the load is ending
     table = []
     for second in range(min(stats.timeline), max(stats.timeline) + 1, stats.interval_s):
-        # The first window begins with the load, inside its second.
+        # The first interval begins with the load, within a second.
         since_s = max(0.0, second - account.started)
         until_s = max(since_s, min(second + stats.interval_s, end) - account.started)
         row: dict[str, Any] = {
@@ -140,7 +155,7 @@ def rows(
 
 
 def columns(table: Sequence[dict[str, Any]]) -> list[str]:
-    """Every column of any row, in order of first appearance."""
+    """The columns of all rows, in order of first appearance."""
     return list(dict.fromkeys(itertools.chain.from_iterable(table)))
 
 
@@ -162,7 +177,7 @@ def _request_columns(name: str, entry: RequestTotals | None) -> dict[str, Any]:
 
 
 def _plan_columns(name: str, entry: RequestTotals | None, planned: float) -> dict[str, Any]:
-    """Planned for this window; given up, late and served in it, whenever that was planned."""
+    """Arrivals planned for this interval; dropped, late, censored and served ones by when that happened."""
     return {
         f"{name}.planned": round(planned, 3),
         f"{name}.late": entry.late if entry else 0,
@@ -174,7 +189,7 @@ def _plan_columns(name: str, entry: RequestTotals | None, planned: float) -> dic
 
 
 def _by_window(found: Iterable[Point], account: RunRecord, interval_s: int) -> dict[int, dict[str, Any]]:
-    """The last value of each gauge within each window."""
+    """The last value of each gauge within each interval."""
     table: dict[int, dict[str, Any]] = {}
     for point in found:
         second = int(point.t_s + account.started) // interval_s * interval_s
@@ -184,16 +199,3 @@ def _by_window(found: Iterable[Point], account: RunRecord, interval_s: int) -> d
                 column = f"server.{field}" if not field.startswith(("generator", "host")) else field
                 row[column] = value if value is not None else row.get(column)
     return table
-
-
-def _spent(base: dict[str, Any] | None, tick: dict[str, Any] | None, span_s: float) -> float | None:
-    return (tick["cpu_s"] - base["cpu_s"]) / span_s if base and tick else None
-
-
-def busiest_between(base: Mapping[str, Any], tick: Mapping[str, Any]) -> float | None:
-    """Cores that the generator's busiest process used between two samples; None where one of them lacks it."""
-    if not base.get("generator") or not tick.get("generator"):
-        return None
-    before = base["generator"]["cpu_s_by_pid"]
-    used = [cpu_s - before[pid] for pid, cpu_s in tick["generator"]["cpu_s_by_pid"].items() if pid in before]
-    return max(used) / (tick["t"] - base["t"]) if used else None

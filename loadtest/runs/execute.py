@@ -114,10 +114,10 @@ def _generating(load: Load) -> Iterator[Generator]:
 @contextlib.contextmanager
 def _sampled(service: Service, generator: Generator, folder: Path) -> Iterator[None]:
     """Sample the server's processes while the body runs; the sampler exits at the end of its input."""
-    if not service.trail:
+    if not service.sampler_options:
         yield
         return
-    command = [sys.executable, "-m", "loadtest.sampler.sampler", *service.trail]
+    command = [sys.executable, "-m", "loadtest.sampler.sampler", *service.sampler_options]
     command += ["--generator", str(generator.process.pid), "--output", str(folder / "samples.jsonl")]
     with open(folder / "tracker.log", "wb") as log:
         sampler = start(command, log=log, pipes=True)

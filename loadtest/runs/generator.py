@@ -6,7 +6,6 @@ two generators start at the same moment.
 
 import contextlib
 import os
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import msgspec
 
 from loadtest.base.interrupts import interruptible
-from loadtest.base.processes import LineReader, Piped, start, stop
+from loadtest.base.processes import LineReader, Piped, free_port, start, stop
 from loadtest.runs.settings import RunSettings
 from loadtest.stats.run_stats import RunRecord
 from procserver.addresses import parse_address
@@ -62,7 +61,7 @@ class Generator:
         command += ["--progress-fd", str(progress_fd), "--start-fd", str(start_fd)]
         if settings.processes > 1:
             # Locust's default port is that of every other run on this host: their processes would join this run.
-            port = str(_free_port())
+            port = str(free_port())
             command += [
                 "--processes",
                 str(settings.processes),
@@ -141,10 +140,3 @@ class Generator:
     def _last_line(self) -> str:
         lines = Path(self.log_path).read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "its log is empty"
-
-
-def _free_port() -> int:
-    """A free port of the loopback interface."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port

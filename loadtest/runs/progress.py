@@ -1,23 +1,23 @@
-"""What a run says at a terminal: one line while it goes on, a summary at its end."""
+"""The progress line of a run, and its summary for a terminal."""
 
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
-from loadtest.base.units import format_bytes, format_count, format_duration, format_us
+from loadtest.base.units import format_bytes, format_count, format_duration, format_us, or_dash
 from loadtest.runs.settings import RunSettings
 from loadtest.runs.status_line import StatusLine
 
 __all__ = ["Progress", "summary"]
 
 TIMES = ("p50", "p90", "p99", "max")
-OTHERS_SHARE_TOLD = 0.15  # of the host's CPUs: enough to be seen in a 99th percentile
+OTHERS_SHARE_NOTED = 0.15  # of the host's CPUs: enough to affect a 99th percentile
 HEADLINES = {"pass": "PASS", "fail": "FAIL", "invalid": "INVALID"}
 
 
 class Progress:
-    """One line, rewritten each second, where there is a terminal; stages only where there is none."""
+    """A status line, rewritten each second; without a terminal only the stages are printed."""
 
     def __init__(self, stream: TextIO, settings: RunSettings) -> None:
         self.status = StatusLine(stream)
@@ -27,7 +27,7 @@ class Progress:
 
     def show(self, event: dict[str, Any]) -> None:
         if "stage" in event:
-            self.status.leave(event["stage"])
+            self.status.print(event["stage"])
         elif self.status.live:
             self.status.rewrite(self.line(event))
 
@@ -52,14 +52,15 @@ class Progress:
 
 
 def summary(document: dict[str, Any], folder: Path) -> str:
-    """What a reader needs first: the verdict and why, the requests, the server, whether both sides agree."""
+    """The verdict with its reasons, the requests, the server, and whether the counts of both sides agree."""
     settings = document["settings"]
-    load = f"{settings['connections']} connections to {settings['host']}, {settings['framing']} framing"
+    framing = "" if settings["framing"] == "raw" else f", {settings['framing']} framing"
+    load = f"{settings['connections']} connections to {settings['host']}{framing}"
     lines = [f"{HEADLINES[document['verdict']]}  {load}, {format_duration(document['duration_s'])} measured"]
     lines += [f"  because {reason}" for reason in document["reasons"]]
     lines += [f"  note: {note}" for note in document["notes"]]
     width = max([10, *map(len, document["requests"])])
-    lines += ["", _row("request", ("ok", "failed", "cut off", "per s", *TIMES), width)]
+    lines += ["", _row("request", ("ok", "failed", "censored", "per s", *TIMES), width)]
     for name, row in document["requests"].items():
         counts = [format_count(row[key]) for key in ("ok", "failed", "censored", "rate_achieved")]
         lines.append(_row(name, (*counts, *_times(row["response_us"])), width))
@@ -76,13 +77,13 @@ def _row(name: str, cells: Iterable[str], width: int) -> str:
 
 
 def _of_the_plan(row: dict[str, Any], width: int) -> list[str]:
-    """The response, from the plan, is in the line above; here what it is made of, and what became of the plan."""
+    """The parts of the response, and the counts of the plan."""
     lines = [
         _row(f"  {part}", ("", "", "", "", *_times(row[f"{part}_us"])), width) for part in ("service", "lag")
     ]
-    told = [f"{format_count(row[what])} {what}" for what in ("late", "dropped") if row[what]]
+    counts = [f"{format_count(row[what])} {what}" for what in ("late", "dropped") if row[what]]
     planned = f"{format_count(row['planned'])} planned, {format_count(row['rate_planned'])} per s"
-    return [*lines, f"    {', '.join([planned, *told])}"]
+    return [*lines, f"    {', '.join([planned, *counts])}"]
 
 
 def _times(times: dict[str, Any] | None) -> Iterable[str]:
@@ -93,7 +94,7 @@ def _server(document: dict[str, Any]) -> list[str]:
     server = document["server"]
     if server is None:
         return ["server: not followed (no --control, --metrics or --pid)"]
-    cores = "-" if server["cpu_cores"] is None else f"{server['cpu_cores']:.2f} cores"
+    cores = or_dash(server["cpu_cores"], "{:.2f} cores")
     line = (
         f"server: {cores}, {format_bytes(server['pss_bytes_max'])} PSS in {server['processes_max']} processes, "
         f"{format_count(server['fds_max'])} descriptors"
@@ -106,9 +107,9 @@ def _server(document: dict[str, Any]) -> list[str]:
     lines = [line]
     if cost and cost["core_share"]:
         there = cost.get("server_core_share")
-        beside = "" if there is None else f" here, and {there:.1%} of one there, which is in the server's CPU"
-        lines.append(f"watching it cost {cost['core_share']:.1%} of a core{beside}")
-    if others > OTHERS_SHARE_TOLD * document["host"]["cpus"]:
+        beside = "" if there is None else f" here, and {there:.1%} there, included in the server's CPU"
+        lines.append(f"sampling cost {cost['core_share']:.1%} of a core{beside}")
+    if others > OTHERS_SHARE_NOTED * document["host"]["cpus"]:
         lines.append(f"other programs used {others:.1f} of {document['host']['cpus']} cores meanwhile")
     return lines
 
@@ -116,17 +117,18 @@ def _server(document: dict[str, Any]) -> list[str]:
 def _agreement(document: dict[str, Any]) -> list[str]:
     reconciled = document["reconciled"]
     if reconciled is None:
-        return ["books: not compared (neither the server's control socket nor its metrics are known)"]
+        return ["counts: not compared (neither the server's control socket nor its metrics are known)"]
     client, server = reconciled["client"], reconciled["server"]
-    bounds = "; ".join(
-        f"{format_count(client[k])} {k} confirmed, {format_count(server[k])} counted by the server, "
-        f"{format_count(client[k] + reconciled['unconfirmed'][k])} sent"
-        for k in client
-    )
-    lines = [f"books: {'agree' if reconciled['ok'] else 'DIFFER'}: {bounds}"]
     if reconciled["exact"]:
         both = " and ".join(f"{format_count(client[k])} {k}" for k in client)
-        lines = [f"books: equal on both sides, {both}"]
+        lines = [f"counts: equal on client and server, {both}"]
+    else:
+        bounds = "; ".join(
+            f"{format_count(client[k])} {k} confirmed, {format_count(server[k])} counted by the server, "
+            f"{format_count(client[k] + reconciled['unconfirmed'][k])} sent"
+            for k in client
+        )
+        lines = [f"counts: {'agree' if reconciled['ok'] else 'DIFFER'}: {bounds}"]
     return lines + [
-        f"books: {what} are not compared: {why}" for what, why in reconciled["not_compared"].items()
+        f"counts: {what} are not compared: {why}" for what, why in reconciled["not_compared"].items()
     ]

@@ -1,4 +1,4 @@
-"""One run, end to end: the service, the generator, the tracker; then the accounts, the verdict, the folder."""
+"""One run from end to end: service, generator and sampler; then the document, the verdict and the folder."""
 
 import contextlib
 import os
@@ -16,27 +16,27 @@ from loadtest.base.files import write_json, write_whole
 from loadtest.report import plotly_bundle
 from loadtest.report import run_page as report
 from loadtest.results import document as run_document
-from loadtest.results import reconciliation, run_folder, timeline, verdict
+from loadtest.results import reconciliation, run_folder, server_side, timeline, verdict
 from loadtest.results.saturation import saturation
 from loadtest.results.thresholds import Threshold
 from loadtest.runs.execute import Load, Observation, Show, execute
 from loadtest.runs.service import Service, attached, started
 from loadtest.runs.settings import RunSettings
-from loadtest.sampler.resource_limits import allowance_of
+from loadtest.sampler.resource_limits import limits_of
 from loadtest.stats.recorder import LAG
 from loadtest.stats.run_stats import RunRecord
 from loadtest.workload.arrivals import Planned, Timetable, planned_of
 from loadtest.workload.scenarios import SCENARIOS
 from procserver.resources import host_usage
 
-__all__ = ["run", "run_beside", "run_on", "service_of"]
+__all__ = ["run", "run_beside", "service_of"]
 
 
 def run(settings: RunSettings, thresholds: list[Threshold], folder: Path, show: Show) -> dict[str, Any]:
-    """Make the run and leave its results in `folder`, which is empty; the document that is `run.json`.
+    """Make the run, write its results to the empty `folder`, and return the document of `run.json`.
 
     ServiceError, GeneratorError: the run could not be made; logs are in the folder. KeyboardInterrupt: it was
-    interrupted before the load began; later, the document says so.
+    interrupted before the load began; an interrupt after that is noted in the document.
     """
     with service_of(settings, folder) as service:
         show(
@@ -44,24 +44,17 @@ def run(settings: RunSettings, thresholds: list[Threshold], folder: Path, show: 
         )
         load = Load(service, settings, folder)
         observations = execute([load], show)
-    # The server has ended, if it was ours: how is part of what is written.
+    # After the server was stopped: its exit code is part of the document.
     return _written([load], observations, thresholds, show)[0]
 
 
-def run_on(
-    service: Service, settings: RunSettings, thresholds: list[Threshold], folder: Path, show: Show
-) -> dict[str, Any]:
-    """As `run`, against a service that stands already and stays: several runs against one server."""
-    return run_beside([Load(service, settings, folder)], thresholds, show)[0]
-
-
 def run_beside(loads: Sequence[Load], thresholds: list[Threshold], show: Show) -> list[dict[str, Any]]:
-    """As `run_on`, several that begin in one moment."""
+    """As `run`, against services that keep running; several runs begin at the same time."""
     return _written(loads, execute(loads, show), thresholds, show)
 
 
 def service_of(settings: RunSettings, folder: Path) -> contextlib.AbstractContextManager[Service]:
-    """The service that the settings name, started for the body if they say so; its log is in `folder`."""
+    """The service of the settings: started until the body ends, with its log in `folder`, or running already."""
     if settings.serve is not None:
         return started(settings.serve, settings.framing, str(folder / "server.log"))
     assert settings.host is not None
@@ -97,16 +90,16 @@ def _write(load: Load, observation: Observation, thresholds: list[Threshold]) ->
     run_document.write_table(str(folder / "requests.csv"), run_document.request_rows(document["requests"]))
     run_document.write_table(str(folder / "timeline.csv"), table)
     write_json(folder / "histograms.json", run_document.histograms(account, document["requests"]))
-    # From what is stored, as `report` does it later: what a page needs cannot be missing there.
+    # From the stored files, as `report` draws it later: so they have everything that a page needs.
     page = report.page(run_folder.load(folder, document), plotly_bundle.script(folder))
     write_whole(folder / "report.html", page.encode())
-    write_json(folder / "run.json", document)  # the last: where it is, the folder is complete
-    (folder / "account.json").unlink()  # all of it is in the files above
+    write_json(folder / "run.json", document)  # last: its presence shows that the folder is complete
+    (folder / "account.json").unlink()  # the files above have all of it
     return document
 
 
 def _planned(settings: RunSettings, account: RunRecord) -> Planned | None:
-    """The plan that the generator carried out, over all processes; None in a closed loop."""
+    """The plan of the arrivals, over all processes; None in a closed loop."""
     if settings.rate is None or account.plan_from is None:
         return None
     connecting = (settings.connections, settings.connects_per_s)
@@ -115,26 +108,22 @@ def _planned(settings: RunSettings, account: RunRecord) -> Planned | None:
 
 
 def _document(load: Load, observation: Observation, points: list[timeline.Point]) -> dict[str, Any]:
-    """`run.json` but for the verdict."""
+    """`run.json` without the verdict."""
     service, settings, _ = load
     account, before, after = observation.account, observation.before, observation.after
-    workload = settings.workload
-    server = run_document.server_side(observation.samples, points, account, before, after, workload)
+    workload, measured_to = settings.workload, account.measure_to or 0.0
+    server = server_side.server_side(observation.samples, points, account, before, after, workload)
     if server is not None:
         server["exit_code"] = service.exit_code
         server["saturation"] = msgspec.to_builtins(
-            saturation(
-                observation.samples, account.measure_from or 0.0, account.measure_to or 0.0, observation.log
-            )
+            saturation(observation.samples, account.measure_from or 0.0, measured_to, observation.log)
         )
     if server is not None and observation.ended:
         server["ended"] = observation.ended
     lag = run_document.summary_us(account.stats.total(LAG, ("measure",)).ok)
     return {
         "started": datetime.fromtimestamp(account.started, UTC).isoformat(timespec="milliseconds"),
-        "duration_s": round((account.measure_to or 0.0) - (account.measure_from or 0.0), 3)
-        if account.measure_from
-        else 0.0,
+        "duration_s": round(measured_to - account.measure_from, 3) if account.measure_from else 0.0,
         "clock": run_document.clock(account),
         "interrupted": observation.interrupted,
         "ended_early": observation.ended_early,
@@ -145,7 +134,7 @@ def _document(load: Load, observation: Observation, points: list[timeline.Point]
             "server": (before or {}).get("supervisor"),
         },
         "host": host_facts()
-        | {"others_cores": None if settings.slot_s else run_document.others_cores(points, account)},
+        | {"others_cores": None if settings.slot_s else server_side.others_cores(points, account)},
         "commit": commit(),
         "main_request": workload.main,
         "notes": list(settings.notes()),
@@ -158,20 +147,20 @@ def _document(load: Load, observation: Observation, points: list[timeline.Point]
             "processes": account.processes,
             "processes_lost": account.processes_lost,
             "exceptions": account.exceptions,
-            "cores_max": run_document.generator_cores_max(
+            "cores_max": server_side.generator_cores_max(
                 observation.samples, account, settings.slots.own_share
             ),
             "lag_us": lag,
             "workers": account.workers,
         },
         "reconciled": reconciliation.reconcile(account, before, after, workload),
-        "sampler_cost": run_document.sampler_cost(observation.samples),
+        "sampler_cost": server_side.sampler_cost(observation.samples),
     }
 
 
 def host_facts() -> dict[str, Any]:
-    """What another run's host must be like to be compared with this one; `cpu_quota` is in cores, or None."""
-    allowed = allowance_of(os.getpid())
+    """The facts of the host that two compared runs must share; `cpu_quota` is in cores, or None."""
+    allowed = limits_of(os.getpid())
     return {
         "cpus": host_usage().cpus,
         "cpus_allowed": allowed.cpus,
@@ -184,19 +173,15 @@ def host_facts() -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The commit of the code under test, with `+` where the working tree differs; None outside of a repository."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+    """The commit of this code, with `+` if the working tree differs; None outside of a repository."""
+
+    def git(*args: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *args]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
     try:
-        head = subprocess.run(
-            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
-        )
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
+        return git("rev-parse", "HEAD") + (
+            "+" if git("status", "--porcelain", "--untracked-files=no") else ""
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")

@@ -1,38 +1,32 @@
-"""The service under load: a procserver started for the run, or one that is there already."""
+"""The service under load: a server started for the run, or one that runs already."""
 
 import contextlib
 import os
 import shutil
+import socket
 import sys
 import tempfile
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import msgspec
 
 from loadtest.base.interrupts import interruptible
-from loadtest.base.processes import LineReader, Piped, start, stop
+from loadtest.base.processes import LineReader, Piped, free_port, start, stop
 from loadtest.sampler.scrape import Endpoint, ScrapeError, metrics_url
 from loadtest.workload.target import Tls, resolve
 from procserver.clients import control as control_client
 from procserver.errors import ProcserverError
 
-__all__ = [
-    "READY_TIMEOUT_S",
-    "Program",
-    "Service",
-    "ServiceError",
-    "attached",
-    "host_when_ready",
-    "option_value",
-    "started",
-]
+__all__ = ["Places", "Program", "Service", "ServiceError", "attached", "launched", "option_value", "started"]
 
 READY_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 5.0  # every connection of ours is closed by then: what still goes on is a handler's own
+POLL_S = 0.02
+STOP_TIMEOUT_S = 5.0  # all our connections are closed: only a handler itself can last longer
 QUICK_STOP_TIMEOUT_S = 10.0
 STATUS_TIMEOUT_S = 5.0
-LOG_BYTES_MAX = 1 << 20  # read of what a server said during one run
+LOG_BYTES_MAX = 1 << 20  # of the server's log of one run
 
 
 class ServiceError(ProcserverError):
@@ -40,7 +34,7 @@ class ServiceError(ProcserverError):
 
 
 class Service:
-    """Where the load goes, and what is known of the processes behind it."""
+    """The address under load, and how the processes of the server are followed."""
 
     def __init__(
         self,
@@ -52,22 +46,22 @@ class Service:
         metrics: str | None = None,
     ) -> None:
         self.host = host
-        self.log_path = log_path  # of a server of ours
+        self.log_path = log_path  # of a server that was started here
         self.pid = pid
         self.control = control
-        self.metrics = metrics  # of one on another host
+        self.metrics = metrics  # of a server on another host
         self.endpoint = Endpoint(metrics_url(metrics)) if metrics is not None else None
         self.process = process
         self.exit_code: int | None = None
 
     @property
-    def trail(self) -> list[str]:
-        """How the tracker can follow it, as its options; empty if it cannot."""
+    def sampler_options(self) -> list[str]:
+        """The options by which the sampler follows the server; empty if it cannot."""
         known = {"--server": self.pid, "--control": self.control, "--metrics": self.metrics}
         return [word for name, value in known.items() if value is not None for word in (name, str(value))]
 
     def status(self) -> dict[str, Any] | None:
-        """The server's own account; None where it shows none. ServiceError if it does not answer."""
+        """The server's status; None if it is not available. ServiceError: the server does not answer."""
         if self.endpoint is not None:
             try:
                 return self.endpoint.read(STATUS_TIMEOUT_S).status
@@ -81,16 +75,16 @@ class Service:
             raise ServiceError(f"the server does not answer at {self.control}: {error}") from error
 
     def ended(self) -> str | None:
-        """How a server of ours ended before we stopped it; None if it is still there."""
+        """How a server that was started here exited by itself; None if it runs."""
         code = self.process.poll() if self.process is not None else None
         return None if code is None else f"it ended with exit code {code}"
 
     def log_size(self) -> int:
-        """How much it has said so far; 0 where it is not ours to hear."""
+        """The bytes in the server's log; 0 if it was not started here."""
         return os.stat(self.log_path).st_size if self.log_path else 0
 
     def log_since(self, size: int) -> bytes:
-        """What it has said since `log_size` was that; of much, the beginning."""
+        """The server's log from offset `size` on, at most LOG_BYTES_MAX."""
         if self.log_path is None:
             return b""
         with open(self.log_path, "rb") as file:
@@ -103,7 +97,7 @@ class Service:
 
 
 def option_value(args: list[str], *names: str) -> str | None:
-    """The value of an option among a server's arguments, written `--name value` or `--name=value`."""
+    """The value of an option in a server's arguments, written `--name value` or `--name=value`."""
     for i, arg in enumerate(args):
         name, equals, value = arg.partition("=")
         if name in names:
@@ -112,14 +106,14 @@ def option_value(args: list[str], *names: str) -> str | None:
 
 
 class Program(msgspec.Struct, frozen=True):
-    """What runs the server: an interpreter, and the checkout whose code it imports; None: what is installed."""
+    """The interpreter that runs the server, and the checkout that it imports; None: the installed code."""
 
     python: str = sys.executable
     checkout: str | None = None
     env: dict[str, str] = {}
 
     def environment(self) -> dict[str, str]:
-        """What is added to ours."""
+        """The variables that are added to our own environment."""
         path = [self.checkout, os.environ.get("PYTHONPATH")] if self.checkout else []
         return {**self.env, **({"PYTHONPATH": os.pathsep.join(filter(None, path))} if path else {})}
 
@@ -127,37 +121,78 @@ class Program(msgspec.Struct, frozen=True):
 INSTALLED = Program()
 
 
+class Places(NamedTuple):
+    """Values for a server's command line: where to listen, where to report that it is ready, its control socket."""
+
+    port: int
+    ready_fd: int
+    control: str
+
+
+def started(
+    args: list[str], framing: str, log_path: str, program: Program = INSTALLED
+) -> contextlib.AbstractContextManager[Service]:
+    """Start a procserver, on a free port of loopback unless `args` bind it elsewhere; see `launched`."""
+    control = option_value(args, "--control")
+
+    def command(places: Places) -> list[str]:
+        words = [program.python, "-m", "procserver", "serve", *args, "--ready-fd", str(places.ready_fd)]
+        words += [] if option_value(args, "--bind", "-b") else ["--bind", "127.0.0.1:0"]
+        words += [] if option_value(args, "--framing") else ["--framing", framing]
+        return words + ([] if control else ["--control", places.control])
+
+    return launched(command, log_path, program, control=control)
+
+
 @contextlib.contextmanager
-def started(args: list[str], framing: str, log_path: str, program: Program = INSTALLED) -> Iterator[Service]:
-    """A procserver on a free port of loopback, unless `args` bind it elsewhere."""
-    # A UNIX socket's path has 107 bytes at most: the folder of results may be deeper than that.
+def launched(
+    command: Callable[[Places], list[str]],
+    log_path: str,
+    program: Program,
+    *,
+    control: str | None = None,
+    reports_ready: bool = True,
+) -> Iterator[Service]:
+    """Start a server, wait until it listens, and stop it when the body ends.
+
+    `control` is its control socket, `none` if it has none; by default the one in `Places`. A server that does not
+    report on `Places.ready_fd` that it is ready has to listen on `Places.port`. ServiceError, with the last line of
+    its log: it did not start.
+    """
+    # Not in the folder of results: the path of a UNIX socket has 107 bytes at most.
     folder = tempfile.mkdtemp(prefix="loadtest-")
-    control = option_value(args, "--control") or os.path.join(folder, "control")
-    ready, ready_writer = os.pipe()
-    command = [program.python, "-m", "procserver", "serve", *args, "--ready-fd", str(ready_writer)]
-    if not option_value(args, "--bind", "-b"):
-        command += ["--bind", "127.0.0.1:0"]
-    if not option_value(args, "--framing"):
-        command += ["--framing", framing]
-    if not option_value(args, "--control"):
-        command += ["--control", control]
+    ready, writer = os.pipe()
+    places = Places(free_port(), writer, os.path.join(folder, "control"))
+    words = command(places)
     try:
-        with open(log_path, "wb") as log:
-            process = start(
-                command,
-                log=log,
-                pass_fds=[ready_writer],
-                cwd=program.checkout,
-                env=program.environment(),
-            )
+        try:
+            with open(log_path, "wb") as log:
+                process = start(
+                    words, log=log, pass_fds=[writer], cwd=program.checkout, env=program.environment()
+                )
+        except OSError as error:
+            os.close(ready)
+            raise ServiceError(f"{words[0]} cannot be started: {error.strerror}") from None
+        finally:
+            os.close(writer)
+        socket_path = control or places.control
+        service = Service(
+            f"tcp://127.0.0.1:{places.port}",
+            process.pid,
+            None if socket_path == "none" else socket_path,
+            process,
+            log_path,
+        )
+        try:
+            if reports_ready:
+                service.host = _host_when_ready(ready, log_path)
+            else:
+                os.close(ready)
+                _await_port(service, places.port)
+            yield service
+        finally:
+            service.stop()
     finally:
-        os.close(ready_writer)
-    service = Service("", process.pid, None if control == "none" else control, process, log_path)
-    try:
-        service.host = host_when_ready(ready, log_path)
-        yield service
-    finally:
-        service.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -170,12 +205,12 @@ def attached(
     remote: bool = False,
     metrics: str | None = None,
 ) -> Iterator[Service]:
-    """A service that runs already; its processes are followed if `control`, `pid` or `metrics` tells of them.
+    """A service that runs already; its processes are followed by `control`, `pid` or `metrics`.
 
-    `remote`: `control` leads to another host, whose processes are none of ours; `metrics` does by its nature.
+    `remote`: the server of `control` is on another host, as that of `metrics` always is.
     """
     try:
-        resolve(host, Tls(insecure=True))  # what to trust is the generator's to read
+        resolve(host, Tls(insecure=True))  # the generator reads the trusted certificates
     except OSError as error:
         raise ServiceError(f"{host}: {error.strerror}") from None
     if pid is not None:
@@ -193,11 +228,11 @@ def _find(pid: int) -> None:
     except ProcessLookupError:
         raise ServiceError(f"--pid {pid}: there is no such process") from None
     except PermissionError:
-        return  # it is there, and another user's
+        return  # it exists, and belongs to another user
 
 
-def host_when_ready(ready: int, log_path: str) -> str:
-    """Where a server listens, by the line that it writes when it does; takes the descriptor over."""
+def _host_when_ready(ready: int, log_path: str) -> str:
+    """The address that a server reports when it is ready; closes the descriptor."""
     reader = LineReader(ready)
     try:
         with interruptible():
@@ -213,7 +248,20 @@ def host_when_ready(ready: int, log_path: str) -> str:
     return f"tcp://{first.replace('0.0.0.0:', '127.0.0.1:', 1)}"
 
 
+def _await_port(service: Service, port: int) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if (ended := service.ended()) is not None:
+            raise ServiceError(f"the server exited before it listened on port {port}: {ended}")
+        if time.monotonic() > deadline:
+            raise ServiceError(f"the server does not listen on port {port} after {READY_TIMEOUT_S:.0f} s")
+        time.sleep(POLL_S)
+
+
 def _last_line(path: str) -> str:
     with open(path, "rb") as file:
         lines = file.read()[-4096:].decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "its log is empty"

@@ -1,4 +1,4 @@
-"""One line of a terminal, rewritten, and lines that stay; where there is no terminal, only those."""
+"""The status line of a terminal, rewritten in place, and the lines printed above it; without a terminal only those."""
 
 import contextlib
 import os
@@ -7,24 +7,28 @@ from typing import TextIO
 __all__ = ["StatusLine"]
 
 CLEAR = "\r\x1b[K"
-COLUMNS_DEFAULT = 80  # of a terminal that does not say
+COLUMNS_DEFAULT = 80  # where the terminal does not report its width
 
 
 class StatusLine:
-    """`live`: there is a terminal."""
+    """`live`: the stream is a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self.live = stream.isatty()
 
     def rewrite(self, text: str) -> None:
-        """In place of what it showed, cut to the width of the terminal; nothing where there is none."""
+        """Replace the status line, cut to the width of the terminal; without a terminal do nothing."""
         if self.live:
             self._write(text[: self._columns() - 1])
 
-    def leave(self, text: str) -> None:
-        """A line that stays."""
+    def print(self, text: str) -> None:
+        """Print a line that stays."""
         self._write(f"{text}\n")
+
+    def show(self, text: str) -> None:
+        """Replace the status line; without a terminal print a line."""
+        (self.rewrite if self.live else self.print)(text)
 
     def clear(self) -> None:
         if self.live:
@@ -33,11 +37,11 @@ class StatusLine:
     def _columns(self) -> int:
         try:
             return os.get_terminal_size(self.stream.fileno()).columns or COLUMNS_DEFAULT
-        except OSError:  # it was closed
+        except OSError:  # the terminal was closed
             return COLUMNS_DEFAULT
 
     def _write(self, text: str) -> None:
-        """Progress is no part of an answer: that its terminal was closed is no reason to leave none."""
+        """Progress is not part of the answer: a closed terminal must not prevent that from being written."""
         with contextlib.suppress(OSError):
             self.stream.write(f"{CLEAR if self.live else ''}{text}")
             self.stream.flush()

@@ -1,6 +1,6 @@
-"""What a process may use at most: CPUs, quota, descriptors, memory; from the kernel, cgroups of both versions included.
+"""The resource limits of a process: CPUs, quota, descriptors, memory; from /proc and cgroups of both versions.
 
-Paths below `root` are those of /proc and /sys; another root is for tests. What the kernel does not tell is None.
+`root` is that of /proc and /sys, for tests. None: unlimited, or not reported by the kernel.
 """
 
 import os
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import msgspec
 
-__all__ = ["Allowance", "allowance_of", "memory_available_bytes"]
+__all__ = ["ResourceLimits", "limits_of", "memory_available_bytes"]
 
-UNLIMITED = 1 << 60  # version 1 writes its limits as a great number where there is none
+UNLIMITED = 1 << 60  # cgroup version 1 reports no limit as a huge number
 
 
-class Allowance(msgspec.Struct, frozen=True):
-    """`cpus` by affinity; `cpu_quota` in cores (None: none is set); `fds` of one process."""
+class ResourceLimits(msgspec.Struct, frozen=True):
+    """`cpus` by affinity; `cpu_quota` in cores (None: no quota); `fds` of one process."""
 
     cpus: int
     cpu_quota: float | None
@@ -25,11 +25,11 @@ class Allowance(msgspec.Struct, frozen=True):
 
     @property
     def cores(self) -> float:
-        """As many cores as it can use at once."""
+        """The cores that the process can use at once."""
         return min(self.cpus, self.cpu_quota or self.cpus)
 
 
-def allowance_of(pid: int, root: Path = Path("/")) -> Allowance:
+def limits_of(pid: int, root: Path = Path("/")) -> ResourceLimits:
     """ProcessLookupError: there is no such process."""
     try:
         soft: int | None = resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
@@ -40,7 +40,7 @@ def allowance_of(pid: int, root: Path = Path("/")) -> Allowance:
     ]
     total = _meminfo(root, "MemTotal")
     memory = [*(limit for limit in limits if limit < UNLIMITED), *([total] if total else [])]
-    return Allowance(
+    return ResourceLimits(
         cpus=len(os.sched_getaffinity(pid)),
         cpu_quota=_quota(pid, root),
         fds=None if soft == resource.RLIM_INFINITY else soft,
@@ -49,12 +49,12 @@ def allowance_of(pid: int, root: Path = Path("/")) -> Allowance:
 
 
 def memory_available_bytes(root: Path = Path("/")) -> int | None:
-    """What the host can still give without swapping, by its own estimate."""
+    """The memory that the host can provide without swapping, as the kernel estimates it."""
     return _meminfo(root, "MemAvailable")
 
 
 def _quota(pid: int, root: Path) -> float | None:
-    """The least of the quotas from the process's group up to the root, in cores."""
+    """The lowest quota from the process's group up to the root, in cores."""
     quotas = []
     for text in _cgroup_values(pid, root, "cpu", "cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us"):
         quota, period = text.split()
@@ -64,7 +64,7 @@ def _quota(pid: int, root: Path) -> float | None:
 
 
 def _cgroup_values(pid: int, root: Path, controller: str, unified: str, *legacy: str) -> Iterator[str]:
-    """A limit of every group that the process is in, from its own upwards; `max` is left to the caller's reading."""
+    """The values of a limit in each group of the process, from its own upwards, but for a plain `max`."""
     for folder, names in _groups(pid, root, controller, unified, legacy):
         try:
             text = " ".join((folder / name).read_text().strip() for name in names)

@@ -1,16 +1,15 @@
-"""The tracker: a process of its own that follows the server's processes, the generator's, and the host.
+"""The sampler: a process of its own that follows the processes of the server and the generator, and the host.
 
-    python -m loadtest.sampler.sampler [--server PID] [--control PATH | --metrics URL] [--generator PID] --output samples.jsonl
+    python -m loadtest.sampler.sampler [--server PID] [--control PATH | --metrics URL] [--generator PID] --output FILE
 
-Beside the generator, not in it: a greenlet there would be late exactly when the generator is busy. It writes one
-JSON line per sample, stamped with the monotonic clock, and ends by itself when the server goes or when its
-standard input ends, which is when its parent goes. It prints `ready` once the first sample is written.
+It is not part of the generator: a greenlet there would be late exactly when the generator is busy. It writes one JSON
+line per sample, with a monotonic timestamp, and exits when the server exits or its standard input ends, as it does
+when the parent exits. It prints `ready` after the first sample.
 
-Three paces: CPU and process count at `interval_s`; status, children and memory less often, as they cost more;
-memory never more than 2 % of the time. A server on another host is asked for all of it at the pace of the status, by
-its metrics endpoint; what that tells of its host stands beside what we see of ours. Its own
-cost is in every line. After 3 000 samples the pace halves, and again after as many, so that the file stays small
-however long the run.
+CPU and the number of processes are read every `interval_s`; status, children and memory cost more and are read less
+often, memory for at most 2 % of the time. A server on another host is read by its metrics endpoint, as often as the
+status; `server_host` has the values of its host, `host` those of this one. Each line has the sampler's own cost. The
+interval doubles after every 3 000 samples, which bounds the file of a long run.
 """
 
 import argparse
@@ -24,14 +23,14 @@ from typing import Any, TextIO
 
 import msgspec
 
-from loadtest.sampler.resource_limits import allowance_of, memory_available_bytes
+from loadtest.sampler.resource_limits import limits_of, memory_available_bytes
 from loadtest.sampler.scrape import Endpoint, ScrapeError, metrics_url
 from procserver.clients import control as control_client
 from procserver.clients.http_request import Url
 from procserver.errors import ProcserverError
 from procserver.resources import Tree, host_usage, own_cpu_s
 
-__all__ = ["Tracker", "main"]
+__all__ = ["Sampler", "main"]
 
 INTERVAL_S = 0.2
 STATUS_INTERVAL_S = 0.4
@@ -39,14 +38,14 @@ CHILDREN_INTERVAL_S = 1.0
 DETAIL_INTERVAL_S = 1.0
 DETAIL_SHARE_MAX = 0.02
 STATUS_TIMEOUT_S = 1.0
-SCRAPE_AGAIN_S = 2.0  # after one that failed: each may take as long as the timeout
+SCRAPE_AGAIN_S = 2.0  # after a failure, which may take as long as the timeout
 SAMPLES_PER_PACE = 3000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m loadtest.sampler.sampler")
     parser.add_argument(
-        "--server", type=int, metavar="PID", help="Not given: on another host; --control or --metrics is all."
+        "--server", type=int, metavar="PID", help="Without it: the server is on another host."
     )
     parser.add_argument("--generator", type=int, metavar="PID")
     parser.add_argument("--control", metavar="PATH")
@@ -55,14 +54,14 @@ def main() -> None:
     parser.add_argument("--interval", type=float, default=INTERVAL_S, metavar="SECONDS")
     chosen = parser.parse_args()
     with open(chosen.output, "x") as output:
-        tracker = Tracker(
+        sampler = Sampler(
             chosen.server, chosen.generator, chosen.control, output, chosen.interval, chosen.metrics
         )
-        tracker.run()
+        sampler.run()
 
 
-class Tracker:
-    """Samples on an absolute schedule until the server or the parent is gone."""
+class Sampler:
+    """Takes samples on an absolute schedule until the server or the parent exits."""
 
     def __init__(
         self,
@@ -95,22 +94,16 @@ class Tracker:
             if self.samples % SAMPLES_PER_PACE == 0:
                 self.interval_s *= 2
                 self.detail_interval_s *= 2
-            due = max(due + self.interval_s, time.monotonic())  # late is late: no burst to catch up
+            due = max(due + self.interval_s, time.monotonic())  # no burst after a delay
             if parent_gone(due - time.monotonic()):
-                self.sample_unless_gone(whole=True)  # the end of the run, in every respect
+                self.sample_unless_gone(whole=True)  # the last sample has everything
                 return
 
     def opening(self, now: float) -> dict[str, Any]:
-        line: dict[str, Any] = {
-            "t": now,
-            "epoch": time.time(),
-            "interval_s": self.interval_s,
-            "kind": "start",
-        }
-        if self.pid is None:
-            return line
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            line["allowance"] = msgspec.to_builtins(allowance_of(self.pid))
+        line = {"t": now, "epoch": time.time(), "interval_s": self.interval_s, "kind": "start"}
+        if self.pid is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                line["allowance"] = msgspec.to_builtins(limits_of(self.pid))
         return line
 
     def sample_unless_gone(self, *, whole: bool = False) -> bool:
@@ -153,7 +146,7 @@ class Tracker:
     def is_due(self, what: str, now: float, interval_s: float) -> bool:
         if now < self.due.get(what, 0.0):
             return False
-        self.due[what] = now + interval_s - self.interval_s / 2  # the tick that is nearest
+        self.due[what] = now + interval_s - self.interval_s / 2  # the nearest tick
         return True
 
     def sample_generator(self, now: float) -> dict[str, Any] | None:
@@ -163,11 +156,11 @@ class Tracker:
                 self.generator.refresh()
             return asdict(self.generator.usage())
         except ProcessLookupError:
-            self.generator = None  # the load has ended; the server is followed on
+            self.generator = None  # the load has ended; the server is still followed
             return None
 
     def ask_status(self) -> dict[str, Any]:
-        """Pool, queue, totals and each worker's connections; an `error` where the server does not answer."""
+        """Pool, queue, totals and the connections of each worker; `error` if the server does not answer."""
         assert self.control is not None
         before = time.monotonic()
         try:
@@ -181,7 +174,7 @@ class Tracker:
         return {**kept, "connections_by_pid": workers, "took_s": time.monotonic() - before}
 
     def scrape(self, endpoint: Endpoint) -> dict[str, Any]:
-        """What a server on another host tells of itself; memory once, however often the same reading is shown."""
+        """The metrics of a server on another host; a memory reading that was already taken is left out."""
         before = time.monotonic()
         try:
             found = endpoint.read(STATUS_TIMEOUT_S)
@@ -205,7 +198,7 @@ class Tracker:
 
 
 def parent_gone(timeout_s: float) -> bool:
-    """Wait for the next tick, or for the end of standard input."""
+    """Wait for the next tick; True if standard input ends before it."""
     readable, _, _ = select.select([sys.stdin.fileno()], [], [], max(0.0, timeout_s))
     return bool(readable) and not os.read(sys.stdin.fileno(), 4096)
 

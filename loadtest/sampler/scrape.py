@@ -1,4 +1,4 @@
-"""A procserver's metrics endpoint, read as its `status` would be: for a server whose processes are on another host."""
+"""Reads the metrics endpoint of a procserver on another host, in the form of its `status`."""
 
 from typing import Any, NamedTuple
 
@@ -13,19 +13,17 @@ __all__ = ["Endpoint", "ScrapeError", "Scraped", "metrics_url", "scrape"]
 ANSWER_BYTES_MAX = 1 << 20
 PREFIX = "procserver_"
 
-Samples = dict[
-    tuple[str, str], float
-]  # by name without our prefix, and the value of its label, if it has one
+Samples = dict[tuple[str, str], float]  # by name without PREFIX, and the value of its label, if any
 
 
 class ScrapeError(ProcserverError):
-    """The endpoint could not be read, or is none of procserver's."""
+    """The endpoint could not be read, or is not one of procserver."""
 
 
 class Scraped(NamedTuple):
-    """`status` has the parts of `procserver status` that are told; the others are named as in `procserver.resources`.
+    """`status` has parts of `procserver status`; the others have the fields of `procserver.resources`.
 
-    `measured_at` is the Unix time, by the server's clock, at which `detail` was read; counters of `host` only grow.
+    `measured_at` is the Unix time of `detail`, by the server's clock. Counters of `host` only grow.
     """
 
     status: dict[str, dict[str, Any]]
@@ -36,7 +34,7 @@ class Scraped(NamedTuple):
 
 
 def metrics_url(text: str) -> Url:
-    """ConfigError: it is no URL that could be read without a secret, which would be in the results."""
+    """The URL of an endpoint. ConfigError: it is invalid, or has credentials, which would be in the results."""
     url = parse_url(text)
     if url.credentials:
         raise ConfigError(f"URL {str(url)!r}: a user and a password would stand in the results; give none")
@@ -44,14 +42,14 @@ def metrics_url(text: str) -> Url:
 
 
 class Endpoint:
-    """One server's: behind an address there may be several, whose counts have nothing to do with each other."""
+    """The endpoint of one server; an answer of another server behind the same address is refused."""
 
     def __init__(self, url: Url) -> None:
         self.url = url
         self.started: float | None = None
 
     def read(self, timeout_s: float) -> Scraped:
-        """As `scrape`; ScrapeError also if it is not the server that answered first."""
+        """As `scrape`; ScrapeError also if another server answers than at first."""
         found = scrape(self.url, timeout_s)
         started = found.status["supervisor"]["started"]
         if self.started not in (None, started):
@@ -61,15 +59,15 @@ class Endpoint:
 
 
 def scrape(url: Url, timeout_s: float) -> Scraped:
-    """What it shows now; ScrapeError names the URL and the reason, at the latest after `timeout_s`."""
+    """The current metrics. ScrapeError: after at most `timeout_s`, with the URL and the reason."""
     try:
         with open_url(
             url, max_bytes=ANSWER_BYTES_MAX, timeout_s=timeout_s, total_timeout_s=timeout_s
         ) as answer:
             body = b"".join(answer)
         if answer.status != 200:
-            said = body[:200].decode("utf-8", "replace").partition("\n")[0]
-            raise ScrapeError(f"{url}: status {answer.status}: {said}")
+            text = body[:200].decode("utf-8", "replace").partition("\n")[0]
+            raise ScrapeError(f"{url}: status {answer.status}: {text}")
     except OSError as error:
         raise ScrapeError(f"{url}: {error.strerror or error}") from None
     except ScrapeError:
@@ -87,7 +85,7 @@ def scrape(url: Url, timeout_s: float) -> Scraped:
 
 
 def scraped(text: str) -> Scraped:
-    """Text format in. KeyError: a metric is missing; ValueError and its kin: it is not that format."""
+    """Parse Prometheus' text format. KeyError: a metric is missing; ValueError, TypeError ...: another format."""
     found: Samples = {
         (sample.name.removeprefix(PREFIX), next(iter(sample.labels.values()), "")): sample.value
         for family in text_string_to_metric_families(text)
@@ -95,56 +93,45 @@ def scraped(text: str) -> Scraped:
         if sample.name.startswith(PREFIX)
     }
 
-    def count(name: str, label: str = "") -> int:
-        return int(found[name, label])
+    def counts(**names: str) -> dict[str, Any]:
+        return {key: int(found[name, ""]) for key, name in names.items()}
 
     def labels(name: str) -> list[str]:
         return [label for known, label in found if known == name]
 
     ended = labels("connections_ended_total")
+    totals = counts(
+        connections="connections_total",
+        messages="messages_total",
+        bytes_in="received_bytes_total",
+        bytes_out="sent_bytes_total",
+        records_dropped="records_dropped_total",
+    )
     return Scraped(
         status={
             "supervisor": {
                 "version": next(iter(labels("build_info")), None),
                 "state": next((state for state in labels("state") if found["state", state]), None),
-                "generation": count("generation"),
+                "generation": int(found["generation", ""]),
                 "started": found["start_time_seconds", ""],
             },
-            "pool": {
-                "workers": count("workers"),
-                "idle": count("workers_idle"),
-                "busy": count("workers_busy"),
-                "max_workers": count("workers_max"),
-            },
-            "queue": {
-                "depth": count("queue_depth"),
-                "limit": count("queue_limit"),
-                "depth_max": count("queue_depth_max"),
-            },
-            "totals": {
-                "connections": count("connections_total"),
-                "messages": count("messages_total"),
-                "bytes_in": count("received_bytes_total"),
-                "bytes_out": count("sent_bytes_total"),
-                "records_dropped": count("records_dropped_total"),
-                "outcomes": {outcome: count("connections_ended_total", outcome) for outcome in ended},
-            },
+            "pool": counts(
+                workers="workers", idle="workers_idle", busy="workers_busy", max_workers="workers_max"
+            ),
+            "queue": counts(depth="queue_depth", limit="queue_limit", depth_max="queue_depth_max"),
+            "totals": totals
+            | {"outcomes": {outcome: int(found["connections_ended_total", outcome]) for outcome in ended}},
         },
-        usage={
-            "processes": count("processes"),
+        usage=counts(processes="processes")
+        | {
             "cpu_s": found["cpu_seconds_total", ""],
             "scrape_cpu_s": found["scrape_cpu_seconds_total", ""],
         },
-        detail={
-            "pss_bytes": count("pss_bytes"),
-            "uss_bytes": count("uss_bytes"),
-            "fds": count("open_fds"),
-            "threads": count("threads"),
-        },
+        detail=counts(pss_bytes="pss_bytes", uss_bytes="uss_bytes", fds="open_fds", threads="threads"),
         measured_at=found["memory_time_seconds", ""],
-        host={
-            "cpus": count("host_cpus"),
-            "listen_overflows": count("host_listen_overflows_total"),
-            "retransmits": count("host_tcp_retransmits_total"),
-        },
+        host=counts(
+            cpus="host_cpus",
+            listen_overflows="host_listen_overflows_total",
+            retransmits="host_tcp_retransmits_total",
+        ),
     )

@@ -1,1 +1,1 @@
-"""Statistics and searches: values in, values out. No room here knows of a clock, a socket or a process."""
+"""Statistics and searches: values in, values out, without clocks, sockets or processes."""

@@ -1,9 +1,9 @@
-"""Ratios between two builds, from repeated runs. Pure: the seed is an argument.
+"""The ratio of two builds with its interval, from repeated runs. Pure: the seed is an argument.
 
-The unit is the run: requests of one run share its luck. A ratio is the geometric mean of the ratios of pairs that were
-run side by side, or, where nothing is paired, of the two geometric means; its interval is a bootstrap over the runs.
+The unit is the run, because requests of one run are not independent. The ratio is the geometric mean of the ratios of
+pairs, or without pairs that of the two geometric means; its interval is a bootstrap over the runs.
 
-Percentile intervals of a few values are too narrow: they use z where t is due, and divide by n. So the levels are
+Percentile intervals of a few values are too narrow: they use z instead of t, and divide by n. So the levels are
 expanded, z' = sqrt(n / (n - 1)) t, as in T. Hesterberg, What Teachers Should Know about the Bootstrap (2014), 4.4.
 """
 
@@ -19,22 +19,22 @@ __all__ = ["RUNS_MIN", "Ratio", "ratio_of_pairs", "ratio_of_sides", "spread"]
 
 Array = np.ndarray[Any, Any]
 
-RUNS_MIN = 5  # of fewer, no resampling can say how far they may stray
+RUNS_MIN = 5  # of each side: fewer have no interval
 RESAMPLES = 9_999
 
 
 class Ratio(msgspec.Struct, frozen=True):
-    """`value` is B / A; with the given confidence the truth lies from `low` to `high`."""
+    """`value` is B / A; the true ratio is between `low` and `high` with the given confidence."""
 
     value: float
     low: float
     high: float
     confidence: float
-    runs: int  # of each side, or the fewer of both
+    runs: int  # of the side with fewer runs
 
 
 def ratio_of_pairs(a: Sequence[float], b: Sequence[float], confidence: float, seed: int) -> Ratio:
-    """B / A of runs that were made in pairs, `a[i]` beside `b[i]`. ValueError: fewer than RUNS_MIN, or not above 0."""
+    """B / A of pairs of runs, `a[i]` with `b[i]`. ValueError: fewer than RUNS_MIN, or a value not above 0."""
     if len(a) != len(b):
         raise ValueError(f"{len(a)} runs of A for {len(b)} of B")
     logs = _logs(b) - _logs(a)
@@ -42,7 +42,7 @@ def ratio_of_pairs(a: Sequence[float], b: Sequence[float], confidence: float, se
 
 
 def ratio_of_sides(a: Sequence[float], b: Sequence[float], confidence: float, seed: int) -> Ratio:
-    """B / A of runs that have nothing to do with one another. ValueError as `ratio_of_pairs`."""
+    """B / A of independent runs. ValueError as `ratio_of_pairs`."""
 
     def difference(x: Array, y: Array, axis: int) -> Any:
         return y.mean(axis=axis) - x.mean(axis=axis)
@@ -51,7 +51,7 @@ def ratio_of_sides(a: Sequence[float], b: Sequence[float], confidence: float, se
 
 
 def spread(values: Sequence[float]) -> float | None:
-    """How far two successive runs of the same build lie apart, as a median share; None of fewer than two."""
+    """The median distance of two successive values, as a share; None with fewer than two."""
     steps = [abs(math.log(later / earlier)) for earlier, later in itertools.pairwise(values)]
     return math.expm1(float(np.median(steps))) if steps else None
 
@@ -64,7 +64,7 @@ def _interval(
     value = float(of(*data, axis=-1))
     if all(np.ptp(side) == 0 for side in data):
         return Ratio(math.exp(value), math.exp(value), math.exp(value), confidence, runs)
-    from scipy import stats  # only now: see `slope`
+    from scipy import stats  # imported late: see `slope`
 
     tail = stats.norm.sf(math.sqrt(runs / (runs - 1)) * stats.t.isf((1 - confidence) / 2, runs - 1))
     found = stats.bootstrap(

@@ -1,30 +1,30 @@
-"""The search for the greatest load that still holds, by asking one load after another. Pure.
+"""The search for the highest load that holds, by probing one load after another. Pure.
 
     RANGE     up (or down) by a factor, until one load holds and one breaks
     BISECT    the geometric middle of the two, until they lie within the precision
-    CONFIRM   the greatest that held, for longer; if it breaks, a step of the precision lower, so often and no more
+    CONFIRM   the highest that held, for longer; if it breaks, a step of the precision lower, STEPS_DOWN_MAX times
 
-What breaks is asked again, and then the second answer counts: noise makes a good load break now and then, but seldom a
-bad one hold, and that one does not pass the longer confirmation. A break that is `clear` needs no repeat.
+A load that breaks is probed again, and the second outcome counts: noise sometimes makes a good load break, but seldom
+makes a bad one hold, which then fails the longer confirmation. A `clear` break is not repeated.
 
-What proves nothing is asked twice again. If it was the generator that could not do it (LIMITED), that bounds the search
-as a break does; if it still cannot be told, the search ends.
+A probe that proves nothing is repeated twice. If the generator was the limit (LIMITED), the load bounds the search as a
+break does; if the outcome is still unknown, the search ends.
 """
 
 import math
 from enum import StrEnum
 from typing import NamedTuple
 
-__all__ = ["ASKED_MAX", "STEPS_DOWN_MAX", "Outcome", "Probe", "Purpose", "Search"]
+__all__ = ["PROBES_MAX", "STEPS_DOWN_MAX", "Outcome", "Probe", "Purpose", "Search"]
 
 FACTOR = 2.0
 STEPS_DOWN_MAX = 4
-ASKED_MAX = 3  # times that the same load is asked in a row
-DIGITS = 4  # of a load: enough for the finest precision, and to be read
+PROBES_MAX = 3  # of the same load in a row
+DIGITS = 4  # of a load: enough for the finest precision
 
 
 class Outcome(StrEnum):
-    """How a load was borne; INVALID: it cannot be told."""
+    """The outcome of a probe; INVALID: unknown."""
 
     HOLDS = "holds"
     BREAKS = "breaks"
@@ -39,7 +39,7 @@ class Purpose(StrEnum):
 
 
 class Probe(NamedTuple):
-    """The next load to be asked. A confirmation lasts longer, also when it is repeated."""
+    """The next load. A confirmation lasts longer, also when it is repeated."""
 
     load: float
     purpose: Purpose
@@ -47,11 +47,11 @@ class Probe(NamedTuple):
 
 
 class Search:
-    """Ask `probe`, `tell` how it was borne, until `probe` is None.
+    """Probe the load of `probe` and `record` its outcome, until `probe` is None.
 
-    Then `found` is the load that was confirmed, or None: `unsure` says why that is unknown, or is empty where the
-    least load broke. `broke_at` is the least load above `found` that did not hold, `broke_by` how, and `proved_at`
-    the least that was proved to break.
+    Then `found` is the confirmed load, or None: `unsure` is the reason, or empty if the lowest load broke. `broke_at`
+    is the lowest load above `found` that did not hold, `broke_by` its outcome, and `proved_at` the lowest load that
+    was proved to break.
     """
 
     def __init__(
@@ -64,9 +64,10 @@ class Search:
         whole: bool = False,
         factor: float = FACTOR,
     ) -> None:
-        """Loads from `low` to `high`, from `start` on, apart by a share of `precision`; `whole` numbers or not.
+        """Search loads from `low` to `high`, beginning at `start`, to within a share of `precision`.
 
-        `factor` is the first step up or down; each further one is its square, until that is FACTOR.
+        `whole`: only whole numbers. `factor` is the first step up or down; it is squared for each further one, up to
+        FACTOR.
         """
         assert 0 < low <= start <= high, (low, start, high)
         assert 0 < precision < 1, precision
@@ -79,28 +80,28 @@ class Search:
         self.unsure = ""
         self.steps_down = 0
         self.proved_at: float | None = None
-        self.said: tuple[Outcome, ...] = ()  # of the present load
+        self.outcomes: tuple[Outcome, ...] = ()  # of the current load
         self.probe: Probe | None = Probe(start, Purpose.RANGE)
 
-    def tell(self, outcome: Outcome, *, clear: bool = False) -> None:
-        """How the load of `probe` was borne; `probe` is the next one then."""
+    def record(self, outcome: Outcome, *, clear: bool = False) -> None:
+        """Record the outcome of `probe`, and set the next one."""
         probe = self.probe
         assert probe is not None, "the search is over"
-        self.said = (*self.said, outcome)
-        decided = _decided(self.said, clear)
+        self.outcomes = (*self.outcomes, outcome)
+        decided = _decided(self.outcomes, clear)
         if decided is None:
             self.probe = probe._replace(repeat=True)
             return
-        self.said = ()
+        self.outcomes = ()
         if decided is Outcome.INVALID:
-            self._end(f"no valid answer, {ASKED_MAX} times over")
+            self._end(f"no valid answer, {PROBES_MAX} times over")
         elif decided is Outcome.HOLDS:
             self._held(probe)
         else:
             self._broke(probe, decided)
 
     def left(self, confirmation: float) -> float:
-        """How many stages are to come, this one included, if none is repeated; one that confirms counts for so many."""
+        """The stages to come, the current one included, without repeats; a confirmation counts as `confirmation`."""
         if self.probe is None:
             return 0
         if self.probe.purpose is Purpose.CONFIRM:
@@ -111,14 +112,14 @@ class Search:
 
     @staticmethod
     def usual_stages(precision: float, confirmation: float) -> float:
-        """As many as a search takes that begins near the limit."""
+        """The stages of a search that begins near the limit."""
         return 2 + _halvings(FACTOR, precision) + confirmation
 
     @staticmethod
     def stages_max(low: float, high: float, precision: float) -> int:
-        """No search asks more often, whatever it is told."""
+        """The most stages of a search, whatever their outcomes."""
         span = math.ceil(math.log2(high / low)) + 1 if high > low else 1
-        return ASKED_MAX * (span + 2 + _halvings(FACTOR, precision) + 1 + STEPS_DOWN_MAX + 1)
+        return PROBES_MAX * (span + 2 + _halvings(FACTOR, precision) + 1 + STEPS_DOWN_MAX + 1)
 
     def _held(self, probe: Probe) -> None:
         if probe.purpose is Purpose.CONFIRM:
@@ -130,7 +131,7 @@ class Search:
         elif self.held >= self.high:
             self.probe = Probe(self.held, Purpose.CONFIRM)
         else:
-            self.probe = Probe(min(self.high, self._tidy(self.held * self._grown())), Purpose.RANGE)
+            self.probe = Probe(min(self.high, self._rounded(self.held * self._grown())), Purpose.RANGE)
 
     def _broke(self, probe: Probe, outcome: Outcome) -> None:
         self.broke_at, self.broke_by = probe.load, outcome
@@ -143,10 +144,10 @@ class Search:
         elif probe.load <= self.low:
             self._end("the generator could not even do that" if outcome is Outcome.LIMITED else "")
         else:
-            self.probe = Probe(max(self.low, self._tidy(probe.load / self._grown())), Purpose.RANGE)
+            self.probe = Probe(max(self.low, self._rounded(probe.load / self._grown())), Purpose.RANGE)
 
     def _between(self, held: float, broke_at: float) -> None:
-        middle = self._tidy(math.sqrt(held * broke_at))
+        middle = self._rounded(math.sqrt(held * broke_at))
         near = broke_at <= held * (1 + self.precision) or (self.whole and broke_at - held <= 1)
         if near or not held < middle < broke_at:
             self.probe = Probe(held, Purpose.CONFIRM)
@@ -162,7 +163,7 @@ class Search:
             )
         else:
             self.steps_down += 1
-            lower = self._tidy(load / (1 + self.precision))
+            lower = self._rounded(load / (1 + self.precision))
             lower = min(lower, load - 1) if self.whole else lower
             self.probe = Probe(max(self.low, lower), Purpose.CONFIRM)
 
@@ -174,28 +175,28 @@ class Search:
         self.factor = min(FACTOR, factor * factor)
         return factor
 
-    def _tidy(self, load: float) -> float:
-        """In few digits, or whole; always within the range."""
-        tidied = float(round(load)) if self.whole else float(f"{load:.{DIGITS}g}")
-        return min(self.high, max(self.low, tidied))
+    def _rounded(self, load: float) -> float:
+        """The load with few digits, or whole; always within the range."""
+        rounded = float(round(load)) if self.whole else float(f"{load:.{DIGITS}g}")
+        return min(self.high, max(self.low, rounded))
 
 
-def _decided(said: tuple[Outcome, ...], clear: bool) -> Outcome | None:
-    """What the answers to one load come to; None: it is to be asked again."""
-    last = said[-1]
+def _decided(outcomes: tuple[Outcome, ...], clear: bool) -> Outcome | None:
+    """The overall outcome of all probes of one load; None: it has to be probed again."""
+    last = outcomes[-1]
     if last is Outcome.HOLDS:
         return last
     if last is Outcome.BREAKS:
-        return last if clear or len(said) > 1 else None
-    if Outcome.BREAKS in said:
-        return Outcome.BREAKS  # what says nothing does not outweigh it
-    if len(said) < ASKED_MAX:
+        return last if clear or len(outcomes) > 1 else None
+    if Outcome.BREAKS in outcomes:
+        return Outcome.BREAKS  # an unknown outcome does not outweigh it
+    if len(outcomes) < PROBES_MAX:
         return None
-    return Outcome.LIMITED if Outcome.LIMITED in said else Outcome.INVALID
+    return Outcome.LIMITED if Outcome.LIMITED in outcomes else Outcome.INVALID
 
 
 def _halvings(ratio: float, precision: float) -> int:
-    """How often a span of `ratio` has to be halved, geometrically, to lie within the precision."""
+    """The bisections of an interval of `ratio` until it lies within the precision."""
     if ratio <= 1 + precision:
         return 0
     return math.ceil(math.log2(math.log(ratio) / math.log1p(precision)))

@@ -1,8 +1,8 @@
-"""What one more costs: the slope of a straight line through readings, its interval, and whether it is a line. Pure.
+"""The line through readings: its slope with an interval, and whether the readings are linear. Pure.
 
-Ordinary least squares: the steps are few, exact in x and of like size, so every reading counts; Theil and Sen's
-median of slopes gives no 95 % interval for five points, and serves as the witness instead: where it lies outside
-the interval, one reading pulls the line.
+Ordinary least squares, because the steps are few, exact in x and similar in size. Theil and Sen's median of slopes has
+no 95 % interval for five points, and serves as a check instead: if it lies outside the interval, one reading dominates
+the line.
 """
 
 import itertools
@@ -19,16 +19,16 @@ Array = np.ndarray[Any, Any]
 
 POINTS_MIN = 5
 CONFIDENCE = 0.95
-BEND_SHARE_MAX = 0.05  # of the whole rise, at mid-range: less is of no consequence
-BEND_P_MAX = 0.01  # more is chance
+BEND_SHARE_MAX = 0.05  # of the whole rise, at mid-range: less does not matter
+BEND_P_MAX = 0.01  # above it the bend may be chance
 
 
 class Line(msgspec.Struct, frozen=True):
-    """`slope` with its interval `low` to `high` at 95 %, in units of y for each of x.
+    """`slope` with its 95 % interval from `low` to `high`, in units of y per x.
 
-    `bend_share`: how far a parabola through the same points lies off the line at mid-range, as a share of the rise
-    (None: nothing rises for certain); `linear` is false where that is both certain and large. `witness` is the median
-    of all slopes between two points.
+    `bend_share`: the distance of a parabola through the points from the line at mid-range, as a share of the rise
+    (None: no certain rise); `linear` is false if it is both certain and large. `witness` is the median of all slopes
+    between two points.
     """
 
     slope: float
@@ -43,17 +43,16 @@ class Line(msgspec.Struct, frozen=True):
 
     @property
     def witness_agrees(self) -> bool:
-        """No single reading pulls the line: the median of slopes lies in its interval."""
+        """No single reading dominates the line: the median of slopes is in its interval."""
         return self.low <= self.witness <= self.high
 
 
 def fit(x: Sequence[float], y: Sequence[float]) -> Line:
     """The line through at least POINTS_MIN readings `y` at rising `x`; ValueError if they are fewer, or do not rise.
 
-    The interval is the wider of two t intervals. One takes the errors of the readings as independent (a clock's
-    jitter); the other takes those of the steps as independent (what a step brought too much stays: memory does that),
-    with the error that least squares has then: sigma^2 sum_j w_j (sum_{i>=j} c_i)^2, where c are its weights and w
-    the widths of the steps.
+    The interval is the wider of two t intervals. One takes the errors of readings as independent (a clock's jitter),
+    the other those of steps (an excess of memory in one step stays in all later readings). With the latter, the error
+    of least squares is sigma^2 sum_j w_j (sum_{i>=j} c_i)^2, where c are its weights and w the widths of the steps.
     """
     if len(x) != len(y):
         raise ValueError(f"{len(x)} values of x for {len(y)} of y")
@@ -61,7 +60,7 @@ def fit(x: Sequence[float], y: Sequence[float]) -> Line:
         raise ValueError(f"{len(x)} readings: a line with an interval needs at least {POINTS_MIN}")
     if any(b <= a for a, b in itertools.pairwise(x)):
         raise ValueError("the steps must rise")
-    from scipy import stats  # only now: every command imports this module, and few compute
+    from scipy import stats  # imported late: every command imports this module, but few compute
 
     at, read = np.asarray(x, float), np.asarray(y, float)
     if np.ptp(read) == 0:
@@ -95,7 +94,7 @@ def _error_if_steps_err(at: Array, read: Array) -> float:
 
 
 def _bend(at: Array, read: Array, slope: float) -> tuple[float, bool]:
-    """Share of the rise by which a parabola leaves the line, and whether the line is good enough."""
+    """The distance of a parabola from the line as a share of the rise, and whether the readings are linear."""
     from scipy import stats
 
     span = float(at[-1] - at[0])

@@ -1,12 +1,13 @@
-"""The Universal Scalability Law: how throughput grows, and may fall again, with the number of workers. Pure.
+"""The Universal Scalability Law: throughput by number of workers, and its fit to measurements. Pure.
 
     X(N) = lambda N / (1 + sigma (N - 1) + kappa N (N - 1))
 
-lambda: the rate of one; sigma: the share of work that has to queue (contention); kappa: what each pays for every other
-(coherency). N. Gunther, A General Theory of Computational Scalability Based on Rational Functions (2008).
+lambda: the rate of one worker; sigma: the share of work that has to queue (contention); kappa: the cost of each worker
+for every other (coherency). N. Gunther, A General Theory of Computational Scalability Based on Rational Functions
+(2008).
 
-N / X is linear in its three terms: non-negative least squares of the relative errors have one answer, which needs no
-starting point. Intervals: a bootstrap of the residuals, expanded by sqrt(n / (n - 3)) for the three that were fitted.
+N / X is linear in its three terms, so that non-negative least squares of the relative errors have a unique solution.
+Intervals: a bootstrap of the residuals, expanded by sqrt(n / (n - 3)) for the three parameters.
 """
 
 import math
@@ -20,14 +21,14 @@ __all__ = ["SIZES_MIN", "CurvePoint", "Estimate", "Fit", "fit"]
 
 Array = np.ndarray[Any, Any]
 
-SIZES_MIN = 6  # different numbers of workers; of fewer, three parameters fit almost anything
+SIZES_MIN = 6  # different numbers of workers: three parameters fit almost any smaller number
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 CURVE_POINTS_MAX = 200
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """With CONFIDENCE the truth lies from `low` to `high`."""
+    """The true value is between `low` and `high` with CONFIDENCE."""
 
     value: float
     low: float
@@ -35,7 +36,7 @@ class Estimate(msgspec.Struct, frozen=True):
 
 
 class CurvePoint(msgspec.Struct, frozen=True):
-    """The law at so many workers, and the interval of the law there (not of a measurement)."""
+    """The law at a number of workers, with its interval (not that of a measurement)."""
 
     workers: float
     rate: float
@@ -44,10 +45,10 @@ class CurvePoint(msgspec.Struct, frozen=True):
 
 
 class Fit(msgspec.Struct, frozen=True):
-    """The law over the sizes that were measured; `curve` ends where they end, and nothing is said of beyond.
+    """The law over the measured sizes; `curve` is not extrapolated.
 
-    `peak` is the number of workers with the highest rate, if that lies within the sizes measured, else None.
-    `error_max` is the greatest distance of a measurement from the law, as a share of it.
+    `peak` is the number of workers with the highest rate, None if it is outside of the measured sizes. `error_max` is
+    the greatest distance of a measurement from the law, as a share of it.
     """
 
     rate_of_one: Estimate  # lambda
@@ -74,7 +75,7 @@ class _Law(NamedTuple):
 def fit(measured: Sequence[tuple[int, float]], seed: int, resamples: int = RESAMPLES) -> Fit:
     """Fit the law to pairs of workers and rate, any number of each size.
 
-    ValueError: fewer than SIZES_MIN sizes, a rate that is not above 0, or rates that no such law describes.
+    ValueError: fewer than SIZES_MIN sizes, a rate that is not above 0, or rates that do not follow the law.
     """
     sizes = sorted({workers for workers, _ in measured})
     if len(sizes) < SIZES_MIN:
@@ -105,7 +106,7 @@ def fit(measured: Sequence[tuple[int, float]], seed: int, resamples: int = RESAM
 
 def _least_squares(workers: Array, rates: Array) -> _Law:
     """Least squares of 1 - (X / N) (a + b (N - 1) + c N (N - 1)): lambda = 1 / a, sigma = b / a, kappa = c / a."""
-    from scipy.optimize import nnls  # only now: see `slope`
+    from scipy.optimize import nnls  # imported late: see `slope`
 
     terms = np.column_stack([np.ones_like(workers), workers - 1, workers * (workers - 1)])
     (a, b, c), _ = nnls(terms * (rates / workers)[:, None], np.ones_like(rates))
@@ -124,12 +125,12 @@ def _resampled(
         try:
             laws.append(_least_squares(workers, np.maximum(drawn, fitted * 1e-3)))
         except ValueError:
-            continue  # a draw that no law describes says nothing of the law
+            continue  # this sample does not follow the law
     return laws
 
 
 def _bounds(values: Array) -> tuple[float, float, float]:
-    """The first, which is the fit's own, and the interval of all others; it always holds the first."""
+    """The first value, that of the fit, and the interval of all others, extended to contain it."""
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(values[1:] if len(values) > 1 else values, [tail, 100 - tail])
     return float(values[0]), float(min(low, values[0])), float(max(high, values[0]))

@@ -6,7 +6,7 @@ from string import Template
 from typing import Any
 
 from loadtest.base.units import format_bytes, format_count, format_us
-from loadtest.report import plot
+from loadtest.report import axes, plot
 from loadtest.report.page import paragraph, table
 from loadtest.report.plot import BLUE, GREY, ORANGE, PURPLE, RED, SKY
 from loadtest.stats.histogram import PERCENTILES, Histogram, samples_beyond
@@ -32,7 +32,7 @@ def _series(column: str, name: str, colour: str, kind: str, **more: Any) -> dict
 
 
 def _chart(key: str, title: str, series: list[dict[str, Any]], axis: Mapping[str, Any]) -> dict[str, Any]:
-    layout = plot.figure([], {}, plot.Axis(dict(axis), 0, 1, log=False), 200)["layout"]
+    layout = plot.figure([], {}, axes.Axis(dict(axis), 0, 1, log=False), 200)["layout"]
     layout |= {"hovermode": "x unified", "margin": plot.MARGIN | {"l": 62}}
     return {"key": key, "title": title, "series": series, "layout": layout}
 

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from loadtest.answers.capacity import page as capacity_page
-from loadtest.answers.capacity.answer import CapacityAnswer, Limiter, Stage
+from loadtest.answers.capacity.answer import Bottleneck, CapacityAnswer, Stage
 from loadtest.answers.compare import page as compare_page
 from loadtest.answers.compare.answer import CompareAnswer, Compared, Measured, Side
 from loadtest.answers.cost import page as cost_page
@@ -75,7 +75,7 @@ def capacity_answer() -> CapacityAnswer:
         at_least=False,
         breaks_at=400.0,
         precision=0.05,
-        limiter=Limiter("workers", [f"all 4 workers were busy {HOSTILE}"], 4),
+        bottleneck=Bottleneck("workers", [f"all 4 workers were busy {HOSTILE}"], 4),
         main="message",
         thresholds=["message.p99<50ms", "errors=0"],
         stages=stages,
@@ -101,7 +101,7 @@ def workers_answer() -> WorkersAnswer:
                 capacity=rate,
                 at_least=count == 12,
                 rates=rates,
-                limiter=Limiter("workers", [], 1),
+                bottleneck=Bottleneck("workers", [], 1),
                 server_cores=0.02 * count,
                 p99_us=22_000.0,
                 folder=f"workers-{count}",

@@ -122,5 +122,5 @@ def concluded(limit: float, **beyond: Any) -> tuple[Search, list[Stage]]:
         run = document(rate=load, **(beyond if load > limit else {}))
         stage = stage_of(len(stages) + 1, f"{len(stages) + 1:02d}", search.probe, run, "rate")
         stages.append(stage)
-        search.tell(Outcome(stage.outcome), clear=is_clear(stage))
+        search.record(Outcome(stage.outcome), clear=is_clear(stage))
     return search, stages

@@ -1,1 +1,1 @@
-"""How much does it carry? One search, stage by stage, and what limits it."""
+"""How much load does the service carry? A search, stage by stage, and the bottleneck."""

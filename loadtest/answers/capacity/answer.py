@@ -1,14 +1,16 @@
-"""What `capacity` answers: `answer.json`, as types. Rates per second, times and sizes as their names say."""
+"""The types of `answer.json` of `capacity`. Rates are per second; times and sizes have the unit of their names."""
 
 from typing import Any
 
 import msgspec
 
-__all__ = ["FORMAT", "LIMITERS", "CapacityAnswer", "Limiter", "Stage"]
+from loadtest.answers.answer import Answer
+
+__all__ = ["BOTTLENECKS", "FORMAT", "Bottleneck", "CapacityAnswer", "Stage"]
 
 FORMAT = 1
-# What kept the service from more, and how people call it.
-LIMITERS = {
+# The names of bottlenecks in `answer.json`, and their words on the page and at the terminal.
+BOTTLENECKS = {
     "server_cpu": "the server's CPU",
     "memory": "memory",
     "fds": "file descriptors",
@@ -21,25 +23,30 @@ LIMITERS = {
 }
 
 
-class Limiter(msgspec.Struct):
-    """`name` is one of LIMITERS; `stage` the stage that the evidence is from, None where no stage broke."""
+class Bottleneck(msgspec.Struct):
+    """`name` is a key of BOTTLENECKS; `stage` is the stage with the evidence, None if no stage broke."""
 
     name: str
     reasons: list[str]
     stage: int | None = None
 
+    @property
+    def words(self) -> str:
+        return BOTTLENECKS.get(self.name, self.name)
+
 
 class Stage(msgspec.Struct):
-    """One run at one load. `asked`, and `achieved` of it: answers per second, or connections that were greeted.
+    """One run at one load. `asked` is that load, `achieved` what was served of it: answers per second, or connections.
 
-    `purpose`: range, bisect or confirm. `outcome`: holds; breaks (a threshold, or less than was asked);
-    limited (the generator could not do it, so nothing is known of the server); invalid. `why` is empty if it holds.
-    `ended_early`: why it was not measured for as long as was meant, or empty; `at_best` is then the rate that it would
-    have reached at the best pace that it showed, where it steadily fell behind.
+    `purpose`: range, bisect or confirm. `outcome`: holds; breaks (a threshold failed, or less than the load was
+    served); limited (the generator could not make the load, so it proves nothing about the server); invalid. `why` is
+    empty if it holds.
+    `ended_early`: why the stage ended before its time, or empty; `at_best` is then the rate that it would have reached
+    at the best pace that it showed, if it steadily fell behind.
     """
 
     number: int
-    folder: str  # below the answer's own
+    folder: str  # relative to that of the answer
     asked: float
     purpose: str
     repeat: bool
@@ -60,36 +67,28 @@ class Stage(msgspec.Struct):
     listen_overflows: int | None
     generator_cores: float | None  # of its busiest process
     generator_lag_p99_us: float | None
-    others_cores: float | None  # that neither server nor generator used
-    limiter: Limiter | None  # of a stage that broke or was limited
+    others_cores: float | None  # used by neither server nor generator
+    bottleneck: Bottleneck | None = msgspec.field(name="limiter")  # of a stage that broke or was limited
     ended_early: str = ""
     at_best: float | None = None
 
 
-class CapacityAnswer(msgspec.Struct):
+class CapacityAnswer(Answer, kw_only=True):
     """`verdict`: answered; none (the lowest load broke already); cannot tell.
 
-    `capacity` was confirmed by a longer stage; `breaks_at` is the least load above it that broke (None: none did).
-    `at_least`: nothing above it was seen to break because of the server. `main` is the request that was counted.
+    `capacity` was confirmed by a longer stage; `breaks_at` is the lowest load above it that broke, None if none did.
+    `at_least`: no load above it was seen to break because of the server. `main` is the request that was counted.
     """
 
-    verdict: str
-    reasons: list[str]
-    notes: list[str]
     of: str  # rate or connections
     capacity: float | None
     at_least: bool
     breaks_at: float | None
     precision: float  # a share: 0.05 is 5 %
-    limiter: Limiter | None
+    bottleneck: Bottleneck | None = msgspec.field(name="limiter")
     main: str
     thresholds: list[str]
     stages: list[Stage]
-    started: str
-    took_s: float
-    settings: dict[str, Any]
-    host: dict[str, Any]
-    commit: str | None
     interrupted: bool = False
     format: int = FORMAT
     answer: str = "capacity"

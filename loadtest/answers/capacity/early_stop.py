@@ -1,45 +1,44 @@
-"""A stage that cannot hold any more, seen second by second while it goes on, so that it can be ended. Pure.
+"""Early stop: decides each second whether a stage can still hold, so that one that cannot is ended. Pure.
 
-It would not hold either if it went on, for one of three reasons:
+A stage cannot hold any more for one of three reasons:
 
-- A count that may not be exceeded is: failures where there may be none, arrivals that were dropped. It only rises.
-- Of all arrivals that the plan can have, so many took too long already that they are beyond the percentile, whatever
-  comes: the nearest rank of p99 among n leaves floor(n / 100) beyond it, which grows with n.
-- Work piles up: the service answers steadily, less than is planned, and even if from now on it answered twice as much
-  in each second as in its best one, it would be less than 99 % of the plan. A service that stands still is another
-  matter: how fast it is afterwards is not known.
+- A count is above its limit: failures where none are allowed, or dropped arrivals. Counts only rise.
+- Too many requests were slower than a threshold: by nearest rank, the p99 of n requests leaves floor(n / 100) above
+  it, and the plan bounds n.
+- Work piles up: answers come steadily, but below the plan, and at twice the best second's rate from now on they would
+  still be below 99 % of it. A stalled service is not judged so: its rate after the stall is unknown.
 
-It goes on for a while all the same. What limits the load is read from what was measured, and a stage that breaks by so
-much that no noise explains it needs no repeat: so it is ended when that is seen (`at_best`), or after EVIDENCE_SHARE.
+The stage continues for a while nevertheless: the bottleneck is found in what was measured, and a stage that breaks by
+more than noise explains needs no repeat. It ends when `at_best` shows that, or after EVIDENCE_SHARE of its duration.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loadtest.answers.capacity.stages import ACHIEVED_MIN, CLEARLY_SHORT, EDGE_ARRIVALS, HEARD_MIN
+from loadtest.answers.capacity.stages import ACHIEVED_MIN, CLEARLY_SHORT, EDGE_ARRIVALS, HEARTBEATS_MIN
 from loadtest.base.units import format_count, format_duration
 from loadtest.results.thresholds import Threshold
 from loadtest.runs.settings import RunSettings
 from loadtest.stats.histogram import PERCENTILES, samples_beyond
 from loadtest.workload.scenarios import judged
 
-__all__ = ["Watch"]
+__all__ = ["EarlyStop"]
 
 EVIDENCE_MIN_S, EVIDENCE_SHARE = 2.0, 0.3
-SAVED_MIN_S = 2.0  # for less it is not worth it
-STEADY_S = 3  # seconds in a row with an answer, none of them slower than half of the best
+SAVED_MIN_S = 2.0  # with less left, the stage is not ended early
+STEADY_S = 3  # seconds in a row, each with at least half as many answers as the best one
 PACE_SPARE = 2.0
-HEARD_LATE_S, HEARD_FROM_AFAR_S = 0.5, 2.0  # of what was answered, in the same process or in others
-POISSON_SIGMAS = 10.0  # so far from its mean a plan never is
+REPORT_DELAY_S, WORKERS_REPORT_DELAY_S = 0.5, 2.0  # of answers, from the same process or from others
+POISSON_SIGMAS = 10.0  # no plan is further from its mean
 COUNTS = ("dropped", "late", "censored")
 BELOW = ("<", "<=")
 
 SoFar = Mapping[str, Mapping[str, Any]]
 
 
-class Watch:
-    """One stage. `at_best` is the rate that it reaches at the best pace that it showed, if it steadily falls behind."""
+class EarlyStop:
+    """Follows one stage. `at_best` is the rate that it would reach at its best pace, if it steadily falls behind."""
 
     def __init__(self, settings: RunSettings, thresholds: Sequence[Threshold]) -> None:
         workload = settings.workload
@@ -47,17 +46,17 @@ class Watch:
         self.duration_s = settings.duration_s
         self.rate = settings.rate
         elsewhere = settings.expect_workers or settings.processes > 1
-        self.heard_late_s = HEARD_FROM_AFAR_S if elsewhere else HEARD_LATE_S
+        self.report_delay_s = WORKERS_REPORT_DELAY_S if elsewhere else REPORT_DELAY_S
         self.thresholds = thresholds
         self.over_us = sorted({_edge_us(row) for row in thresholds if self._is_time(row)})
         self.least, self.requests_max = _requests(settings)
-        if self.main in workload.once:  # its percentiles are of more than was measured
+        if self.main in workload.once:  # its percentiles include the warm-up
             self.requests_max = math.inf
         self.paces: list[tuple[int, float]] = []  # answered, and planned, in each second
         self.at_best: float | None = None
 
-    def see(self, event: Mapping[str, Any]) -> str | None:
-        """A line of progress; why the stage is to be ended, if it is."""
+    def check(self, event: Mapping[str, Any]) -> str | None:
+        """Take a progress event; return the reason if the stage should end, else None."""
         row = event["requests"].get(self.main)
         self.paces.append((row["ok"] if row else 0, event["planned"] or 0.0))
         if "so_far" not in event:
@@ -92,21 +91,21 @@ class Watch:
             elif row is not None and self._is_time(threshold):
                 over = row["over"][self.over_us.index(_edge_us(threshold))]
                 if over > (may := self._may_be_over(request, what)):
-                    return f"{threshold.expression}: {format_count(over)} took longer already, {format_count(may)} may"
+                    return f"{threshold.expression}: {format_count(over)} were slower, at most {format_count(may)} may"
         return None
 
     def _is_time(self, threshold: Threshold) -> bool:
-        """Whether it bounds a response from above: those are counted while they come."""
+        """The threshold is an upper bound of a response time: slower ones are counted as they come."""
         request, _, what = threshold.metric.rpartition(".")
         return request in self.names and what in (*PERCENTILES, "max") and threshold.operator in BELOW
 
     def _may_be_over(self, request: str, what: str) -> float:
-        """How many requests of the whole stage at most may take longer than the threshold on this metric."""
+        """The most requests of the whole stage that may be slower than the threshold on this metric."""
         if what == "max":
             return 0
         share, least = PERCENTILES[what]
         if request != self.main or samples_beyond(math.floor(self.least), share) < least:
-            return math.inf  # nothing is known of how many there will be, or too few to be judged
+            return math.inf  # their number is unknown, or too small for the percentile
         most = self.requests_max
         return most if math.isinf(most) else most - math.ceil(most * share - 1e-9)
 
@@ -116,29 +115,29 @@ class Watch:
         if self._reached(so_far, measured_s, PACE_SPARE) * self.duration_s >= self.least:
             return None
         best = max(answered for answered, _ in self.paces)
-        return f"never more than {format_count(best)}/s were answered, and what was planned piles up"
+        return f"never more than {format_count(best)}/s were answered, and planned arrivals pile up"
 
     def _falls_behind(self) -> bool:
-        """In each of the last seconds it answered, at its usual pace, and less than was planned."""
+        """In each of the last seconds, answers came at the usual pace, but fewer than planned."""
         best, last = max(answered for answered, _ in self.paces), self.paces[-STEADY_S:]
         if self.rate is None or len(last) < STEADY_S or not best:
             return False
         return all(2 * answered >= best and answered < CLEARLY_SHORT * planned for answered, planned in last)
 
     def _reached(self, so_far: SoFar, measured_s: float, spare: float) -> float:
-        """The rate at the end, if from now on each second is `spare` times the best that was."""
-        left_s = self.duration_s - measured_s + self.heard_late_s
+        """The rate at the end, if each second from now on has `spare` times the answers of the best one so far."""
+        left_s = self.duration_s - measured_s + self.report_delay_s
         best = max(answered for answered, _ in self.paces)
         answered = so_far.get(self.main, {}).get("answered", 0)
         return float((answered + spare * best * left_s) / self.duration_s)
 
 
 def _requests(settings: RunSettings) -> tuple[float, float]:
-    """Of the main name in the measured time: with fewer answers no stage holds; and more requests there cannot be."""
+    """For the main request in the measured time: the fewest answers of a stage that holds, and the most requests."""
     if settings.rate is None:
         each = settings.duration_s / settings.pacing_s if settings.pacing_s else math.inf
         most = each if math.isinf(each) else math.floor(each) + 1
-        return HEARD_MIN * settings.connections * each, settings.connections * most
+        return HEARTBEATS_MIN * settings.connections * each, settings.connections * most
     mean = settings.rate * settings.duration_s
     spread = POISSON_SIGMAS * (math.sqrt(mean) + 1) if settings.arrivals == "poisson" else 1.0
     fewest = max(0.0, mean - spread)
@@ -146,6 +145,6 @@ def _requests(settings: RunSettings) -> tuple[float, float]:
 
 
 def _edge_us(threshold: Threshold) -> int:
-    """The least time that does not hold."""
+    """The shortest time in whole microseconds that exceeds the threshold."""
     limit = threshold.limit
     return math.ceil(limit) if threshold.operator == "<" else math.floor(limit) + 1

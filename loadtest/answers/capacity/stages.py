@@ -1,26 +1,27 @@
-"""What one stage says: whether its load was borne, and the few figures that an answer keeps of it. Pure.
+"""Stages: whether a load holds, judged from the document of its run, and the figures kept in the answer. Pure.
 
-A load is borne if every threshold holds, the run is valid, nothing was dropped, and at least 99 % of what was asked was
-done. A generator that was late made it harder, not easier: what holds all the same, holds. What breaks then proves
-nothing, for it may have been the generator, unless all workers slept; and what cannot be believed is neither.
-One that was ended early, for it could not hold any more (see `hopeless`), is judged by what it showed until then.
+A load holds if every threshold does, the run is valid, nothing was dropped, and at least 99 % of the load was served.
+A late generator makes a stage harder, not easier: what holds in spite of it, holds. What breaks then proves nothing,
+because the generator may be the cause, unless all workers slept. An unreliable run is neither.
+A stage that was ended early (see `early_stop`) is judged by what was measured until then.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from loadtest.answers.capacity.answer import Limiter, Stage
-from loadtest.answers.capacity.bottleneck import host_taken, limiter_of, workers_sleep
+from loadtest.answers.capacity.answer import Bottleneck, Stage
+from loadtest.answers.capacity.bottleneck import bottleneck_of, host_taken, workers_sleep
 from loadtest.base.units import format_count, format_us
+from loadtest.results.metrics import main_row
 from loadtest.results.verdict import generator_limits, missed, unbelievable
 from loadtest.statistics.search import Outcome, Probe
 
-__all__ = ["ACHIEVED_MIN", "CLEARLY_SHORT", "EDGE_ARRIVALS", "HEARD_MIN", "is_clear", "stage_of"]
+__all__ = ["ACHIEVED_MIN", "CLEARLY_SHORT", "EDGE_ARRIVALS", "HEARTBEATS_MIN", "is_clear", "stage_of"]
 
-ACHIEVED_MIN = 0.99  # of the rate that was asked
-EDGE_ARRIVALS = 2  # planned while it was measured, and answered just after it, more than before
-HEARD_MIN = 0.9  # of the heartbeats: of ten, one may fall beyond the edge of the measured time
-CLEARLY_SHORT = 0.9  # so far below that no noise explains it: there is nothing to repeat
+ACHIEVED_MIN = 0.99  # of the rate of the stage
+EDGE_ARRIVALS = 2  # planned in the measured time, but answered after it
+HEARTBEATS_MIN = 0.9  # of those sent: of ten, one may be answered after the measured time
+CLEARLY_SHORT = 0.9  # of the load: below it no noise explains the break, and nothing is repeated
 
 Run = Mapping[str, Any]
 
@@ -28,21 +29,20 @@ Run = Mapping[str, Any]
 def stage_of(
     number: int, folder: str, probe: Probe, run: Run, of: str, at_best: float | None = None
 ) -> Stage:
-    """`run` is the document of the stage's run, `of` is rate or connections, `at_best` see `Stage`."""
-    main = run["main_request"]
-    achieved = _achieved(run, of, main)
+    """The stage of a run, given its document; `of` is rate or connections, `at_best` that of `Stage`."""
+    achieved = _achieved(run, of)
     outcome, why = _judged(run, of, probe.load, achieved)
-    row = run["requests"].get(main) or {}
+    row = main_row(run)
     times = row.get("response_us") or {}
     server = run["server"] or {}
-    strain = server.get("saturation") or {}
-    limiter = None
+    saturation = server.get("saturation") or {}
+    bottleneck = None
     if outcome is Outcome.BREAKS:
-        limiter = limiter_of(run)
+        bottleneck = bottleneck_of(run)
     elif outcome is Outcome.LIMITED:
-        limiter = Limiter("generator", why)
-    if limiter is not None:
-        limiter.stage = number
+        bottleneck = Bottleneck("generator", why)
+    if bottleneck is not None:
+        bottleneck.stage = number
     return Stage(
         number=number,
         folder=folder,
@@ -58,26 +58,26 @@ def stage_of(
         failed=sum(request["failed"] for request in run["requests"].values()),
         dropped=sum(request["dropped"] for request in run["requests"].values()),
         thresholds=run["thresholds"],
-        server_cores=strain.get("cores", server.get("cpu_cores")),
-        process_cores_max=strain.get("process_cores_max"),
-        workers=strain.get("workers"),
-        workers_busy=strain.get("workers_busy"),
-        queue_depth_max=strain.get("queue_depth_max", server.get("queue_depth_max")),
-        listen_overflows=strain.get("listen_overflows", server.get("listen_overflows")),
+        server_cores=saturation.get("cores", server.get("cpu_cores")),
+        process_cores_max=saturation.get("process_cores_max"),
+        workers=saturation.get("workers"),
+        workers_busy=saturation.get("workers_busy"),
+        queue_depth_max=saturation.get("queue_depth_max", server.get("queue_depth_max")),
+        listen_overflows=saturation.get("listen_overflows", server.get("listen_overflows")),
         generator_cores=run["generator"]["cores_max"],
         generator_lag_p99_us=(run["generator"]["lag_us"] or {}).get("p99"),
         others_cores=run["host"]["others_cores"],
-        limiter=limiter,
+        bottleneck=bottleneck,
         ended_early=run.get("ended_early") or "",
         at_best=at_best if run.get("ended_early") else None,
     )
 
 
 def is_clear(stage: Stage) -> bool:
-    """Whether a stage broke by so much that it need not be repeated."""
+    """The stage broke by so much that it need not be repeated."""
     if stage.outcome != Outcome.BREAKS:
         return False
-    if stage.ended_early:  # in the time that it was given, a stall weighs more than in all of it
+    if stage.ended_early:  # a stall weighs more in the shorter time
         return stage.at_best is not None and stage.at_best < CLEARLY_SHORT * stage.asked
     return (stage.achieved or 0.0) < CLEARLY_SHORT * stage.asked
 
@@ -98,17 +98,19 @@ def _judged(run: Run, of: str, asked: float, achieved: float | None) -> tuple[Ou
 
 
 def _short(run: Run, of: str, asked: float, achieved: float | None) -> list[str]:
-    """What was asked and not done. Poisson arrivals of a rate are, in so short a time, some more or fewer."""
+    """What was not served of the load. Poisson arrivals are a few more or fewer than the rate says in a short time."""
     reasons = []
-    unit, done, least = " connections", "served", HEARD_MIN * asked
+    unit, verb, least = " connections", "served", HEARTBEATS_MIN * asked
     if of == "rate":
-        asked = (run["requests"].get(run["main_request"]) or {}).get("rate_planned") or asked
+        asked = main_row(run).get("rate_planned") or asked
         edge = EDGE_ARRIVALS / run["duration_s"] if run["duration_s"] else 0.0
-        unit, done, least = "/s", "answered", min(ACHIEVED_MIN * asked, asked - edge)
+        unit, verb, least = "/s", "answered", min(ACHIEVED_MIN * asked, asked - edge)
     if (achieved or 0.0) < least:
-        reasons.append(f"{format_count(achieved or 0.0)}{unit} of {format_count(asked)}{unit} were {done}")
+        reasons.append(f"{format_count(achieved or 0.0)}{unit} of {format_count(asked)}{unit} were {verb}")
     if of == "connections" and (waited_us := _slowest_greeting_us(run)) > run["settings"]["warmup_s"] * 1e6:
-        reasons.append(f"somebody waited {format_us(waited_us)} to be greeted, beyond the warm-up")
+        reasons.append(
+            f"a connection waited {format_us(waited_us)} for its greeting, longer than the warm-up"
+        )
     dropped = sum(request["dropped"] for request in run["requests"].values())
     if dropped:
         reasons.append(f"{format_count(dropped)} arrivals were dropped")
@@ -116,15 +118,14 @@ def _short(run: Run, of: str, asked: float, achieved: float | None) -> list[str]
 
 
 def _slowest_greeting_us(run: Run) -> float:
-    """All connections are made in the first half of the warm-up; one that is greeted at the end was not held."""
+    """All connections are made in the first half of the warm-up: one that is greeted after it was not held."""
     times = (run["requests"].get("connect") or {}).get("response_us") or {}
     return times.get("max") or 0.0
 
 
-def _achieved(run: Run, of: str, main: str) -> float | None:
-    """Answers per second; or as many connections as the heartbeats that were answered come from."""
-    row = run["requests"].get(main)
-    rate: float | None = row["rate_achieved"] if row else None
+def _achieved(run: Run, of: str) -> float | None:
+    """Answers per second; or the number of connections that send as many heartbeats as were answered."""
+    rate: float | None = main_row(run).get("rate_achieved")
     if of == "rate" or rate is None:
         return rate
     made, pacing_s = float(run["connections"]["made"]), float(run["settings"]["pacing_s"])

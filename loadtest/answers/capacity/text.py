@@ -1,10 +1,8 @@
-"""What `capacity` says at a terminal."""
+"""The summary of `capacity` for a terminal."""
 
-from pathlib import Path
-
-from loadtest.answers.capacity.answer import LIMITERS, CapacityAnswer, Stage
-from loadtest.answers.capacity.conclusion import load
-from loadtest.base.units import format_count, format_duration, format_us
+from loadtest.answers.capacity.answer import CapacityAnswer, Stage
+from loadtest.answers.capacity.conclusion import format_load
+from loadtest.base.units import format_count, format_duration, format_us, or_dash
 
 __all__ = ["headline", "summary"]
 
@@ -12,14 +10,13 @@ BAR_CELLS = 24
 MARKS = {"holds": "█", "breaks": "░", "limited": "▒", "invalid": "·"}
 
 
-def summary(answer: CapacityAnswer, folder: Path) -> str:
-    """The answer, why, and the stages by load, each with a bar as long as what was achieved."""
+def summary(answer: CapacityAnswer) -> str:
+    """The answer, its reasons, and the stages by load, each with a bar of what was achieved."""
     lines = [headline(answer), *(f"  {reason}" for reason in answer.reasons)]
-    if answer.limiter is not None:
-        lines.append(f"  limited by {LIMITERS[answer.limiter.name]}: {'; '.join(answer.limiter.reasons)}")
+    if answer.bottleneck is not None:
+        lines.append(f"  limited by {answer.bottleneck.words}: {'; '.join(answer.bottleneck.reasons)}")
     lines += [f"  note: {note}" for note in answer.notes]
-    lines += ["", *_table(answer), "", f"  report: {folder / 'report.html'}"]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_table(answer), ""])
 
 
 def headline(answer: CapacityAnswer) -> str:
@@ -34,7 +31,7 @@ def headline(answer: CapacityAnswer) -> str:
 
 def _table(answer: CapacityAnswer) -> list[str]:
     most = max((stage.achieved or 0.0 for stage in answer.stages), default=0.0)
-    head = f"  {'asked':>10} {'done':>8}  {'':<{BAR_CELLS + 10}}"
+    head = f"  {'load':>10} {'done':>8}  {'':<{BAR_CELLS + 10}}"
     head += f"{'p50':>9}{'p99':>9}{'CPU':>7}{'busy':>9}{'queue':>7}"
     rows = sorted(answer.stages, key=lambda stage: (stage.asked, stage.number))
     return [head, *(_row(stage, most, answer.of) for stage in rows)]
@@ -43,11 +40,14 @@ def _table(answer: CapacityAnswer) -> list[str]:
 def _row(stage: Stage, most: float, of: str) -> str:
     cells = round(BAR_CELLS * (stage.achieved or 0.0) / most) if most else 0
     bar = MARKS[stage.outcome] * max(1, cells)
-    busy = "-" if stage.workers_busy is None else f"{stage.workers_busy:.1f}/{stage.workers}"
-    cpu = "-" if stage.server_cores is None else f"{stage.server_cores:.2f}"
+    busy, cpu = (
+        or_dash(stage.workers_busy, f"{{:.1f}}/{stage.workers}"),
+        or_dash(stage.server_cores, "{:.2f}"),
+    )
+    asked = format_load(stage.asked, of).removesuffix(" connections")
     confirmed = "*" if stage.purpose == "confirm" else " "
     return (
-        f"  {load(stage.asked, of).replace(' connections', ''):>10} {format_count(stage.achieved):>8}{confirmed} "
+        f"  {asked:>10} {format_count(stage.achieved):>8}{confirmed} "
         f"{bar:<{BAR_CELLS}}  {stage.outcome:<8}{format_us(stage.p50_us):>9}{format_us(stage.p99_us):>9}{cpu:>7}"
         f"{busy:>9}{format_count(stage.queue_depth_max):>7}{_ended(stage)}"
     )

@@ -1,1 +1,1 @@
-"""Is this commit slower? Interleaved runs of two builds, and one word."""
+"""Is this commit slower? Pairs of interleaved runs of two builds, and a verdict."""

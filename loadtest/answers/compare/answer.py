@@ -1,9 +1,8 @@
-"""What `compare` answers: `answer.json`, as types."""
-
-from typing import Any
+"""The types of `answer.json` of `compare`."""
 
 import msgspec
 
+from loadtest.answers.answer import Answer
 from loadtest.statistics.bootstrap import Ratio
 
 __all__ = ["FORMAT", "CompareAnswer", "Compared", "Measured", "Side"]
@@ -12,7 +11,7 @@ FORMAT = 1
 
 
 class Side(msgspec.Struct):
-    """One of the two that are compared; `kind` is `commit`, `command`, `serve`, `host` or `results`."""
+    """One of the two builds; `kind` is commit, checkout, command, serve, host or results."""
 
     label: str
     kind: str
@@ -21,11 +20,11 @@ class Side(msgspec.Struct):
 
 
 class Measured(msgspec.Struct):
-    """One run, the unit of everything here. `pair` is None where runs of A and B were not made side by side."""
+    """One run, the unit of the comparison. `pair` is None if runs of A and B were not made in pairs."""
 
     side: str  # a or b
     pair: int | None
-    folder: str  # below the answer's own, or where the results came from
+    folder: str  # relative to that of the answer, or the folder of results
     verdict: str  # of the run: pass, fail, invalid
     used: bool
     why_not: str
@@ -35,9 +34,8 @@ class Measured(msgspec.Struct):
 class Compared(msgspec.Struct):
     """One metric over all runs. `unit` is us, bytes or per_s; `worse` is up or down.
 
-    `answer` is one of the four of CompareAnswer. Metrics with `gates` decide, the others only inform. `noise` is how
-    far the ratios of two successive pairs lie apart as a rule, as a share, or, without pairs, two runs of A: what this
-    host makes of no change at all.
+    `answer` is a verdict of CompareAnswer. Metrics with `gates` decide, the others only inform. `noise` is the median
+    distance of the ratios of two successive pairs (without pairs: of two runs of A), as a share.
     """
 
     name: str
@@ -54,21 +52,14 @@ class Compared(msgspec.Struct):
     why: str
 
 
-class CompareAnswer(msgspec.Struct):
-    """`verdict`: `slower`, `faster`, `no difference` (beyond the tolerance), `cannot tell`, all of B against A."""
+class CompareAnswer(Answer, kw_only=True):
+    """`verdict`: B is slower or faster than A; no difference (beyond the tolerance); cannot tell."""
 
-    verdict: str
-    reasons: list[str]
-    notes: list[str]
-    started: str
-    took_s: float
     tolerance: float  # a share: 0.05 is 5 %
-    confidence: float  # that none of the gating metrics' intervals misses the truth
+    confidence: float  # that the intervals of all gating metrics contain the true ratio
     paired: bool
     sides: dict[str, Side]  # a, b
     metrics: list[Compared]
     runs: list[Measured]
-    settings: dict[str, Any]
-    host: dict[str, Any]
     format: int = FORMAT
     answer: str = "compare"

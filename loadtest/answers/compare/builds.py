@@ -1,40 +1,28 @@
-"""The two servers of a comparison: commits checked out beside each other, or any two commands; started run by run."""
+"""The builds of the two servers that are compared: commits checked out beside each other, checkouts or commands."""
 
 import contextlib
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from loadtest.answers.compare.answer import Side
 from loadtest.answers.compare.settings import CompareSettings, SideSettings
-from loadtest.base.processes import start
-from loadtest.runs.service import (
-    READY_TIMEOUT_S,
-    Program,
-    Service,
-    ServiceError,
-    attached,
-    host_when_ready,
-    started,
-)
+from loadtest.runs.service import Places, Program, Service, attached, launched, started
 from procserver.errors import ConfigError
 
-__all__ = ["Build", "builds", "standing"]
+__all__ = ["Build", "builds", "running"]
 
 GIT_TIMEOUT_S = 120.0
-POLL_S = 0.02
 
 
 class Build(NamedTuple):
-    """One side, ready to be started as often as need be."""
+    """One side, ready to be started for each run."""
 
     side: Side
     settings: SideSettings
@@ -43,26 +31,21 @@ class Build(NamedTuple):
 
 @contextlib.contextmanager
 def builds(settings: CompareSettings) -> Iterator[tuple[Build, Build]]:
-    """Both sides; a commit is checked out for as long as the body runs. ConfigError: one is not to be had."""
+    """Both sides; commits stay checked out until the body ends. ConfigError: a build cannot be prepared."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtest-compare-")))
         a = stack.enter_context(_build(settings.a, folder / "a"))
         yield a, stack.enter_context(_build(settings.b, folder / "b"))
 
 
-@contextlib.contextmanager
-def standing(build: Build, framing: str, log_path: str) -> Iterator[Service]:
-    """A fresh server of that build. ServiceError, with its last words: it does not listen."""
-    command, place = build.settings.command, build.settings.place()
-    if place["host"] is not None:
-        with attached(**place) as service:
-            yield service
-    elif command is None:
-        with started(build.settings.serve, framing, log_path, build.program) as service:
-            yield service
-    else:
-        with _commanded(command, framing, log_path, build.program) as service:
-            yield service
+def running(build: Build, framing: str, log_path: str) -> contextlib.AbstractContextManager[Service]:
+    """A new server of that build, or the one that runs already. ServiceError, with its last log line: it failed."""
+    side = build.settings
+    if side.host is not None:
+        return attached(**side.place())
+    if side.command is None:
+        return started(side.serve, framing, log_path, build.program)
+    return _started_by(side.command, framing, log_path, build.program)
 
 
 @contextlib.contextmanager
@@ -108,90 +91,42 @@ def _worktree(commit: str, folder: Path) -> Iterator[str]:
 
 
 def _checked(side: Side, settings: SideSettings, program: Program) -> Build:
-    """ConfigError: the server would be another's code than the checkout's, and the comparison one with itself."""
+    """ConfigError: the server would not run the code of the checkout, but the installed one."""
     assert program.checkout is not None
     if settings.command is None and (Path(program.checkout) / "procserver" / "__init__.py").exists():
         question = "import os, procserver; print(os.path.realpath(procserver.__file__))"
-        asked = subprocess.run(
-            [program.python, "-c", question],
-            cwd=program.checkout,
-            env={**os.environ, **program.environment()},
-            capture_output=True,
-            text=True,
-            timeout=GIT_TIMEOUT_S,
-            check=False,
-        )
+        environment = {**os.environ, **program.environment()}
+        asked = _output([program.python, "-c", question], cwd=program.checkout, env=environment)
         found = asked.stdout.strip()
         if not found.startswith(os.path.realpath(program.checkout) + os.sep):
-            why = found or (asked.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            why = found or (asked.stderr.strip().splitlines() or ["no output"])[-1]
             raise ConfigError(f"{side.label}: {program.python} does not run the code of that checkout: {why}")
     return Build(side, settings, program)
 
 
-@contextlib.contextmanager
-def _commanded(command: str, framing: str, log_path: str, program: Program) -> Iterator[Service]:
-    """Any server: it is told where to listen, or tells."""
-    folder = tempfile.mkdtemp(prefix="loadtest-")
-    port, ready = _free_port(), os.pipe()
-    control = os.path.join(folder, "control") if "{control}" in command else None
-    values = {"port": str(port), "ready_fd": str(ready[1]), "control": control or "", "framing": framing}
-    words = shlex.split(command)
-    for name, value in values.items():
-        words = [word.replace(f"{{{name}}}", value) for word in words]
-    try:
-        try:
-            with open(log_path, "wb") as log:
-                process = start(
-                    words, log=log, pass_fds=[ready[1]], cwd=program.checkout, env=program.environment()
-                )
-        except OSError as error:
-            os.close(ready[0])
-            raise ServiceError(f"{words[0]} cannot be started: {error.strerror}") from None
-        finally:
-            os.close(ready[1])
-        service = Service(f"tcp://127.0.0.1:{port}", process.pid, control, process, log_path)
-        try:
-            if "{ready_fd}" in command:
-                service.host = host_when_ready(ready[0], log_path)
-            else:
-                os.close(ready[0])
-                _await_port(service, port)
-            yield service
-        finally:
-            service.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _started_by(
+    command: str, framing: str, log_path: str, program: Program
+) -> contextlib.AbstractContextManager[Service]:
+    """A server of any command, which gets its port or reports its address."""
 
+    def words(places: Places) -> list[str]:
+        found = shlex.split(command)
+        for name, value in {**places._asdict(), "framing": framing}.items():
+            found = [word.replace(f"{{{name}}}", str(value)) for word in found]
+        return found
 
-def _free_port() -> int:
-    """One that nobody has just now; that it stays so is as good as certain for a moment, and seen if not."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _await_port(service: Service, port: int) -> None:
-    deadline = time.monotonic() + READY_TIMEOUT_S
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        if (ended := service.ended()) is not None:
-            raise ServiceError(f"the server is gone before it listened on port {port}: {ended}")
-        if time.monotonic() > deadline:
-            raise ServiceError(f"the server does not listen on port {port} after {READY_TIMEOUT_S:.0f} s")
-        time.sleep(POLL_S)
+    control = None if "{control}" in command else "none"
+    return launched(words, log_path, program, control=control, reports_ready="{ready_fd}" in command)
 
 
 def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(
-            ["git", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=GIT_TIMEOUT_S,
-            check=False,
-            start_new_session=True,  # a Ctrl-C at the terminal is for us: git is to finish what it does
-        )
+        return _output(["git", *arguments], start_new_session=True)  # Ctrl-C must not interrupt git
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ConfigError(f"git cannot be asked: {error}") from None
+        raise ConfigError(f"git failed: {error}") from None
+
+
+def _output(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=GIT_TIMEOUT_S, check=False, **options
+    )

@@ -1,22 +1,23 @@
-"""The page of `compare`: B against A, metric by metric, with what chance alone may have done."""
+"""The page of `compare`: the change from A to B in each metric, with its interval, and all runs."""
 
 import math
 from collections.abc import Iterable, Sequence
 
+from loadtest.answers.answer_page import answer_page
 from loadtest.answers.compare.answer import CompareAnswer, Compared, Measured
-from loadtest.base.units import format_bytes, format_count, format_duration, format_us
-from loadtest.report import plot
-from loadtest.report.page import Panel, Section, Tile, fill, listed, origin, paragraph, sentence, table
+from loadtest.answers.compare.text import with_unit
+from loadtest.base.units import format_count, format_duration, or_dash
+from loadtest.report import axes, plot
+from loadtest.report.page import Panel, Section, Tile, paragraph, table
 from loadtest.report.plot import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, SHADE, Figure
 
 __all__ = ["page"]
 
-TONES = {"slower": "bad", "faster": "good", "no difference": "plain", "cannot tell": "unsure"}
 HEADLINES = {
     "slower": "{b} is slower than {a}",
     "faster": "{b} is faster than {a}",
     "no difference": "{b} does not differ from {a} by more than {tolerance}",
-    "cannot tell": "Whether {b} differs from {a} cannot be told",
+    "cannot tell": "Whether {b} differs from {a} is not certain",
 }
 MARKS = {
     "slower": (RED, "triangle-up"),
@@ -25,53 +26,49 @@ MARKS = {
     "cannot tell": (PURPLE, "circle-open"),
 }
 ROW_PX, STRIP_PX = 48, 210
-SPAN_MIN = 0.08  # of the axis, to each side of equal
+SPAN_MIN = 0.08  # of the axis, on each side of equal
 
 
 def page(answer: CompareAnswer, bundle_html: str) -> str:
-    """The page of an answer; `bundle_html` brings Plotly (see `bundle.script`)."""
-    facts = list(origin({}, answer.host, answer.started, answer.took_s, None))
-    sides = [f"{key.upper()}: {side.label}" for key, side in answer.sides.items()]
-    return fill(
-        tone=TONES[answer.verdict],
-        word=answer.verdict,
+    """The page of an answer; `bundle_html` brings Plotly (see `plotly_bundle.script`)."""
+    return answer_page(
+        answer,
+        bundle_html,
         headline=_headline(answer),
-        why_html=listed(answer.reasons) + "".join(paragraph(sentence(note), "why") for note in answer.notes),
-        facts=[*sides, *facts],
+        facts=[f"{key.upper()}: {side.label}" for key, side in answer.sides.items()],
+        target={},
         tiles=_tiles(answer),
-        panels=list(_panels(answer)),
+        panels=_panels(answer),
         sections=[
             Section("Metrics", _metrics(answer.metrics, paired=answer.paired)),
             Section("Sides", _sides(answer)),
             Section("Runs", _runs(answer.runs, answer.metrics)),
         ],
-        bundle_html=bundle_html,
     )
 
 
 def _headline(answer: CompareAnswer) -> str:
     labels = {key: side.label for key, side in answer.sides.items()}
-    said = HEADLINES[answer.verdict].format(tolerance=f"{answer.tolerance:.0%}", **labels)
-    worst = [
-        metric
+    headline = HEADLINES[answer.verdict].format(tolerance=f"{answer.tolerance:.0%}", **labels)
+    ratios = {
+        metric.name: metric.ratio.value
         for metric in answer.metrics
         if metric.gates and metric.answer == answer.verdict and metric.ratio
-    ]
-    if answer.verdict in ("slower", "faster") and worst:
-        most = max(worst, key=lambda metric: abs(math.log(metric.ratio.value)) if metric.ratio else 0.0)
-        return f"{said}: {most.name} {_change(most.ratio.value if most.ratio else 1.0)}"
-    return said
+    }
+    if answer.verdict in ("slower", "faster") and ratios:
+        most = max(ratios, key=lambda name: abs(math.log(ratios[name])))
+        return f"{headline}: {most} {_change(ratios[most])}"
+    return headline
 
 
 def _tiles(answer: CompareAnswer) -> Iterable[Tile]:
     for metric in answer.metrics:
         if metric.gates:
-            change = "-" if metric.ratio is None else _change(metric.ratio.value)
-            yield Tile(metric.name, change, _interval(metric))
+            yield Tile(metric.name, _ratio(metric), _interval(metric))
     used = {key: sum(run.used and run.side == key for run in answer.runs) for key in answer.sides}
     runs = " and ".join(f"{count} of {key.upper()}" for key, count in used.items())
     slot_s = answer.settings.get("slot_s")
-    pairs = f"in pairs, in turns of {format_duration(slot_s)}" if slot_s else "in pairs"
+    pairs = f"in pairs, in time slots of {format_duration(slot_s)}" if slot_s else "in pairs"
     yield Tile("runs", runs, pairs if answer.paired else "not in pairs")
     yield Tile("tolerance", f"± {answer.tolerance:.0%}", f"{answer.confidence:.0%} confidence")
 
@@ -85,7 +82,8 @@ def _panels(answer: CompareAnswer) -> Iterable[Panel]:
         yield Panel("forest", title, words, _forest(shown, answer.tolerance), wide=True)
     for metric in shown:
         if metric.gates:
-            title = f"{metric.name}: {_value(metric, metric.a_median)} in A, {_value(metric, metric.b_median)} in B"
+            a, b = with_unit(metric, metric.a_median), with_unit(metric, metric.b_median)
+            title = f"{metric.name}: {a} in A, {b} in B"
             order = "pair by pair" if answer.paired else "in the order of the runs"
             words = f"each run, {order}; ○ A, ● B; dashed: their medians"
             yield Panel(f"runs-{metric.name.replace('.', '-')}", title, words, _strip(metric))
@@ -94,28 +92,26 @@ def _panels(answer: CompareAnswer) -> Iterable[Panel]:
 def _most(answer: CompareAnswer) -> str:
     gating = [metric for metric in answer.metrics if metric.gates]
     words = {"slower": "worse", "faster": "better"}
-    told = [f"{metric.name} {words[metric.answer]}" for metric in gating if metric.answer in words]
-    if told:
-        return f"Beyond the tolerance: {', '.join(told)}"
+    certain = [f"{metric.name} {words[metric.answer]}" for metric in gating if metric.answer in words]
+    if certain:
+        return f"Beyond the tolerance: {', '.join(certain)}"
     unsure = [metric.name for metric in gating if metric.answer == "cannot tell"]
     return (
-        f"Too wide to tell: {', '.join(unsure)}" if unsure else "All that decides lies within the tolerance"
+        f"Too wide an interval: {', '.join(unsure)}"
+        if unsure
+        else "All metrics that decide are within the tolerance"
     )
 
 
 def _forest(metrics: Sequence[Compared], tolerance: float) -> Figure:
-    """One row for each metric: its name and change in words, below them its interval on a log axis of ratios."""
+    """One row for each metric: its name and change in words, and its interval on a log axis of ratios."""
     far = max(
         [SPAN_MIN, 1.5 * math.log1p(tolerance)]
         + [abs(math.log(edge)) for m in metrics if m.ratio for edge in (m.ratio.low, m.ratio.high)]
     )
     ticks = _ratio_ticks(1.05 * far)
-    axis = plot.Axis(
-        {"range": [-0.35, len(metrics)], "showticklabels": False, "showgrid": False},
-        -0.35,
-        len(metrics),
-        log=False,
-    )
+    rows = {"range": [-0.35, len(metrics)], "showticklabels": False, "showgrid": False}
+    axis = axes.Axis(rows, -0.35, len(metrics), log=False)
     x = {
         "range": [-1.05 * far, 1.05 * far],
         "tickvals": [math.log(tick) for tick in ticks],
@@ -137,21 +133,18 @@ def _forest(metrics: Sequence[Compared], tolerance: float) -> Figure:
         left = {"xref": "paper", "xanchor": "left", "yanchor": "bottom", "yshift": 5}
         plot.note(chart, words, 0.0, row, colour if metric.gates else GREY, left)
         low, middle, high = (math.log(edge) for edge in (ratio.low, ratio.value, ratio.high))
-        said = [f"{metric.name}: {_interval(metric)}"]
-        width = {"line": {"color": colour, "width": 4 if metric.gates else 2}, "hoverinfo": "skip"}
-        chart["data"].append(
-            {"type": "scatter", "mode": "lines", "x": [low, high], "y": [row, row], "name": metric.name}
-            | width
-        )
-        size = 13 if metric.gates else 9
-        chart["data"].append(
-            plot.points([middle], [row], metric.answer, colour, symbol, text=said, size=size)
-        )
+        texts = [f"{metric.name}: {_interval(metric)}"]
+        width, size = (4, 13) if metric.gates else (2, 9)
+        ends = {"type": "scatter", "mode": "lines", "x": [low, high], "y": [row, row], "name": metric.name}
+        chart["data"] += [
+            ends | {"line": {"color": colour, "width": width}, "hoverinfo": "skip"},
+            plot.points([middle], [row], metric.answer, colour, symbol, text=texts, size=size),
+        ]
     return chart
 
 
 def _ratio_ticks(far: float) -> list[float]:
-    """Ratios that read well, within `far` (a logarithm) of equal; to each side not more than three."""
+    """Round ratios within `far` (a logarithm) of 1; at most two on each side."""
     steps = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 9.0]
     near = [step for step in steps if math.log1p(step) <= far]
     chosen = near[-2:]
@@ -160,11 +153,11 @@ def _ratio_ticks(far: float) -> list[float]:
 
 def _strip(metric: Compared) -> Figure:
     values = [*metric.a, *metric.b]
-    scale, unit = _scale(metric, max(values))
+    scale, unit = axes.scale(metric.unit, max(values))
     low, high = 0.9 * min(values) / scale, 1.07 * max(values) / scale
     if low < 0.4 * high:
         low = 0.0
-    axis = plot.Axis({"range": [low, high], "nticks": 5, "ticksuffix": unit}, low, high, log=False)
+    axis = axes.Axis({"range": [low, high], "nticks": 5, "ticksuffix": f" {unit}"}, low, high, log=False)
     most = max(len(metric.a), len(metric.b))
     x = {"range": [0.4, most + 0.6], "nticks": min(10, most + 1), "tickformat": "d"}
     chart = plot.figure([], x, axis, STRIP_PX)
@@ -174,9 +167,9 @@ def _strip(metric: Compared) -> Figure:
         ("A", metric.a, metric.a_median, "circle-open", ORANGE),
         ("B", metric.b, metric.b_median, "circle", BLUE),
     ):
-        said = [f"{name}, run {i}: {_value(metric, value)}" for i, value in enumerate(side, 1)]
+        texts = [f"{name}, run {i}: {with_unit(metric, value)}" for i, value in enumerate(side, 1)]
         at, shown = list(range(1, len(side) + 1)), [value / scale for value in side]
-        chart["data"].append(plot.points(at, shown, name, colour, symbol, text=said, size=8))
+        chart["data"].append(plot.points(at, shown, name, colour, symbol, text=texts, size=8))
         if median is not None:
             plot.rule(chart, y=median / scale, colour=colour)
             names.append((f"{name} median", colour, median / scale))
@@ -184,28 +177,16 @@ def _strip(metric: Compared) -> Figure:
     return chart
 
 
-def _scale(metric: Compared, most: float) -> tuple[float, str]:
-    if metric.unit == "us":
-        return next(((f, u) for f, u in ((1e6, " s"), (1e3, " ms")) if most >= 2 * f), (1.0, " µs"))
-    if metric.unit == "bytes":
-        return next(
-            ((f, u) for f, u in ((2.0**30, " GiB"), (2.0**20, " MiB")) if most >= 2 * f), (1024.0, " KiB")
-        )
-    return 1.0, ""
-
-
-def _value(metric: Compared, value: float | None) -> str:
-    if metric.unit == "us":
-        return format_us(value)
-    return format_bytes(value) if metric.unit == "bytes" else format_count(value)
-
-
 def _change(ratio: float) -> str:
-    """B / A as a change: `+12 %`, `-3.4 %`; as a factor where that is plainer."""
+    """B / A as a change: `+12 %`, `-3.4 %`; from 3 on as a factor."""
     if ratio >= 3:
         return f"{ratio:.3g} times"
     percent = 100 * (ratio - 1)
     return f"{percent:+.0f} %" if abs(percent) >= 9.95 else f"{percent:+.1f} %"
+
+
+def _ratio(metric: Compared) -> str:
+    return "-" if metric.ratio is None else _change(metric.ratio.value)
 
 
 def _interval(metric: Compared) -> str:
@@ -218,24 +199,20 @@ def _metrics(metrics: Sequence[Compared], *, paired: bool) -> str:
     head = ["metric", "A, median", "B, median", "change", "interval", "noise", "answer", ""]
     rows = []
     for metric in metrics:
-        change = "-" if metric.ratio is None else _change(metric.ratio.value)
-        noise = "-" if metric.noise is None else f"{metric.noise:.1%}"
-        medians = [_value(metric, value) for value in (metric.a_median, metric.b_median)]
+        noise = or_dash(metric.noise, "{:.1%}")
+        medians = [with_unit(metric, value) for value in (metric.a_median, metric.b_median)]
         decides = "decides" if metric.gates else ""
         interval = "-" if metric.ratio is None else _interval(metric)
-        rows.append([metric.name, *medians, change, interval, noise, metric.answer, decides])
+        rows.append([metric.name, *medians, _ratio(metric), interval, noise, metric.answer, decides])
     steps = "the ratios of two successive pairs" if paired else "two successive runs of A"
-    return table(head, rows) + paragraph(f"Noise: how far {steps} lie apart, as a rule.")
+    return table(head, rows) + paragraph(f"Noise: the median distance of {steps}.")
 
 
 def _sides(answer: CompareAnswer) -> str:
-    rows = [
-        [
-            f"{key.upper()}: {side.label}",
-            side.kind if side.label == side.what else f"{side.kind}: {side.what}",
-        ]
-        for key, side in answer.sides.items()
-    ]
+    rows = []
+    for key, side in answer.sides.items():
+        what = side.kind if side.label == side.what else f"{side.kind}: {side.what}"
+        rows.append([f"{key.upper()}: {side.label}", what])
     return table(["", ""], rows, plain=True)
 
 
@@ -244,7 +221,7 @@ def _runs(runs: Sequence[Measured], metrics: Sequence[Compared]) -> str:
     head = ["run", "pair", "verdict", *(metric.name for metric in shown), "used"]
     rows = []
     for run in runs:
-        values = [_value(metric, run.values.get(metric.name)) for metric in shown]
+        values = [with_unit(metric, run.values.get(metric.name)) for metric in shown]
         used = "yes" if run.used else f"no: {run.why_not}"
         rows.append([f"{run.side.upper()} {run.folder}", format_count(run.pair), run.verdict, *values, used])
     return table(head, rows, links=[f"{run.folder}/report.html" for run in runs])

@@ -1,4 +1,4 @@
-"""What `compare` is told of its two sides: values only, checked before anything is started."""
+"""The settings of `compare` and its two sides: plain values, checked before anything is started."""
 
 import shlex
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from loadtest.answers.compare.verdict import METRICS
 from loadtest.base.units import format_duration
 from loadtest.runs.service import option_value
 from loadtest.statistics.bootstrap import RUNS_MIN
+from loadtest.workload.settings import within
 from loadtest.workload.target import parse_host
 from loadtest.workload.time_slots import SLOT_MAX_S, SLOT_MIN_S
 from procserver.errors import ConfigError
@@ -22,11 +23,11 @@ PLACES = ("{port}", "{ready_fd}")
 
 
 class SideSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One side. `of` is a commit, a folder of results or a checkout, or None: what is installed here.
+    """One side. `of` is a commit, a folder of results or a checkout; None: the installed procserver.
 
-    `serve` are a procserver's arguments; with `command` any server is started instead, which is told where to listen
-    by `{port}`, or says on the descriptor `{ready_fd}` where it does. One at `host` runs already, and is followed by
-    its `control` socket, its `metrics` or its `pid`.
+    `serve` has the arguments of a procserver. With `command` any server is started instead: it gets its port by
+    `{port}`, or writes its address to the descriptor `{ready_fd}`. A server at `host` runs already, and is followed
+    by its `control` socket, its `metrics` or its `pid`.
     """
 
     name: str  # a or b
@@ -41,14 +42,14 @@ class SideSettings(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None = None
 
     def place(self) -> dict[str, Any]:
-        """Where it runs already, and what is known of it there: as the settings of a run name it."""
+        """The address of a running server and how to follow it, by the names of RunSettings."""
         return {what: getattr(self, what) for what in ("host", "control", "metrics", "pid")}
 
     def check(self) -> None:
         if self.host is None and any(value is not None for value in self.place().values()):
             raise ConfigError(
-                f"--control-{self.name}, --metrics-{self.name}, --pid-{self.name}: they tell of a server that runs "
-                f"already, at --host-{self.name}"
+                f"--control-{self.name}, --metrics-{self.name}, --pid-{self.name}: they need --host-{self.name}, a "
+                "server that runs already"
             )
         if self.host is not None:
             try:
@@ -65,23 +66,21 @@ class SideSettings(msgspec.Struct, frozen=True, kw_only=True):
             return
         option = f"--command-{self.name} {self.command!r}"
         if self.python is not None:
-            raise ConfigError(f"{option}: it says itself what runs it; --python-{self.name} has no meaning")
+            raise ConfigError(f"{option}: --python-{self.name} does not apply to it")
         try:
             words = shlex.split(self.command)
         except ValueError as error:
             raise ConfigError(f"{option}: {error}") from None
         if not words or not any(place in self.command for place in PLACES):
-            raise ConfigError(
-                f"{option}: it must have {' or '.join(PLACES)}, or nobody knows where it listens"
-            )
+            raise ConfigError(f"{option}: it must have {' or '.join(PLACES)}, for its address")
         if "{control}" in self.command and "{ready_fd}" not in self.command:
             raise ConfigError(
-                f"{option}: {{control}} goes with {{ready_fd}}: looking whether it listens would be in its books"
+                f"{option}: {{control}} needs {{ready_fd}}: a probe of the port would be counted as a connection"
             )
 
 
 class CompareSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`tolerance` and `confidence` are shares; `gates` the metrics that decide. `slot_s` 0: one after the other."""
+    """`tolerance` and `confidence` are shares; `gates` are the metrics that decide. `slot_s` 0: no time slots."""
 
     a: SideSettings
     b: SideSettings
@@ -93,8 +92,7 @@ class CompareSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """ConfigError names the option, its value and what is allowed."""
-        if not RUNS_MIN <= self.pairs <= PAIRS_MAX:
-            raise ConfigError(f"--pairs {self.pairs}: allowed are {RUNS_MIN} to {PAIRS_MAX}")
+        within("--pairs", self.pairs, RUNS_MIN, PAIRS_MAX)
         if not 0.001 <= self.tolerance <= 1:
             raise ConfigError(f"--tolerance {self.tolerance:.2%}: allowed are 0.1% to 100%")
         if not 0.5 <= self.confidence <= 0.999:
@@ -107,31 +105,31 @@ class CompareSettings(msgspec.Struct, frozen=True, kw_only=True):
         for side in (self.a, self.b):
             side.check()
         if (self.a.of is None) != (self.b.of is None) and self.a.host is None and self.b.host is None:
-            raise ConfigError("A and B: give both, or neither; `.` is the checkout as it is")
+            raise ConfigError("A and B: give both, or neither; `.` is this checkout")
         if self.a.host is not None and self.a.host == self.b.host:
-            raise ConfigError(f"--host-a and --host-b {self.a.host}: they are one and the same server")
+            raise ConfigError(f"--host-a and --host-b {self.a.host}: they are the same server")
         self._check_apart()
         if self.a.of is None and msgspec.structs.replace(self.a, name="") == msgspec.structs.replace(
             self.b, name=""
         ):
             raise ConfigError(
-                "A and B are one and the same: name two commits, folders of results or checkouts, or give "
+                "A and B are the same: name two commits, folders of results or checkouts, or give "
                 "--serve-b, --python-b, --command-b or --env-b; to see the host's noise compare `.` with `.`"
             )
 
     def _check_apart(self) -> None:
-        """Both stand at once: what only one can have, both cannot be told to take."""
+        """ConfigError: both servers run at the same time, and would share an address or a file."""
         for names in (("--bind", "-b"), ("--control",), ("--metrics",), ("--pidfile",)):
             a, b = (option_value(side.serve, *names) for side in (self.a, self.b))
             if self.slot_s and a and a == b and a != "none" and not a.endswith(":0"):
                 raise ConfigError(
-                    f"--serve {names[0]} {a}: both servers stand at once, and only one can have it; leave it out, or "
-                    "--slot 0, one after the other"
+                    f"--serve {names[0]} {a}: both servers run at the same time, and only one can use it; leave it "
+                    "out, or give --slot 0"
                 )
 
 
 def environment(pairs: Sequence[str], name: str) -> dict[str, str]:
-    """`NAME=VALUE`s as a table; ConfigError if one is none."""
+    """The variables in `NAME=VALUE` texts; ConfigError: one has another form."""
     table = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")

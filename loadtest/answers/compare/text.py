@@ -1,16 +1,15 @@
-"""What `compare` says at a terminal."""
+"""The summary of `compare` for a terminal."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from loadtest.answers.compare.answer import CompareAnswer, Compared, Side
-from loadtest.base.units import format_bytes, format_count, format_duration, format_us
+from loadtest.base.units import format_bytes, format_count, format_duration, format_us, or_dash
 
-__all__ = ["summary"]
+__all__ = ["summary", "with_unit"]
 
 
-def summary(answer: CompareAnswer, folder: Path) -> str:
-    """The word, why, and a line for each metric: those that decide first."""
+def summary(answer: CompareAnswer) -> str:
+    """The verdict, its reasons, and a line for each metric: those that decide first."""
     a, b = answer.sides["a"].label, answer.sides["b"].label
     lines = [f"{answer.verdict.upper()}  {_headline(answer, a, b)}"]
     lines += [f"  {reason}" for reason in answer.reasons]
@@ -19,16 +18,15 @@ def summary(answer: CompareAnswer, folder: Path) -> str:
         lines.append(_metric(metric))
     used = {side: sum(run.used and run.side == side for run in answer.runs) for side in "ab"}
     slot_s = answer.settings.get("slot_s")
-    turns = f"in turns of {format_duration(slot_s)}" if slot_s else "one after the other"
+    turns = f"in time slots of {format_duration(slot_s)}" if slot_s else "one after the other"
     pairs = f"in pairs, {turns}" if answer.paired else "not interleaved"
     made = f"{used['a']} runs of A and {used['b']} of B, {pairs}, in {format_duration(answer.took_s)}"
     lines += [
         "",
         *(f"  {key.upper()}: {_side(side)}" for key, side in answer.sides.items()),
-        f"  {made}; {answer.confidence:.0%} confidence over all that decide",
+        f"  {made}; {answer.confidence:.0%} confidence over all deciding metrics",
     ]
-    lines += [f"  note: {note}" for note in answer.notes]
-    return "\n".join([*lines, f"  report: {folder / 'report.html'}"])
+    return "\n".join([*lines, *(f"  note: {note}" for note in answer.notes)])
 
 
 def _headline(answer: CompareAnswer, a: str, b: str) -> str:
@@ -50,12 +48,13 @@ def _metric(metric: Compared) -> str:
     if metric.ratio is not None:
         ratio = f"{metric.ratio.value:.3f}"
         interval = f"{metric.ratio.low:.3f} to {metric.ratio.high:.3f}"
-    noise = "-" if metric.noise is None else f"{metric.noise:.1%}"
-    cells = (_shown(metric, metric.a_median), _shown(metric, metric.b_median), ratio, interval, noise)
+    medians = [with_unit(metric, median) for median in (metric.a_median, metric.b_median)]
+    cells = (*medians, ratio, interval, or_dash(metric.noise, "{:.1%}"))
     return _row(metric.name, cells, metric.answer + ("" if metric.gates else " (informs)"))
 
 
-def _shown(metric: Compared, value: float | None) -> str:
+def with_unit(metric: Compared, value: float | None) -> str:
+    """A value of the metric with its unit."""
     if metric.unit == "us":
         return format_us(value) if value is None or value >= 100 else f"{value:.1f} µs"
     return format_bytes(value) if metric.unit == "bytes" else format_count(value)

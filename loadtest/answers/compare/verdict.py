@@ -1,12 +1,12 @@
-"""What repeated runs of two builds say: a ratio and its interval for each metric, and one word. Pure.
+"""The verdict on repeated runs of two builds: the ratio B / A of each metric with its interval, and a word. Pure.
 
-Of B against A, with the tolerance t: `slower` where the whole interval is above 1, so that B is slower for certain,
-and the ratio is above 1 + t, so that it matters; `faster` where both hold the other way round; `no difference` where
-the whole interval lies between 1 / (1 + t) and 1 + t; else `cannot tell`. So equal builds are called different only as
-often as the confidence allows, and equal only if nothing beyond the tolerance is left possible.
+With the tolerance t: `slower` if the whole interval is above 1 (the difference is certain) and the ratio is above
+1 + t (it matters); `faster` the other way round; `no difference` if the whole interval lies between 1 / (1 + t) and
+1 + t; else `cannot tell`. So equal builds are called different only as often as the confidence allows, and builds are
+called equal only if a difference beyond the tolerance is excluded.
 
-Those metrics decide which are steady from run to run; the others inform. Looking at several of them would find
-something sooner or later: each interval has the confidence that all deciding ones have together (Bonferroni).
+Metrics that are steady from run to run decide; the others inform. With several deciding metrics, one would differ by
+chance sooner or later: each interval is widened, so that the confidence holds for all of them together (Bonferroni).
 """
 
 import statistics
@@ -14,13 +14,25 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from loadtest.answers.compare.answer import Compared, Measured
+from loadtest.results.metrics import main_row
 from loadtest.statistics.bootstrap import RUNS_MIN, Ratio, ratio_of_pairs, ratio_of_sides, spread
 
-__all__ = ["GATES", "METRICS", "Verdict", "compared", "judge", "unlike", "values_of"]
+__all__ = ["GATES", "METRICS", "Verdict", "compared", "overall", "unlike", "values_of"]
 
 Document = Mapping[str, Any]
-NOT_ABOUT_THE_LOAD = {"serve", "host", "control", "metrics", "pid", "server", "thresholds", "seed", "slot"}
-NOT_ABOUT_THE_HOST = {"others_cores"}
+# In these, runs that are compared may differ.
+SETTINGS_OF_THE_SERVER = {
+    "serve",
+    "host",
+    "control",
+    "metrics",
+    "pid",
+    "server",
+    "thresholds",
+    "seed",
+    "slot",
+}
+MEASURED_OF_THE_HOST = {"others_cores"}
 
 
 class Metric(NamedTuple):
@@ -30,18 +42,15 @@ class Metric(NamedTuple):
 
 
 METRICS = {
-    "server.cpu_per_message": Metric("us", "up", lambda run: _cpu_us(run)),  # noqa: PLW0108  # it stands below
+    "server.cpu_per_message": Metric("us", "up", lambda run: _cpu_us(run)),  # noqa: PLW0108  # it is defined below
     "p50": Metric("us", "up", lambda run: _main(run, "p50")),
     "p99": Metric("us", "up", lambda run: _main(run, "p99")),
-    "rate": Metric("per_s", "down", lambda run: _request(run).get("rate_achieved")),
+    "rate": Metric("per_s", "down", lambda run: main_row(run).get("rate_achieved")),
     "server.pss_per_connection": Metric(
         "bytes", "up", lambda run: (run["server"] or {}).get("pss_per_connection_bytes")
     ),
 }
-GATES = (
-    "server.cpu_per_message",
-    "p50",
-)  # steady; p99 of one run is not: it differs tenfold between equal runs
+GATES = ("server.cpu_per_message", "p50")  # steady; the p99 of equal runs differs tenfold
 
 
 class Verdict(NamedTuple):
@@ -50,7 +59,7 @@ class Verdict(NamedTuple):
 
 
 def values_of(run: Document) -> dict[str, float]:
-    """The metrics of a run's document that are known and above 0: nothing else has a ratio."""
+    """The metrics of a run's document that have a value above 0: others have no ratio."""
     found = {name: metric.read(run) for name, metric in METRICS.items()}
     return {name: float(value) for name, value in found.items() if value is not None and value > 0}
 
@@ -64,14 +73,14 @@ def compared(
     paired: bool,
     seed: int,
 ) -> list[Compared]:
-    """Each metric over the runs that are used; where `paired`, run i of A was made beside run i of B."""
+    """Compare each metric over the runs that are used; `paired`: run i of A was made beside run i of B."""
     each = 1 - (1 - confidence) / max(1, len(gates))
     found = []
     for name, metric in METRICS.items():
         a, b = (_values(runs, name, side, paired=paired) for side in "ab")
         ratio = why = None
         if min(len(a), len(b)) < RUNS_MIN:
-            why = f"{len(a)} runs of A and {len(b)} of B have it: an interval needs {RUNS_MIN} of each"
+            why = f"only {len(a)} runs of A and {len(b)} of B have a value: an interval needs {RUNS_MIN} of each"
         else:
             ratio = (ratio_of_pairs if paired else ratio_of_sides)(a, b, each, seed)
         answer = "cannot tell" if ratio is None else _answer(ratio, metric.worse, tolerance)
@@ -94,20 +103,20 @@ def compared(
     return found
 
 
-def judge(metrics: Sequence[Compared]) -> Verdict:
-    """The word of all that decide: the worst that is certain, else that it cannot be told, else the best."""
+def overall(metrics: Sequence[Compared]) -> Verdict:
+    """The verdict of all deciding metrics: slower if one is, else cannot tell, else faster, else no difference."""
     deciding = [metric for metric in metrics if metric.gates]
     for word in ("slower", "cannot tell", "faster"):
-        said = [f"{metric.name}: {metric.why}" for metric in deciding if metric.answer == word]
-        if said:
-            return Verdict(word, said)
+        reasons = [f"{metric.name}: {metric.why}" for metric in deciding if metric.answer == word]
+        if reasons:
+            return Verdict(word, reasons)
     return Verdict("no difference", [f"{metric.name}: {metric.why}" for metric in deciding])
 
 
 def unlike(one: Document, other: Document) -> list[str]:
-    """Why two runs may not be compared: each setting of the load, or fact of the host, in which they differ."""
+    """The settings of the load and facts of the host in which two runs differ: then they cannot be compared."""
     found = []
-    for part, names_apart in (("settings", NOT_ABOUT_THE_LOAD), ("host", NOT_ABOUT_THE_HOST)):
+    for part, names_apart in (("settings", SETTINGS_OF_THE_SERVER), ("host", MEASURED_OF_THE_HOST)):
         for name in sorted({*one[part], *other[part]} - names_apart):
             first, second = one[part].get(name), other[part].get(name)
             if first != second:
@@ -135,12 +144,12 @@ def _why(ratio: Ratio | None, answer: str, tolerance: float) -> str:
     if answer != "cannot tell":
         return interval
     if ratio.low > 1 or ratio.high < 1:
-        return f"{interval}: a difference, but whether of more than {tolerance:.1%} cannot be told"
+        return f"{interval}: a difference, but not certainly of more than {tolerance:.1%}"
     return f"{interval}: too wide for a tolerance of {tolerance:.1%}; more or longer runs narrow it"
 
 
 def _values(runs: Sequence[Measured], name: str, side: str, *, paired: bool) -> list[float]:
-    """Of one side, in order; where `paired`, of the pairs alone of which both runs have it."""
+    """The values of one side, in order; if `paired`, only of pairs in which both runs have the metric."""
     used = [run for run in runs if run.used and name in run.values]
     if paired:
         both = {run.pair for run in used if run.side == "a"} & {run.pair for run in used if run.side == "b"}
@@ -149,8 +158,8 @@ def _values(runs: Sequence[Measured], name: str, side: str, *, paired: bool) -> 
 
 
 def _cpu_us(run: Document) -> float | None:
-    """Per message; of a dialogue whose messages cannot be counted, per turn of it: it is the ratio that matters."""
-    server, request = run["server"] or {}, _request(run)
+    """The server's CPU per message, or per turn of a dialogue whose messages cannot be counted."""
+    server, request = run["server"] or {}, main_row(run)
     known: float | None = server.get("cpu_us_per_message")
     turns = request.get("ok", 0) + request.get("warmup", {}).get("ok", 0)
     if known is not None or server.get("cpu_s") is None or not turns:
@@ -159,11 +168,6 @@ def _cpu_us(run: Document) -> float | None:
 
 
 def _main(run: Document, what: str) -> float | None:
-    times = _request(run).get("response_us") or {}
+    times = main_row(run).get("response_us") or {}
     value: float | None = times.get(what)
     return value
-
-
-def _request(run: Document) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = run["requests"].get(run["main_request"]) or {}
-    return found

@@ -1,1 +1,1 @@
-"""What does a connection cost? A ladder of held connections, and the slope of everything."""
+"""What does a connection cost? More and more connections are held, step by step; the cost is the slope."""

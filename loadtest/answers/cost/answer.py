@@ -1,16 +1,15 @@
-"""What `cost` answers: `answer.json`, as types. Sizes in bytes, times as their names say."""
-
-from typing import Any
+"""The types of `answer.json` of `cost`. Sizes are in bytes; times have the unit of their names."""
 
 import msgspec
 
+from loadtest.answers.answer import Answer
 from loadtest.statistics.slope import Line
 
 __all__ = ["FORMAT", "QUANTITIES", "CostAnswer", "Parts", "Spares", "Step"]
 
 FORMAT = 2
-# What has a slope, the unit of it per connection (of `cpu_turn`: per turn), and how people call it.
-# Memory is PSS without mapped files: whose PSS falls when any program of the same interpreter starts on the host.
+# Each quantity with the unit of its slope per connection (`cpu_turn`: per turn), and its words at the terminal.
+# Memory is PSS without mapped files: their PSS falls when any program of the same interpreter starts on the host.
 QUANTITIES = {
     "data": ("bytes", "memory"),
     "pss": ("bytes", "  with files"),
@@ -26,7 +25,7 @@ QUANTITIES = {
 
 
 class Spares(msgspec.Struct):
-    """The workers that wait for a connection, and what they hold."""
+    """The idle workers, and what they hold."""
 
     count: int
     uss_bytes: int
@@ -35,58 +34,50 @@ class Spares(msgspec.Struct):
 
 
 class Step(msgspec.Struct):
-    """Readings with so many connections open, each of which the server has answered.
+    """Readings with `connections` open, each of which the server has answered, as sums over all of its processes.
 
-    Sums over all of the server's processes. `kept` is false for the first steps: they warm the allocator up.
+    `kept` is false for the first steps, which warm up the allocator.
     """
 
     connections: int
     kept: bool
     settled: bool  # two readings agreed
     settle_s: float
-    data_bytes: int | None  # PSS but for mapped files; None: the kernel does not tell
+    data_bytes: int | None  # PSS without mapped files; None: the kernel does not report it
     pss_bytes: int
     uss_bytes: int
     page_tables_bytes: int
     socket_memory_bytes: int | None  # of the whole host
     fds: int
     processes: int
-    spares: Spares | None  # None: the server does not tell which workers wait
+    spares: Spares | None  # None: the server does not report its idle workers
     made: int  # connections, since the step before
     made_cpu_s: float
     idle_s: float
     idle_cpu_s: float
     talk_s: float
     talk_cpu_s: float
-    turns: int  # while they talked; 0: no connection would have outlived them
+    turns: int  # taken in `talk_s`; 0: a connection ends with its turns
 
 
 class Parts(msgspec.Struct):
-    """The memory of a connection in two: the worker that waits for it, and what it adds to that worker."""
+    """The memory of a connection in two parts: its worker, and what it adds to an idle worker."""
 
-    pool: str  # static: the processes were there before; elastic: each connection brought one
-    worker_bytes: float | None  # of an idle worker that has served nobody yet: its USS
+    pool: str  # static: the processes existed before; elastic: each connection added one
+    worker_bytes: float | None  # the USS of an idle worker that has not served a connection
     connection_bytes: float | None
     connection_low: float | None
     connection_high: float | None
     both_bytes: float | None
 
 
-class CostAnswer(msgspec.Struct):
-    """`verdict`: `answered`; `not linear` (there is no one price of a connection); `invalid`.
+class CostAnswer(Answer, kw_only=True):
+    """`verdict`: answered; not linear (the cost depends on the number of connections); invalid.
 
-    `lines` has one entry for each of QUANTITIES that could be read, and `points` what it was fitted to: x, y of every
-    step, those that were not kept included. Where the pool is elastic, what the spares hold is not in them.
+    `lines` has one entry for each of QUANTITIES that could be read; `points` has x, y of every step, including those
+    that were not kept. With an elastic pool, what the spare workers hold is subtracted.
     """
 
-    verdict: str
-    reasons: list[str]  # why it is not answered
-    notes: list[str]  # what a reader must know of it
-    started: str
-    took_s: float
-    settings: dict[str, Any]
-    host: dict[str, Any]
-    commit: str | None
     steps: list[Step]
     points: dict[str, list[tuple[float, float]]]
     lines: dict[str, Line]
@@ -96,5 +87,5 @@ class CostAnswer(msgspec.Struct):
 
     @property
     def memory(self) -> Line:
-        """The line of the price: of data, else of all PSS. KeyError if it is invalid."""
+        """The line of `data`, else of all PSS. KeyError: the answer is invalid."""
         return self.lines.get("data") or self.lines["pss"]

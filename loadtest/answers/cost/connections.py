@@ -1,6 +1,6 @@
-"""The connections of `cost`: made, and spoken on one after another, by blocking calls of this process.
+"""The connections that `cost` holds, made and used one after another by blocking calls of this process.
 
-No generator runs beside them: while the server's memory is read nothing moves, and while it idles nobody speaks.
+No generator runs beside them: nothing else happens while the server's memory is read, or while it idles.
 """
 
 import collections
@@ -18,17 +18,17 @@ from loadtest.workload.target import Tls, parse_host, tls_context
 from procserver.clients.connect import dial
 from procserver.errors import ConfigError, DeadlineExceeded, ProcserverError
 
-__all__ = ["Crowd", "CrowdError", "crowd", "make_room"]
+__all__ = ["ConnectionFailed", "HeldConnections", "raise_fd_limit"]
 
 SPARE_FDS = 64
 
 
-class CrowdError(ProcserverError):
-    """A connection could not be made, or did not live."""
+class ConnectionFailed(ProcserverError):
+    """A connection could not be made, or was lost while it was held."""
 
 
-class Crowd:
-    """`said` counts the steps that were said and answered, by their names."""
+class HeldConnections:
+    """All connections; `counts` has the number of answered steps, by their names."""
 
     def __init__(self, host: str, tls: Tls, dialogue: Dialogue, name_length: int, timeout_s: float) -> None:
         scheme, self.address = parse_host(host)
@@ -39,36 +39,33 @@ class Crowd:
         self.rng = random.Random()
         self.names = names(name_length)
         self.numbers = itertools.count()
-        self.members: list[_Member] = []
-        self.said: collections.Counter[str] = collections.Counter()
+        self.connections: list[_Connection] = []
+        self.counts: collections.Counter[str] = collections.Counter()
 
-    def grow(self, connections: int) -> None:
-        """Until so many are there, each having heard the banner, said what is said once, and taken a turn, if
-        it outlives that. CrowdError: one was not served.
+    def open(self, total: int) -> None:
+        """Open connections until there are `total`; each takes its first turn, if the dialogue lasts.
+
+        ConnectionFailed: one was not served.
         """
-        for number in range(len(self.members) + 1, connections + 1):
-            try:
-                member = _Member(self)
-                self.members.append(member)
-                member.begin()
+        for number in range(len(self.connections) + 1, total + 1):
+            with _failing(f"connection {number} was not served"):
+                connection = _Connection(self)
+                self.connections.append(connection)
+                connection.begin()
                 if self.dialogue.lasts:
-                    member.turn()
-            except (OSError, ProcserverError) as error:
-                raise CrowdError(f"connection {number} was not served: {_told(error)}") from None
+                    connection.turn()
 
-    def talk(self, span_s: float, period_s: float) -> int:
-        """Each takes a turn once in a period, evenly spread, on an absolute schedule; how many turns were taken.
+    def take_turns(self, span_s: float, period_s: float) -> int:
+        """Let each connection take a turn once per period, on an evenly spread schedule; return the number of turns.
 
-        A server that is slower than that is spoken to for longer. CrowdError: a connection was lost.
+        A slow server makes this last longer than `span_s`. ConnectionFailed: a connection was lost.
         """
-        count = max(len(self.members), round(span_s / period_s * len(self.members)))
+        count = max(len(self.connections), round(span_s / period_s * len(self.connections)))
         began = time.monotonic()
         for i in range(count):
             time.sleep(max(0.0, began + i * span_s / count - time.monotonic()))
-            try:
-                self.members[i % len(self.members)].turn()
-            except (OSError, ProcserverError) as error:
-                raise CrowdError(f"a connection was lost while it was held: {_told(error)}") from None
+            with _failing("a connection was lost while it was held"):
+                self.connections[i % len(self.connections)].turn()
         time.sleep(max(0.0, began + span_s - time.monotonic()))
         return count
 
@@ -83,48 +80,47 @@ class Crowd:
             raise
 
     def close(self) -> None:
-        for member in self.members:
-            member.close()
-        self.members.clear()
+        for connection in self.connections:
+            connection.close()
 
 
-class _Member(DialogueSession):
-    """One connection. Pauses of the dialogue are left out: when a turn is taken, the crowd says."""
+class _Connection(DialogueSession):
+    """One connection. Pauses of the dialogue are left out: turns follow the schedule of `take_turns`."""
 
-    def __init__(self, crowd: Crowd) -> None:
-        self.crowd = crowd
-        self.dialogue = crowd.dialogue
+    def __init__(self, held: HeldConnections) -> None:
+        self.held = held
+        self.dialogue = held.dialogue
         self.framing, self.refusal = self.dialogue.framing, self.dialogue.refusal
-        self.rng, self.names = crowd.rng, crowd.names
-        self.known = {"user": b"%d" % next(crowd.numbers)}
+        self.rng, self.names = held.rng, held.names
+        self.known = {"user": b"%d" % next(held.numbers)}
         self.deadline_s = 0.0
-        self.sock = self.connection = crowd.connect()
+        self.sock = self.connection = held.connect()
         self.rest = b""
 
     def begin(self) -> None:
-        self._allow()
+        self._start_timeout()
         if self.dialogue.banner:
             self.receive_answer(self.dialogue.banner, self.values(1))
-        self._say(self.dialogue.on_connect)
+        self._run(self.dialogue.on_connect)
 
     def turn(self) -> None:
         self.n += 1
-        self._say(self.dialogue.steps)
+        self._run(self.dialogue.steps)
 
     def close(self) -> None:
         self.connection.close()
 
-    def _say(self, steps: tuple[Step, ...]) -> None:
+    def _run(self, steps: tuple[Step, ...]) -> None:
         for step in steps:
             for i in range(1, step.repeat + 1) if step.name else ():
-                self._allow()
+                self._start_timeout()
                 self.perform(step, self.values(i))
-                self.crowd.said[step.name] += 1
+                self.held.counts[step.name] += 1
 
-    def _allow(self) -> None:
-        """From now on a request has its time."""
-        self.deadline_s = time.monotonic() + self.crowd.timeout_s
-        self.connection.settimeout(self.crowd.timeout_s)
+    def _start_timeout(self) -> None:
+        """A request begins: it may take `timeout_s`."""
+        self.deadline_s = time.monotonic() + self.held.timeout_s
+        self.connection.settimeout(self.held.timeout_s)
 
     def _recv(self) -> bytes:
         left_s = self.deadline_s - time.monotonic()
@@ -134,21 +130,11 @@ class _Member(DialogueSession):
             self.connection.settimeout(left_s)
             return super()._recv()
         except TimeoutError:
-            raise DeadlineExceeded(f"no whole answer within {self.crowd.timeout_s:g} s") from None
+            raise DeadlineExceeded(f"no whole answer within {self.held.timeout_s:g} s") from None
 
 
-@contextlib.contextmanager
-def crowd(host: str, tls: Tls, dialogue: Dialogue, name_length: int, timeout_s: float) -> Iterator[Crowd]:
-    """A crowd, gone when the body ends."""
-    people = Crowd(host, tls, dialogue, name_length, timeout_s)
-    try:
-        yield people
-    finally:
-        people.close()
-
-
-def make_room(connections: int) -> None:
-    """Lift our own limit of descriptors as far as need be; ConfigError if that is not allowed."""
+def raise_fd_limit(connections: int) -> None:
+    """Raise the limit of descriptors of this process for so many connections; ConfigError if that is not allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = connections + SPARE_FDS
     if soft != resource.RLIM_INFINITY and soft < needed:
@@ -159,5 +145,9 @@ def make_room(connections: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-def _told(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+@contextlib.contextmanager
+def _failing(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ProcserverError) as error:
+        raise ConnectionFailed(f"{what}: {str(error) or type(error).__name__}") from None

@@ -1,26 +1,36 @@
-"""The slopes of a ladder's readings, which part of them is the worker's, and whether that is an answer. Pure."""
+"""The slopes of all readings, the worker's part of them, and the verdict. Pure."""
 
 import itertools
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from loadtest.answers.cost.answer import QUANTITIES, Parts, Step
 from loadtest.statistics.slope import POINTS_MIN, Line, fit
 
-__all__ = ["fit_all", "judge"]
+__all__ = ["fit_all", "verdict_of"]
 
-PROCESSES_ELASTIC_MIN = 0.5  # processes that came with a connection: fewer, and they were there before
+PROCESSES_ELASTIC_MIN = 0.5  # new processes per connection; with fewer, the pool is taken as static
 PROCESSES_STATIC_MAX = 0.1
+# Of each quantity that is read as it is: the field of Step, and that of Spares which is subtracted.
+FIELDS = {
+    "data": ("data_bytes", "uss_bytes"),
+    "pss": ("pss_bytes", "uss_bytes"),
+    "uss": ("uss_bytes", "uss_bytes"),
+    "page_tables": ("page_tables_bytes", "page_tables_bytes"),
+    "socket_memory": ("socket_memory_bytes", ""),
+    "fds": ("fds", "fds"),
+    "processes": ("processes", "count"),
+}
 Points = list[tuple[float, float]]
 
 
 def fit_all(
     steps: Sequence[Step], fresh_uss_bytes: Sequence[int]
 ) -> tuple[dict[str, Points], dict[str, Line], Parts | None]:
-    """What every quantity was read to be, its line over the steps that are kept, and the memory in two parts.
+    """The points of each quantity, its line over the steps that are kept, and the memory in two parts.
 
-    Where the pool grows with the load, the spares that it keeps come and go by a policy of their own: what they hold
-    is taken off, each its own (USS, for what is shared would stay).
+    The number of spare workers of an elastic pool follows the server's own policy, so what they hold is subtracted
+    (their USS: shared memory would remain without them).
     """
     if sum(step.kept for step in steps) < POINTS_MIN:
         return {}, {}, None
@@ -35,12 +45,12 @@ def fit_all(
     return points, lines, _parts(lines.get("data") or lines["pss"], fresh_uss_bytes, elastic=elastic)
 
 
-def judge(
+def verdict_of(
     steps: Sequence[Step], lines: dict[str, Line], parts: Parts | None, trouble: Sequence[str]
 ) -> tuple[str, list[str], list[str]]:
-    """Verdict, its reasons, and what a reader must know."""
+    """Verdict, reasons and notes."""
     notes = [
-        f"at {step.connections} connections the server did not come to rest within {step.settle_s:.0f} s"
+        f"at {step.connections} connections memory was not steady within {step.settle_s:.0f} s"
         for step in steps
         if step.kept and not step.settled
     ]
@@ -49,19 +59,19 @@ def judge(
     for name, line in lines.items():
         words = QUANTITIES[name][1].strip()
         if not line.linear and name != "data":
-            notes.append(f"{words} does not grow along a line: no one slope tells it")
+            notes.append(f"{words} does not grow linearly: it has no single slope")
         if not line.witness_agrees:
-            notes.append(f"{words}: one reading pulls the line; the median of slopes is {line.witness:.4g}")
+            notes.append(f"{words}: one reading dominates; the median of slopes is {line.witness:.4g}")
     grown = _processes_per_connection(steps)
     if PROCESSES_STATIC_MAX < grown < PROCESSES_ELASTIC_MIN:
-        notes.append("some connections brought a process, some found one: the slope is a mixture of both")
+        notes.append("some connections started a process, some found an idle one: the slope is a mixture")
     if parts is not None and parts.worker_bytes is None:
-        notes.append("no worker was seen that had served nobody: what it holds of the memory is not known")
+        notes.append("every worker seen had served a connection: the memory of a fresh one is not known")
     memory = lines.get("data") or lines["pss"]
     if not memory.linear:
         assert memory.bend_share is not None
         reason = f"memory bends away from the line by {memory.bend_share:.0%} of its rise"
-        return "not linear", [f"{reason}: a connection costs more or less, the more there are"], notes
+        return "not linear", [f"{reason}: the cost depends on the number of connections"], notes
     return "answered", [], notes
 
 
@@ -74,9 +84,9 @@ def _processes_per_connection(steps: Sequence[Step]) -> float:
 
 
 def _points(name: str, steps: Sequence[Step], *, elastic: bool) -> Points:
-    """A quantity at each step, as x and y; none where it could not be read."""
+    """A quantity at each step, as x and y; empty if it could not be read at every step."""
     if name == "cpu_turn":
-        # Idling costs something, too: that is told apart.
+        # Without the CPU of idling, which has a line of its own.
         return [
             (step.turns, 1e6 * (step.talk_cpu_s - step.idle_cpu_s * step.talk_s / step.idle_s))
             for step in steps
@@ -87,28 +97,16 @@ def _points(name: str, steps: Sequence[Step], *, elastic: bool) -> Points:
         return [(step.connections, 1e6 * cpu_s) for step, cpu_s in zip(steps, spent, strict=True)]
     if name == "cpu_idle":
         return [(step.connections, 1e6 * step.idle_cpu_s / step.idle_s) for step in steps]
-    read: dict[str, Callable[[Step], float | None]] = {
-        "data": lambda step: _less(step.data_bytes, _spare(step, "uss_bytes", elastic=elastic)),
-        "pss": lambda step: step.pss_bytes - _spare(step, "uss_bytes", elastic=elastic),
-        "uss": lambda step: step.uss_bytes - _spare(step, "uss_bytes", elastic=elastic),
-        "page_tables": lambda step: (
-            step.page_tables_bytes - _spare(step, "page_tables_bytes", elastic=elastic)
-        ),
-        "socket_memory": lambda step: step.socket_memory_bytes,
-        "fds": lambda step: step.fds - _spare(step, "fds", elastic=elastic),
-        "processes": lambda step: step.processes - _spare(step, "count", elastic=elastic),
-    }
-    values = [(step.connections, read[name](step)) for step in steps]
-    found = [(float(x), float(y)) for x, y in values if y is not None]
-    return found if len(found) == len(steps) else []
-
-
-def _less(whole: int | None, part: int) -> int | None:
-    return None if whole is None else whole - part
-
-
-def _spare(step: Step, what: str, *, elastic: bool) -> int:
-    return int(getattr(step.spares, what)) if elastic and step.spares is not None else 0
+    field, spares_field = FIELDS[name]
+    found = []
+    for step in steps:
+        value = getattr(step, field)
+        if value is None:
+            return []
+        if elastic and spares_field and step.spares is not None:
+            value -= getattr(step.spares, spares_field)
+        found.append((float(step.connections), float(value)))
+    return found
 
 
 def _parts(memory: Line, fresh_uss_bytes: Sequence[int], *, elastic: bool) -> Parts:

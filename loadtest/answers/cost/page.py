@@ -1,49 +1,45 @@
-"""The page of `cost`: what one more connection takes, as the slope of a line through readings."""
+"""The page of `cost`: for each quantity its readings, the line through them and its slope."""
 
 from collections.abc import Iterable, Sequence
 
+from loadtest.answers.answer_page import answer_page
 from loadtest.answers.cost.answer import QUANTITIES, CostAnswer, Step
-from loadtest.base.units import format_bytes, format_count, format_duration, format_us
-from loadtest.report import plot
-from loadtest.report.page import Panel, Section, Tile, fill, listed, origin, paragraph, sentence, table
+from loadtest.base.units import format_bytes, format_count, format_duration, format_us, or_dash
+from loadtest.report import axes, plot
+from loadtest.report.page import Panel, Section, Tile, sentence, table
 from loadtest.report.plot import BLUE, GREY, Figure
 from loadtest.statistics.slope import Line
 
 __all__ = ["page"]
 
-TONES = {"answered": "plain", "not linear": "unsure", "invalid": "unsure"}
 WORDS = {name: words for name, (_, words) in QUANTITIES.items()} | {
     "pss": "memory with mapped files (PSS)",
     "uss": "private memory (USS)",
 }
-MEMORY = ("data", "pss")  # the price of a connection is the first of them that could be read
+MEMORY = ("data", "pss")  # the cost of a connection is the first of these that could be read
 WIDE_PX, HALF_PX = 340, 230
 BAND_POINTS = 25
-TOLD = ("fds", "cpu_connect", "cpu_idle", "cpu_turn")  # in figures; the others are in the table
+FIGURES = ("fds", "cpu_connect", "cpu_idle", "cpu_turn")  # at the top of the page
 
 
 def page(answer: CostAnswer, bundle_html: str) -> str:
-    """The page of an answer; `bundle_html` brings Plotly (see `bundle.script`)."""
-    facts = list(origin(answer.settings, answer.host, answer.started, answer.took_s, answer.commit))
-    return fill(
-        tone=TONES[answer.verdict],
-        word="cost" if answer.verdict == "answered" else answer.verdict,
+    """The page of an answer; `bundle_html` brings Plotly (see `plotly_bundle.script`)."""
+    return answer_page(
+        answer,
+        bundle_html,
         headline=_headline(answer),
-        why_html=listed(answer.reasons) + "".join(paragraph(sentence(note), "why") for note in answer.notes),
-        facts=facts,
         tiles=_tiles(answer),
-        panels=list(_panels(answer)),
+        panels=_panels(answer),
         sections=[Section("Slopes", _slopes(answer.lines)), Section("Readings", _steps(answer.steps))],
-        bundle_html=bundle_html,
     )
 
 
 def _headline(answer: CostAnswer) -> str:
     name = _memory(answer)
     if answer.verdict == "invalid" or name is None:
-        return "What a connection costs cannot be told"
+        return "The cost of a connection is not known"
     if answer.verdict != "answered":
-        return "A connection has no one price: the readings do not lie on a line"
+        return "The cost of a connection depends on their number: the readings are not linear"
     return f"One more connection costs {_amount(name, answer.lines[name].slope)} of memory"
 
 
@@ -52,13 +48,13 @@ def _memory(answer: CostAnswer) -> str | None:
 
 
 def _tiles(answer: CostAnswer) -> Iterable[Tile]:
-    for name in (_memory(answer) or "", *TOLD):
+    for name in (_memory(answer) or "", *FIGURES):
         if line := answer.lines.get(name):
             interval = f"{_amount(name, line.low)} to {_amount(name, line.high)}"
             yield Tile(WORDS[name], _amount(name, line.slope), interval)
     if answer.parts is not None and answer.parts.worker_bytes is not None:
-        within = "of that" if answer.parts.pool == "elastic" else "beside that"
-        yield Tile(f"{within}, the worker itself", format_bytes(answer.parts.worker_bytes), answer.parts.pool)
+        within = "included" if answer.parts.pool == "elastic" else "in addition"
+        yield Tile("its worker", format_bytes(answer.parts.worker_bytes), f"{within}, {answer.parts.pool}")
     kept = sum(step.kept for step in answer.steps)
     most = max((step.connections for step in answer.steps), default=0)
     took = format_duration(round(answer.took_s))
@@ -68,17 +64,17 @@ def _tiles(answer: CostAnswer) -> Iterable[Tile]:
 def _panels(answer: CostAnswer) -> Iterable[Panel]:
     for name, line in answer.lines.items():
         if not any(y for _, y in answer.points.get(name, ())):
-            continue  # none of it anywhere: the table says so
+            continue  # all readings are 0: the table shows it
         wide = name == _memory(answer)
         per = _per(name)
         amount = f"{_amount(name, line.slope)} per {per}"
         if line.low <= 0 <= line.high and line.slope:
-            amount = "nothing that chance could not make"
+            amount = "no more than noise"
         title = f"{sentence(WORDS[name])[:-1]}: {amount}"
         if not line.linear:
-            title = f"No line. {title}"
+            title = f"Not linear. {title}"
         interval = f"{_amount(name, line.low)} to {_amount(name, line.high)}"
-        words = f"all of the server's by {per}s; slope with 95 % interval: {interval}; ○ not used"
+        words = f"all server processes, by {per}s; slope with 95 % interval: {interval}; ○ not used"
         kept = [step.kept for step in answer.steps]
         figure = _fitted(name, answer.points[name], kept, line, WIDE_PX if wide else HALF_PX)
         yield Panel(f"cost-{name}", title, words, figure, wide=wide)
@@ -91,18 +87,18 @@ def _per(name: str) -> str:
 def _fitted(
     name: str, points: Sequence[tuple[float, float]], kept: Sequence[bool], line: Line, height_px: int
 ) -> Figure:
-    factor, unit = _scale(name, max((y for _, y in points), default=1.0))
+    factor, unit = axes.scale(QUANTITIES[name][0], max((y for _, y in points), default=1.0))
     used = [point for point, use in zip(points, kept, strict=True) if use] or list(points)
     unused = [point for point, use in zip(points, kept, strict=True) if not use]
     most = 1.04 * max(x for x, _ in points)
     centre = sum(x for x, _ in used) / len(used)
     at = [most * i / BAND_POINTS for i in range(BAND_POINTS + 1)]
     middle = [line.intercept + line.slope * x for x in at]
-    # A line through the readings turns about their centre.
+    # The lines of the interval cross at the centre of the readings.
     pivot = line.intercept + line.slope * centre
     edges = [[(pivot + slope * (x - centre)) / factor for x in at] for slope in (line.low, line.high)]
     greatest = max(y / factor for _, y in [*points, (most, middle[-1])])
-    axis = plot.count_axis([greatest], least=greatest, ticksuffix=f" {unit}")
+    axis = axes.count_axis([greatest], least=greatest, ticksuffix=f" {unit}")
     chart = plot.figure([], {"range": [0, most], "nticks": 8, "tickformat": ",.0f"}, axis, height_px)
     chart["layout"]["margin"]["l"] = 84 if len(unit) > 2 else 58
     chart["data"] = [
@@ -113,27 +109,14 @@ def _fitted(
         (unused, "not used", "circle-open", GREY),
         (used, "reading", "circle", BLUE),
     ):
-        said = [f"{format_count(x)} {_per(name)}s: {y / factor:.4g} {unit}" for x, y in some]
+        texts = [f"{format_count(x)} {_per(name)}s: {y / factor:.4g} {unit}" for x, y in some]
         x, y = [x for x, _ in some], [y / factor for _, y in some]
-        chart["data"].append(plot.points(x, y, words, colour, symbol, text=said, size=8))
+        chart["data"].append(plot.points(x, y, words, colour, symbol, text=texts, size=8))
     return chart
 
 
-def _scale(name: str, most: float) -> tuple[float, str]:
-    """What readings are divided by to be shown, and the unit of that."""
-    kind = QUANTITIES[name][0]
-    if kind == "bytes":
-        size, unit = next(
-            (s for s in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")) if most >= 2 * s[0]), (1, "B")
-        )
-        return float(size), unit
-    if kind == "us":
-        return (1e6, "s") if most >= 2e6 else (1e3, "ms")
-    return (1000.0, "ms/s") if kind == "us_per_s" else (1.0, "")
-
-
 def _amount(name: str, value: float) -> str:
-    """What one more costs, in the unit of its quantity."""
+    """A slope in the unit of its quantity."""
     kind = QUANTITIES[name][0]
     sign = "-" if value < 0 else ""
     if kind == "bytes":
@@ -146,13 +129,13 @@ def _amount(name: str, value: float) -> str:
 
 
 def _slopes(lines: dict[str, Line]) -> str:
-    head = ["", "for each", "slope", "95 % from", "to", "median of slopes", "fit (r²)", "a line?"]
+    head = ["", "for each", "slope", "95 % from", "to", "median of slopes", "fit (r²)", "linear?"]
     rows = []
     for name, line in lines.items():
         values = (line.slope, line.low, line.high, line.witness)
-        fit = "-" if line.r2 is None else f"{line.r2:.5f}"
+        fit = or_dash(line.r2, "{:.5f}")
         shown = [_amount(name, value) for value in values]
-        rows.append([WORDS[name], _per(name), *shown, fit, "yes" if line.linear else "NO: it bends"])
+        rows.append([WORDS[name], _per(name), *shown, fit, "yes" if line.linear else "NO"])
     return table(head, rows)
 
 

@@ -1,4 +1,4 @@
-"""What the server's processes hold at one moment, read when it has come to rest."""
+"""Readings of the memory and descriptors of the server's processes, taken when they no longer change."""
 
 import time
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ AGREE_BYTES = 64 << 10
 
 
 class Reading(NamedTuple):
-    """`spares` are the idle workers' pids, `fresh` those of them that have served nobody yet; None: not told."""
+    """`spares` are the pids of idle workers (None: not reported), `fresh` those that have served no connection."""
 
     processes: list[ProcessDetail]
     data_bytes: int | None
@@ -47,16 +47,16 @@ class Reading(NamedTuple):
         return [process.uss_bytes for process in self.processes if process.pid in self.fresh]
 
     def agrees_with(self, other: "Reading") -> bool:
-        """The same processes at the same work, with the same memory but for what never rests."""
+        """The same processes, the same idle ones, and almost the same memory."""
         if self.spares != other.spares or {p.pid for p in self.processes} != {p.pid for p in other.processes}:
             return False
-        # Of what is theirs alone: PSS moves with every program that starts on the host.
+        # USS: PSS changes with every program that starts on the host.
         apart = abs(self.uss_bytes - other.uss_bytes)
         return apart <= max(AGREE_BYTES, AGREE_SHARE * self.uss_bytes)
 
 
 class Reader:
-    """Reads one service. ProcessLookupError: it is gone; ServiceError: it does not answer."""
+    """Reads one service. ProcessLookupError: it exited; ServiceError: it does not answer."""
 
     def __init__(self, service: Service) -> None:
         assert service.pid is not None
@@ -64,7 +64,7 @@ class Reader:
         self.tree = Tree(service.pid)
 
     def settled(self, timeout_s: float) -> tuple[Reading, bool, float]:
-        """The first reading that agrees with the one before it; whether one did, and how long that took."""
+        """Read until two readings agree, or the timeout; return the last, whether it agreed, and the seconds taken."""
         began = time.monotonic()
         before = self.read()
         while True:
@@ -78,7 +78,7 @@ class Reader:
     def read(self) -> Reading:
         self.tree.refresh()
         processes = self.tree.detail().processes
-        # Asked last: just before, the server might still hold the descriptor that we asked through.
+        # The status comes last: the server may still hold the descriptor of the connection that asked for it.
         spares, fresh = _spares(self.service.status())
         data = [pss_data_bytes(process.pid) for process in processes]
         known = [size for size in data if size is not None]
@@ -92,9 +92,9 @@ class Reader:
         )
 
     def cpu_s_by_pid(self) -> dict[int, float]:
-        """Of the processes that there are, since their start.
+        """CPU seconds of each living process since its start.
 
-        By process, for the sum of a tree tells of its dead in ticks of 10 ms: more than a second of idling takes.
+        Not as one sum: that counts exited processes in ticks of 10 ms, more than a second of idling costs.
         """
         self.tree.refresh()
         return self.tree.usage().cpu_s_by_pid

@@ -1,4 +1,4 @@
-"""What `cost` is told: values only, checked before anything is started."""
+"""The settings of `cost`: plain values, checked before anything is started."""
 
 import itertools
 
@@ -20,8 +20,8 @@ STEPS_MAX = 100
 
 
 class CostSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`steps` rise; of them the first `discard` only warm the server up. At each, connections are idle for `hold_s`
-    and then talk for as long, each taking a turn every `heartbeat_s`.
+    """`steps` are rising numbers of connections; the first `discard` only warm up the server. At each step they are
+    idle for `hold_s`, and then take a turn every `heartbeat_s` for as long.
     """
 
     serve: list[str] | None = None
@@ -46,7 +46,7 @@ class CostSettings(msgspec.Struct, frozen=True, kw_only=True):
         return Tls(self.tls_ca, self.tls_server_name, self.tls_insecure)
 
     def spoken(self) -> Dialogue:
-        """What each connection says. ConfigError: the file of it is wrong."""
+        """The dialogue of each connection. ConfigError: its file is wrong."""
         if self.dialogue is None:
             return greeting(self.framing)
         return parse_dialogue(read_text(self.dialogue), self.dialogue)
@@ -56,14 +56,14 @@ class CostSettings(msgspec.Struct, frozen=True, kw_only=True):
         check_service(self.serve, self.host, self.control, self.pid)
         place = parse_host(self.host) if self.host is not None else None
         if self.host is not None and not (self.control or self.pid):
-            raise ConfigError("--host: what it costs is read from its processes: give --control or --pid")
+            raise ConfigError("--host: the cost is read from its processes: give --control or --pid")
         check_tls(self.tls, place)
         one_of("--framing", self.framing, FRAMINGS)
         dialogue = self.spoken()
         if not dialogue.lasts and not dialogue.answers_at_once:
             raise ConfigError(
-                f"--dialogue {self.dialogue!r}: a connection ends with its turns, and before them nothing shows that "
-                "it was accepted: none can be held; it needs a banner, an answer in on_connect, or turns without end"
+                f"--dialogue {self.dialogue!r}: its connections end with their turns, and before them nothing shows "
+                "that the server has accepted one; it needs a banner, an answer in on_connect, or turns without end"
             )
         self._check_steps()
         within("--name-length", self.name_length, 1, NAME_LENGTH_MAX)
@@ -83,6 +83,6 @@ class CostSettings(msgspec.Struct, frozen=True, kw_only=True):
         within("--discard", self.discard, 1, STEPS_MAX)
         if len(self.steps) - self.discard < POINTS_MIN:
             raise ConfigError(
-                f"--steps {shown}: a slope needs {POINTS_MIN} of them, and the first "
-                f"{self.discard} (--discard) only warm the server up"
+                f"--steps {shown}: a slope needs {POINTS_MIN} steps besides the first "
+                f"{self.discard}, which only warm up the server (--discard)"
             )

@@ -1,40 +1,35 @@
-"""What `cost` says at a terminal."""
+"""The summary of `cost` for a terminal."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from loadtest.answers.cost.answer import QUANTITIES, CostAnswer, Parts
-from loadtest.base.units import format_bytes, format_count, format_us
+from loadtest.base.units import format_bytes, format_count, format_us, or_dash
 from loadtest.statistics.slope import Line
 
 __all__ = ["headline", "shown", "summary"]
 
-WITHOUT_REST = (
-    "cpu_connect",
-    "cpu_turn",
-)  # of what was done, not of what is held: a line's start says nothing
+WITHOUT_REST = ("cpu_connect", "cpu_turn")  # these lines begin at 0: there is no value at rest
 WORDS = {"answered": "COST", "not linear": "CANNOT TELL", "invalid": "INVALID"}
 
 
-def summary(answer: CostAnswer, folder: Path) -> str:
-    """The price first, then every slope with its interval."""
+def summary(answer: CostAnswer) -> str:
+    """The cost in one line, then each slope with its interval."""
     lines = [f"{WORDS[answer.verdict]}  {headline(answer)}"]
     lines += [f"  because {reason}" for reason in answer.reasons]
     if answer.lines:
         lines += ["", _row("per connection", ("slope", "95 % interval", "R²", "at rest"))]
         lines += [_line(name, line) for name, line in answer.lines.items()]
-    notes = [f"  note: {note}" for note in answer.notes]
-    return "\n".join([*lines, "", *notes, f"  report: {folder / 'report.html'}"])
+    return "\n".join([*lines, "", *(f"  note: {note}" for note in answer.notes)])
 
 
 def headline(answer: CostAnswer) -> str:
-    """One sentence: what a connection costs in memory, and whose it is."""
+    """One sentence: the memory that a connection costs, and the worker's part of it."""
     if answer.verdict == "invalid":
-        return "these readings may not be believed"
+        return "these readings are not reliable"
     memory, parts = answer.memory, answer.parts
     text = f"a connection costs {format_bytes(memory.slope)} ({_interval('bytes', memory)})"
     if answer.verdict == "not linear":
-        text = "the memory of a connection depends on how many there are"
+        text = "the memory of a connection depends on their number"
     return f"{text}{_whose(parts)}"
 
 
@@ -55,16 +50,15 @@ def _whose(parts: Parts | None) -> str:
         return ""
     worker, alone = format_bytes(parts.worker_bytes), shown("bytes", parts.connection_bytes)
     if parts.pool == "elastic":
-        return f": {worker} are its worker, {alone} what it adds to it"
-    return f", beside {worker} of the worker that was there before it"
+        return f": {worker} for its worker, {alone} on top"
+    return f", besides {worker} of its worker, which existed before"
 
 
 def _line(name: str, line: Line) -> str:
     unit, words = QUANTITIES[name]
-    r2 = "-" if line.r2 is None else f"{line.r2:.4f}"
-    bent = "" if line.linear else "  not a line"
+    bent = "" if line.linear else "  not linear"
     at_rest = "-" if name in WITHOUT_REST else shown(unit, line.intercept)
-    cells = (shown(unit, line.slope), _interval(unit, line), r2, at_rest)
+    cells = (shown(unit, line.slope), _interval(unit, line), or_dash(line.r2, "{:.4f}"), at_rest)
     return f"{_row(words, cells)}{bent}"
 
 

@@ -1,1 +1,1 @@
-"""How many workers? The capacity of each size of the pool, and the law that it follows."""
+"""How many workers suffice? The capacity of each size of the pool, and the scalability law."""

@@ -1,21 +1,21 @@
-"""How many workers suffice, and which law the pool follows: from the capacity of each size. Pure."""
+"""Pool sizes: the smallest that suffices, and the scalability law, from the capacity of each size. Pure."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from loadtest.answers.capacity.answer import LIMITERS, CapacityAnswer
+from loadtest.answers.capacity.answer import CapacityAnswer
 from loadtest.answers.workers.answer import PoolSize
 from loadtest.base.units import format_count
 from loadtest.statistics import usl
 
-__all__ = ["KNEE_SHARE", "Sized", "cut_short", "pool_size", "sized"]
+__all__ = ["KNEE_SHARE", "Conclusion", "conclude", "interrupted_early", "pool_size"]
 
-KNEE_SHARE = 0.95  # of the best: what is gained beyond is less than a measurement strays
+KNEE_SHARE = 0.95  # of the best: measurements differ by more than the rest
 
 
-class Sized(NamedTuple):
-    """The part of WorkersAnswer that the sizes decide."""
+class Conclusion(NamedTuple):
+    """The fields of WorkersAnswer that follow from the sizes."""
 
     verdict: str
     reasons: list[str]
@@ -27,7 +27,7 @@ class Sized(NamedTuple):
 
 
 def pool_size(workers: int, answers: Sequence[CapacityAnswer], folder: str) -> PoolSize:
-    """One size from its searches; its capacity is their median, its evidence that of the last that found one."""
+    """One size from its searches: the median of their capacities, and the evidence of the last that found one."""
     found = [answer for answer in answers if answer.capacity is not None]
     shown = found[-1] if found else answers[-1]
     rates = [answer.capacity for answer in found if answer.capacity is not None]
@@ -38,7 +38,7 @@ def pool_size(workers: int, answers: Sequence[CapacityAnswer], folder: str) -> P
         capacity=statistics.median(rates) if rates else None,
         at_least=any(answer.at_least for answer in found),
         rates=rates,
-        limiter=shown.limiter,
+        bottleneck=shown.bottleneck,
         server_cores=confirmed.server_cores if confirmed else None,
         p99_us=confirmed.p99_us if confirmed else None,
         reasons=shown.reasons,
@@ -46,48 +46,44 @@ def pool_size(workers: int, answers: Sequence[CapacityAnswer], folder: str) -> P
     )
 
 
-def sized(sizes: Sequence[PoolSize], host: Mapping[str, Any], seed: int) -> Sized:
-    """The knee is the smallest size within KNEE_SHARE of the best, if the best is known to be one."""
+def conclude(sizes: Sequence[PoolSize], host: Mapping[str, Any], seed: int) -> Conclusion:
+    """The knee is the smallest size within KNEE_SHARE of the best, if the best is known."""
     notes = [_cpus(host)]
     unknown = [size for size in sizes if size.verdict == "cannot tell"]
-    notes += [f"{size.workers} workers: it cannot be told: {'; '.join(size.reasons)}" for size in unknown]
+    notes += [f"{size.workers} workers: not known: {'; '.join(size.reasons)}" for size in unknown]
     held = [size for size in sizes if size.capacity is not None]
     fit, no_fit = _fit(held, seed)
     if not held:
         verdict = "cannot tell" if unknown or not sizes else "none"
-        reasons = (
-            ["no size of the pool held the lowest load"] if verdict == "none" else ["no size has an answer"]
-        )
-        return Sized(verdict, reasons, notes, None, None, None, no_fit)
+        reason = "no size of the pool held the lowest load" if verdict == "none" else "no size has an answer"
+        return Conclusion(verdict, [reason], notes, None, None, None, no_fit)
     best = max(held, key=_capacity)
     largest = sizes[-1]
-    if largest.at_least and largest.limiter is not None:
-        notes.append(
-            f"at {largest.workers} workers the limit was {LIMITERS[largest.limiter.name]}, not the pool"
-        )
+    if largest.at_least and largest.bottleneck is not None:
+        notes.append(f"at {largest.workers} workers the limit was {largest.bottleneck.words}, not the pool")
     open_ended = [size for size in held if size.at_least]
     if open_ended:
         first = open_ended[0]
-        why = LIMITERS[first.limiter.name] if first.limiter is not None else "not the service"
+        why = first.bottleneck.words if first.bottleneck is not None else "not the service"
         reasons = [
             f"{first.workers} workers carry at least {_rate(first)}: the limit was {why}, so the best is not known"
         ]
-        return Sized("cannot tell", reasons, notes, None, best.workers, fit, no_fit)
+        return Conclusion("cannot tell", reasons, notes, None, best.workers, fit, no_fit)
     knee = next(size for size in held if _capacity(size) >= KNEE_SHARE * _capacity(best))
     reasons = [f"{knee.workers} workers carry {_rate(knee)}"]
     if knee is not best:
         reasons[0] += (
             f", {_capacity(knee) / _capacity(best):.0%} of the best, {_rate(best)} with {best.workers}"
         )
-    if knee.limiter is not None:
-        reasons.append(f"limited there by {LIMITERS[knee.limiter.name]}: {'; '.join(knee.limiter.reasons)}")
+    if knee.bottleneck is not None:
+        reasons.append(f"limited there by {knee.bottleneck.words}: {'; '.join(knee.bottleneck.reasons)}")
     if knee is largest and len(sizes) > 1:
         notes.append(f"the largest pool was the best: more than {largest.workers} may carry more")
-    return Sized("answered", reasons, notes, knee.workers, best.workers, fit, no_fit)
+    return Conclusion("answered", reasons, notes, knee.workers, best.workers, fit, no_fit)
 
 
-def cut_short(found: Sized, planned: int) -> Sized:
-    """The same where not all of the `planned` sizes were searched to the end: one of the others may be the best."""
+def interrupted_early(found: Conclusion, planned: int) -> Conclusion:
+    """The conclusion if not all of the `planned` sizes were searched: another one may be the best."""
     why = f"it was interrupted before all {planned} sizes had been searched"
     return found._replace(verdict="cannot tell", knee=None, reasons=[why, *found.reasons])
 
@@ -111,6 +107,6 @@ def _rate(size: PoolSize) -> str:
 def _cpus(host: Mapping[str, Any]) -> str:
     quota = host["cpu_quota"]
     return (
-        f"the host has {host['cpus']} CPUs, {host['cpus_allowed']} of them allowed to us, "
+        f"the host has {host['cpus']} CPUs, {host['cpus_allowed']} of them allowed to this process, "
         f"{'no quota' if quota is None else f'with a quota of {quota:g}'}"
     )

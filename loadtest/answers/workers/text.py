@@ -1,10 +1,7 @@
-"""What `workers` says at a terminal."""
+"""The summary of `workers` for a terminal."""
 
-from pathlib import Path
-
-from loadtest.answers.capacity.answer import LIMITERS
 from loadtest.answers.workers.answer import PoolSize, WorkersAnswer
-from loadtest.base.units import format_count, format_us
+from loadtest.base.units import format_count, format_us, or_dash
 from loadtest.statistics.usl import Estimate, Fit
 
 __all__ = ["summary"]
@@ -12,8 +9,8 @@ __all__ = ["summary"]
 BAR_CELLS = 24
 
 
-def summary(answer: WorkersAnswer, folder: Path) -> str:
-    """The answer, why, each size with a bar as long as its capacity, and the law that they follow."""
+def summary(answer: WorkersAnswer) -> str:
+    """The answer, its reasons, each size with a bar of its capacity, and the scalability law."""
     asked = ", ".join(answer.thresholds)
     if answer.knee is not None and answer.knee == answer.sizes[-1].workers:
         first = f"WORKERS  {answer.knee}, the most that were tried, carry the most with {asked}"
@@ -22,13 +19,9 @@ def summary(answer: WorkersAnswer, folder: Path) -> str:
     else:
         words = {"none": "NONE", "cannot tell": "CANNOT TELL"}
         first = f"{words[answer.verdict]}  how many workers suffice with {asked}"
-    lines = [
-        first,
-        *(f"  {reason}" for reason in answer.reasons),
-        *(f"  note: {note}" for note in answer.notes),
-    ]
-    lines += ["", *_table(answer), "", *_law(answer), "", f"  report: {folder / 'report.html'}"]
-    return "\n".join(lines)
+    lines = [first, *(f"  {reason}" for reason in answer.reasons)]
+    lines += [f"  note: {note}" for note in answer.notes]
+    return "\n".join([*lines, "", *_table(answer), "", *_law(answer), ""])
 
 
 def _table(answer: WorkersAnswer) -> list[str]:
@@ -40,12 +33,12 @@ def _table(answer: WorkersAnswer) -> list[str]:
 def _row(size: PoolSize, most: float) -> str:
     if size.capacity is None:
         return f"  {size.workers:>7} {'-':>10}  {size.reasons[0] if size.reasons else size.verdict}"
+    limit = size.bottleneck.words if size.bottleneck else "-"
     bar = "█" * max(1, round(BAR_CELLS * size.capacity / most))
-    cpu = "-" if size.server_cores is None else f"{size.server_cores:.2f}"
     return (
         f"  {size.workers:>7} {('≥ ' if size.at_least else '') + format_count(size.capacity):>10}  "
         f"{bar:<{BAR_CELLS}}{size.capacity / most:>9.0%}{format_count(size.capacity / size.workers):>9}"
-        f"{format_us(size.p99_us):>9}{cpu:>7}  {LIMITERS[size.limiter.name] if size.limiter else '-'}"
+        f"{format_us(size.p99_us):>9}{or_dash(size.server_cores, '{:.2f}'):>7}  {limit}"
     )
 
 
@@ -64,7 +57,7 @@ def _law(answer: WorkersAnswer) -> list[str]:
 
 def _peak(law: Fit) -> str:
     if law.peak is None:
-        return f"no peak up to {law.curve[-1].workers:g} workers; nothing is said of more"
+        return f"no peak up to {law.curve[-1].workers:g} workers; larger pools were not measured"
     return f"its peak is at {law.peak:.1f} workers"
 
 

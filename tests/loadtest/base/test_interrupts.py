@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from loadtest.base.interrupts import heed, interruptible, interruptions
+from loadtest.base.interrupts import check_interrupted, interruptible, interruptions
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_what_is_begun_or_ended_is_not_cut_off(number: signal.Signals) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         with interruptible():
             os.kill(os.getpid(), signal.SIGINT)
-        heed()
+        check_interrupted()
     os.kill(os.getpid(), signal.SIGTERM)  # on the way out
     assert heard.signal == number
 
@@ -42,7 +42,7 @@ def test_whoever_waits_is_interrupted_and_whoever_ignores_is_not() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with interruptions() as heard:
         os.kill(os.getpid(), signal.SIGHUP)
-        heed()
+        check_interrupted()
         assert heard.signal is None
         with pytest.raises(KeyboardInterrupt), interruptible():
             os.kill(os.getpid(), signal.SIGTERM)

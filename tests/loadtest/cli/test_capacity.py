@@ -17,15 +17,15 @@ from loadtest.cli.main import main
         (("capacity", "--serve", "", "--precision", "60%"), "allowed are 0.5% to 50%"),
         (("capacity", "--serve", "", "--stage", "1s", "--from", "5"), "--from 5: a stage of 1 s has too few"),
         (("capacity", "--serve", "", "--threshold", "nonsense"), "--threshold 'nonsense'"),
-        (("capacity", "--serve", "", "--heartbeat", "1s"), "--heartbeat 1s: at a rate there is none"),
+        (("capacity", "--serve", "", "--heartbeat", "1s"), "--heartbeat 1s: it needs --of connections"),
         (
             ("capacity", "--serve", "", "--of", "connections", "--connections", "5"),
-            "--connections 5: they are what is searched",
+            "--connections 5: they are searched",
         ),
         (("capacity", "--serve", "", "--of", "connections", "--user", "connect"), "--user connect"),
         (
             ("capacity", "--serve", "", "--of", "connections", "--heartbeat", "3s"),
-            "--stage 10s: it must hold 10",
+            "--stage 10s: it must have 10 heartbeats",
         ),
         (("capacity", "--serve", "", "--of", "connections", "--from", "2.5"), "connections are whole"),
         (

@@ -13,16 +13,16 @@ from tests.support.loadtest_runs import invoke
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "A and B are one and the same"),
+        ((), "A and B are the same: name two"),
         (("no-such-commit", "."), "no commit of the repository"),
         (("--python-b", "no-such-python"), "there is no such program"),
-        (("--command-b", "serve it"), "nobody knows where it listens"),
+        (("--command-b", "serve it"), "for its address"),
         (("--slot", "5ms"), "allowed are 0, or 20ms to 10s"),
-        (("--slot", "1s", "--scenario", "churn"), "keeps to no slots"),
-        (("--serve", "--bind 127.0.0.1:7000"), "only one can have it"),
-        (("--control-b", "path"), "at --host-b"),
+        (("--slot", "1s", "--scenario", "churn"), "keep to no time slots"),
+        (("--serve", "--bind 127.0.0.1:7000"), "only one can use it"),
+        (("--control-b", "path"), "they need --host-b"),
         (("--host-a", "tcp://127.0.0.1:7000", "--env-a", "X=1"), "it runs already; --env-a would start one"),
-        (("--host-a", "tcp://127.0.0.1:7000", "--host-b", "tcp://127.0.0.1:7000"), "one and the same server"),
+        (("--host-a", "tcp://127.0.0.1:7000", "--host-b", "tcp://127.0.0.1:7000"), "they are the same server"),
         (("--host-b", "tcp://127.0.0.1"), "--host"),
     ],
 )
@@ -91,4 +91,4 @@ def test_folders_of_another_load_are_refused(tmp_path: Path) -> None:
     a, b = stored(tmp_path / "a", 30.0), stored(tmp_path / "b", 30.0, connections=6)
     done = invoke("compare", a, b, "--results", str(tmp_path / "r"))
     assert done.exit_code == 2
-    assert "not of the same set-up: connections: 5 and 6" in done.last_line
+    assert "differ in their load or host: connections: 5 and 6" in done.last_line

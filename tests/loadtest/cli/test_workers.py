@@ -12,8 +12,8 @@ from loadtest.cli.main import main
     ("args", "said"),
     [
         (("workers", "--host", "tcp://127.0.0.1:9"), "give --serve ARGS"),
-        (("workers", "--serve", "--workers 3"), "it says --workers 3"),
-        (("workers", "--serve", "", "--counts", "4,2"), "they must rise"),
+        (("workers", "--serve", "--workers 3"), "--serve --workers 3: not allowed"),
+        (("workers", "--serve", "", "--counts", "4,2"), "the numbers must rise"),
         (("workers", "--serve", "", "--counts", "1,x"), "write numbers of workers"),
     ],
 )

@@ -74,7 +74,10 @@ def test_adversaries_make_no_errors_of_the_honest() -> None:
     assert verdict(document, "errors=0", "censored=0", "dropped=0") == ("pass", [])
     names = (*REQUESTS, "hostile.mute")
     judged = judge(document, [parse_threshold("hostile.mute.errors<10%", names)])
-    assert (judged.verdict, judged.reasons) == ("fail", ["hostile.mute.errors was 50.000%, asked was <10%"])
+    assert (judged.verdict, judged.reasons) == (
+        "fail",
+        ["hostile.mute.errors was 50.000%, the threshold is <10%"],
+    )
 
 
 UNRECONCILED = {
@@ -101,7 +104,7 @@ UNEVEN = run()["server"] | {
     ("changes", "expressions", "expected", "reason"),
     [
         ({}, ["errors=0", "message.p99<1ms"], "pass", ""),
-        ({}, ["message.p99<0.5ms"], "fail", "message.p99 was 900 µs, asked was <0.5ms"),
+        ({}, ["message.p99<0.5ms"], "fail", "message.p99 was 900 µs, the threshold is <0.5ms"),
         ({}, ["server.pss.max<10MiB"], "fail", "server.pss.max was 50.0 MiB"),
         ({"requests": {"message": request(990, 10)}}, ["errors<0.1%"], "fail", "errors was 1.000%"),
         ({"connections": {"asked": 50, "made": 12}}, [], "fail", "38 of 50 connections were never greeted"),
@@ -110,7 +113,12 @@ UNEVEN = run()["server"] | {
         ({"interrupted": True}, [], "invalid", "interrupted"),
         ({"server": None}, ["server.pss.max<10MiB"], "invalid", "was not measured"),
         ({"requests": {"message": request(50)}}, ["message.p99<1s"], "invalid", "too few samples"),
-        ({"reconciled": UNRECONCILED}, [], "invalid", "the server counted 1003 messages, we 1000: +3"),
+        (
+            {"reconciled": UNRECONCILED},
+            [],
+            "invalid",
+            "the server counted 1003 messages, the generator 1000: +3",
+        ),
         ({"generator": GENERATOR | {"cores_max": 0.97}}, [], "invalid", "the generator was saturated (97%"),
         ({"generator": GENERATOR | {"processes_lost": ["w1"]}}, [], "invalid", "lost a process: w1"),
         ({"generator": GENERATOR | {"exceptions": ["1 x oops"]}}, [], "invalid", "1 x oops"),
@@ -126,7 +134,7 @@ UNEVEN = run()["server"] | {
             {"generator": LATE, "requests": {"message": planned(1000)}},
             [],
             "invalid",
-            "the generator was late itself, by 2.50 ms",
+            "the generator itself was late (p99 2.50 ms",
         ),
         ({"generator": LATE, "requests": {"message": planned(1000, p99=26_000)}}, [], "pass", ""),
         ({"generator": LATE}, [], "pass", ""),
@@ -141,7 +149,7 @@ UNEVEN = run()["server"] | {
             {"requests": {"message": planned(900, dropped=100, late=500)}},
             ["achieved>=99%"],
             "fail",
-            "achieved were 90 of 100 planned per second; 500 arrivals found no connection free",
+            "90 of 100 planned per second were achieved; 500 arrivals found no connection free",
         ),
         ({"requests": {"message": planned(900, dropped=100, late=500)}}, ["dropped<200"], "pass", ""),
         (
@@ -154,10 +162,15 @@ UNEVEN = run()["server"] | {
             {"requests": {"message": planned(990)}},
             [],
             "invalid",
-            "1000 arrivals were planned, and 990 of them",
+            "1000 arrivals were planned, but 990 ended",
         ),
         ({"server": UNEVEN}, ["workers.connections.max_over_mean<1.5"], "fail", "max_over_mean was 2.5"),
-        ({"server": UNEVEN}, ["server.switches.involuntary<10"], "fail", "involuntary was 12, asked was <10"),
+        (
+            {"server": UNEVEN},
+            ["server.switches.involuntary<10"],
+            "fail",
+            "involuntary was 12, the threshold is <10",
+        ),
     ],
 )
 def test_verdicts(changes: dict[str, Any], expressions: list[str], expected: str, reason: str) -> None:
@@ -185,14 +198,14 @@ def test_what_to_keep_in_mind_is_told_and_changes_nothing() -> None:
         connections={"asked": 50, "made": 50, "measuring_late_s": 3.2},
     )
     assert judge(run(generator=LATE), []).notes == [
-        "the generator's timers were late by 2.50 ms in 1 of 100 cases: requests began later than paced"
+        "the generator's timers were late (p99 2.50 ms): requests began later than paced"
     ]
     judged = judge(document, [parse_threshold("message.p99<1ms", REQUESTS)])
     assert judged.verdict == "pass"
     few, slow, behind = judged.notes
-    assert few.startswith("message.p99 rests on 9 samples beyond it")
-    assert slow.startswith("connecting took longer than the warm-up: what is measured begins 3.2s later")
-    assert behind.startswith("achieved were 90 of 100 planned per second")
+    assert few.startswith("message.p99 has only 9 samples beyond it")
+    assert slow.startswith("connecting took longer than the warm-up: measuring began 3.2s later")
+    assert behind.startswith("90 of 100 planned per second were achieved")
 
 
 def test_exhausted_ports_are_the_generators_fault() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.sampler.resource_limits import allowance_of, memory_available_bytes
+from loadtest.sampler.resource_limits import limits_of, memory_available_bytes
 
 PID = os.getpid()
 
@@ -54,14 +54,14 @@ def test_the_least_of_all_groups_counts(
     groups: str, files: dict[str, str], quota: float | None, memory: int, tmp_path: Path
 ) -> None:
     """From the process's own group up to the root; a limit that is none is left out."""
-    found = allowance_of(PID, host(tmp_path, groups, files))
+    found = limits_of(PID, host(tmp_path, groups, files))
     assert (found.cpu_quota, found.memory_bytes) == (quota, memory)
     assert found.cores == min(found.cpus, quota or found.cpus)
 
 
 def test_this_host_tells() -> None:
     """The real one: as many CPUs as we may use, some descriptors, some memory."""
-    found = allowance_of(PID)
+    found = limits_of(PID)
     assert found.cpus == len(os.sched_getaffinity(0))
     assert found.fds is None or found.fds > 3
     available = memory_available_bytes()
@@ -72,7 +72,7 @@ def test_this_host_tells() -> None:
 
 def test_a_host_that_tells_nothing(tmp_path: Path) -> None:
     """Unknown is None, not a number."""
-    found = allowance_of(PID, tmp_path)
+    found = limits_of(PID, tmp_path)
     assert (found.cpu_quota, found.memory_bytes) == (None, None)
     assert memory_available_bytes(tmp_path) is None
 
@@ -80,4 +80,4 @@ def test_a_host_that_tells_nothing(tmp_path: Path) -> None:
 def test_no_such_process() -> None:
     """It says so at once."""
     with pytest.raises(ProcessLookupError):
-        allowance_of(2**22 - 1)
+        limits_of(2**22 - 1)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.statistics.search import ASKED_MAX, STEPS_DOWN_MAX, Outcome, Probe, Purpose, Search
+from loadtest.statistics.search import PROBES_MAX, STEPS_DOWN_MAX, Outcome, Probe, Purpose, Search
 
 HOLDS, BREAKS, LIMITED, INVALID = Outcome.HOLDS, Outcome.BREAKS, Outcome.LIMITED, Outcome.INVALID
 
@@ -24,7 +24,7 @@ def driven(search: Search, oracle: Callable[[Probe], Outcome]) -> list[tuple[Pro
             return asked
         answer = oracle(search.probe)
         asked.append((search.probe, answer))
-        search.tell(answer)
+        search.record(answer)
     assert search.probe is None, f"not at an end after {len(asked)} stages"
     return asked
 
@@ -136,11 +136,11 @@ def test_noise_costs_repeats_not_precision() -> None:
 def test_a_break_is_asked_again_and_the_second_answer_counts() -> None:
     """A stray break costs one stage."""
     search = Search(10, 1000, 100, 0.05)
-    search.tell(BREAKS)
+    search.record(BREAKS)
     assert search.probe == Probe(100, Purpose.RANGE, repeat=True)
-    search.tell(HOLDS)
+    search.record(HOLDS)
     assert search.probe == Probe(200, Purpose.RANGE)
-    search.tell(BREAKS, clear=True)
+    search.record(BREAKS, clear=True)
     assert search.probe == Probe(141.4, Purpose.BISECT)
 
 
@@ -149,17 +149,17 @@ def test_an_invalid_answer_weighs_nothing_against_a_valid_one(answers: tuple[Out
     """Whichever of the two comes first."""
     search = Search(10, 1000, 100, 0.05)
     for answer in answers:
-        search.tell(answer)
+        search.record(answer)
     assert (search.broke_at, search.broke_by) == (100, BREAKS)
 
 
 def test_invalid_answers_end_the_search() -> None:
     """It does not go on with what it does not know."""
     search = Search(10, 1000, 100, 0.05)
-    search.tell(HOLDS)
-    for _ in range(ASKED_MAX):
+    search.record(HOLDS)
+    for _ in range(PROBES_MAX):
         assert search.probe is not None
-        search.tell(INVALID)
+        search.record(INVALID)
     assert (search.probe, search.found) == (None, None)
     assert "no valid answer" in search.unsure
 
@@ -167,12 +167,12 @@ def test_invalid_answers_end_the_search() -> None:
 def test_a_generator_that_was_held_up_once_is_asked_again() -> None:
     """Twice if need be: others may have taken its CPU; a third time it is its limit."""
     search = Search(10, 1000, 100, 0.05)
-    search.tell(LIMITED)
-    search.tell(LIMITED)
-    search.tell(HOLDS)
+    search.record(LIMITED)
+    search.record(LIMITED)
+    search.record(HOLDS)
     assert search.probe == Probe(200, Purpose.RANGE)
-    for _ in range(ASKED_MAX):
-        search.tell(LIMITED)
+    for _ in range(PROBES_MAX):
+        search.record(LIMITED)
     assert (search.broke_at, search.broke_by, search.proved_at) == (200, LIMITED, None)
 
 
@@ -231,7 +231,7 @@ def test_the_stages_left_count_down_to_none() -> None:
     while (probe := search.probe) is not None:
         if search.broke_at is not None:
             lefts.append(search.left(3))
-        search.tell(up_to(777)(probe), clear=True)
+        search.record(up_to(777)(probe), clear=True)
     assert lefts == sorted(lefts, reverse=True)
     assert search.left(3) == 0
 

@@ -72,7 +72,7 @@ def test_what_a_turn_costs_is_not_guessed_where_none_can_be_taken(tmp_path: Path
         tmp_path / "r", "tests.support.talkers:smtp --workers 14", "--dialogue", str(DIALOGUES / "smtp.toml")
     )
     assert done.exit_code == 0, done
-    assert "what a turn costs is not known" in answer["notes"][0]
+    assert "the cost of a turn is not known" in answer["notes"][0]
     assert answer["notes"][0] in done.out
     assert "cpu_turn" not in answer["lines"]
     assert answer["lines"]["fds"]["slope"] == pytest.approx(1)
@@ -109,7 +109,7 @@ def test_connections_that_do_not_live_make_no_price(tmp_path: Path) -> None:
     ("serve", "options", "code", "said"),
     [
         ("--workers 11", (), 2, "12 connections, but the server serves at most 11 at once"),
-        ("--workers 14", ("--steps", "1,2,3"), 2, "a slope needs 5 of them"),
+        ("--workers 14", ("--steps", "1,2,3"), 2, "a slope needs 5 steps besides the first 1"),
         ("--workers 14", ("--steps", "few"), 2, "write numbers of connections"),
         ("--no-such-flag", (), 1, "No such option"),
         ("", ("--tls-insecure",), 2, "they are for --host tls://HOST:PORT"),

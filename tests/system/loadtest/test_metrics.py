@@ -56,7 +56,7 @@ def test_it_is_followed_as_if_it_were_here(tmp_path: Path) -> None:
         assert (found["processes_max"], found["cpus"]) == (9, os.cpu_count())
         assert found["fds_max"] > 9 * 3
         assert 0 < run["sampler_cost"]["server_core_share"] < 1
-        assert "which is in the server's CPU" in done.out
+        assert "included in the server's CPU" in done.out
         assert found["tallies"]["after"]["connections"] == 4
         assert found["saturation"]["workers_busy"] > 0
         # What is not told, is not known: whose CPU was used besides, which process used most.

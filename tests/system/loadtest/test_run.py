@@ -96,7 +96,7 @@ def test_a_threshold_that_fails_is_exit_code_3(tmp_path: Path) -> None:
     )
     assert done.exit_code == 3, done
     assert re.search(r"^FAIL", done.out, re.MULTILINE)
-    assert re.search(r"because message.p50 was \d.* asked was <1us", done.out)
+    assert re.search(r"because message.p50 was \d.* the threshold is <1us", done.out)
     assert [t["ok"] for t in document(tmp_path / "r")["thresholds"]] == [False]
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.answers.capacity.answer import LIMITERS
-from loadtest.answers.capacity.bottleneck import host_taken, limiter_of
+from loadtest.answers.capacity.answer import BOTTLENECKS
+from loadtest.answers.capacity.bottleneck import bottleneck_of, host_taken
 from tests.support.capacity_documents import document
 
 FULL_CPU = {"cores": 3.8}
@@ -53,16 +53,16 @@ def test_the_limiter_is_named_with_its_evidence(
     strain: dict[str, Any], row: dict[str, Any], name: str, said: str
 ) -> None:
     """Its name is one that people know, and the first reason is its own."""
-    limiter = limiter_of(document(strain=strain, row=row))
-    assert limiter.name == name
-    assert name in LIMITERS
-    assert said in limiter.reasons[0]
+    bottleneck = bottleneck_of(document(strain=strain, row=row))
+    assert bottleneck.name == name
+    assert name in BOTTLENECKS
+    assert said in bottleneck.reasons[0]
 
 
 def test_what_else_was_seen_is_told_beside_it() -> None:
     """Every rule that found something has a reason."""
-    limiter = limiter_of(document(strain={**FULL_CPU, **ALL_BUSY, "listen_overflows": 9}))
-    assert len(limiter.reasons) == 3
+    bottleneck = bottleneck_of(document(strain={**FULL_CPU, **ALL_BUSY, "listen_overflows": 9}))
+    assert len(bottleneck.reasons) == 3
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_what_else_was_seen_is_told_beside_it() -> None:
 )
 def test_without_the_servers_side_no_cause_is_made_up(server: dict[str, Any] | None, said: str) -> None:
     """The thresholds alone are known to have broken."""
-    limiter = limiter_of(document(server=server))
-    assert limiter.name == "thresholds"
-    assert said in limiter.reasons[0]
+    bottleneck = bottleneck_of(document(server=server))
+    assert bottleneck.name == "thresholds"
+    assert said in bottleneck.reasons[0]
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ def test_an_answer_says_what_held_what_broke_and_why() -> None:
     assert (found.verdict, found.at_least) == ("answered", False)
     assert found.capacity is not None
     assert 285 < found.capacity <= 300
-    assert found.limiter is not None
-    assert found.limiter.name == "workers"
+    assert found.bottleneck is not None
+    assert found.bottleneck.name == "workers"
     assert found.reasons[0].startswith(f"{found.capacity:.0f}/s held for 10s")
     assert f"{found.breaks_at:.0f}/s did not hold: message.p99 was 2.50 ms" in found.reasons[1]
 
@@ -26,11 +26,11 @@ def test_a_cause_seen_a_little_further_up_explains_a_limit_that_shows_none() -> 
     """Just above the limit latency rises before anything is full; at twice of it all is plain."""
     search, stages = concluded(300, thresholds=[BROKEN])
     far = max((stage for stage in stages if stage.outcome == "breaks"), key=lambda stage: stage.asked)
-    far.limiter = staged(thresholds=[BROKEN], strain=ALL_BUSY, number=far.number).limiter
+    far.bottleneck = staged(thresholds=[BROKEN], strain=ALL_BUSY, number=far.number).bottleneck
     found = conclude(search, stages, "rate", "")
-    assert found.limiter is not None
-    assert (found.limiter.name, found.limiter.stage) == ("workers", far.number)
-    assert found.limiter.reasons[-1] == f"seen at {far.asked:g}/s"
+    assert found.bottleneck is not None
+    assert (found.bottleneck.name, found.bottleneck.stage) == ("workers", far.number)
+    assert found.bottleneck.reasons[-1] == f"seen at {far.asked:g}/s"
 
 
 def test_the_generators_limit_makes_an_at_least() -> None:
@@ -38,8 +38,8 @@ def test_the_generators_limit_makes_an_at_least() -> None:
     search, stages = concluded(300, generator=SATURATED, row=SHORT, verdict="invalid")
     found = conclude(search, stages, "rate", "")
     assert (found.verdict, found.at_least) == ("answered", True)
-    assert found.limiter is not None
-    assert found.limiter.name == "generator"
+    assert found.bottleneck is not None
+    assert found.bottleneck.name == "generator"
 
 
 def test_a_proof_near_the_generators_limit_bounds_the_answer() -> None:
@@ -50,12 +50,12 @@ def test_a_proof_near_the_generators_limit_bounds_the_answer() -> None:
         late = {"generator": SATURATED, "thresholds": [BROKEN], "verdict": "invalid"} if load < 350 else {}
         broken: dict[str, Any] = {"thresholds": [BROKEN], "strain": ALL_BUSY} | late if load > 300 else {}
         stages.append(stage_of(len(stages) + 1, "", search.probe, document(rate=load, **broken), "rate"))
-        search.tell(Outcome(stages[-1].outcome), clear=False)
+        search.record(Outcome(stages[-1].outcome), clear=False)
     found = conclude(search, stages, "rate", "")
     assert search.broke_by is Outcome.LIMITED
     assert (found.at_least, found.breaks_at) == (False, 400)
-    assert found.limiter is not None
-    assert found.limiter.name == "workers"
+    assert found.bottleneck is not None
+    assert found.bottleneck.name == "workers"
     assert any(reason.startswith("400/s did not hold") for reason in found.reasons)
 
 
@@ -64,8 +64,8 @@ def test_the_range_may_be_the_limit() -> None:
     search, stages = concluded(10_000)
     found = conclude(search, stages, "rate", "")
     assert (found.capacity, found.at_least, found.breaks_at) == (1000, True, None)
-    assert found.limiter is not None
-    assert found.limiter.name == "range"
+    assert found.bottleneck is not None
+    assert found.bottleneck.name == "range"
 
 
 def test_the_lowest_load_may_break() -> None:
@@ -73,9 +73,9 @@ def test_the_lowest_load_may_break() -> None:
     search, stages = concluded(1, thresholds=[BROKEN], strain=ALL_BUSY)
     found = conclude(search, stages, "rate", "")
     assert (found.verdict, found.capacity, found.breaks_at) == ("none", None, 10)
-    assert found.limiter is not None
-    assert found.limiter.name == "workers"
-    assert "10/s did not hold" in found.reasons[0]
+    assert found.bottleneck is not None
+    assert found.bottleneck.name == "workers"
+    assert "the lowest load, 10/s, did not hold" in found.reasons[0]
     search, stages = concluded(1, thresholds=[BROKEN])
     assert any("thresholds that it can meet" in note for note in conclude(search, stages, "rate", "").notes)
 
@@ -84,8 +84,8 @@ def test_a_search_that_was_stopped_cannot_tell() -> None:
     """What held is told, but not as an answer."""
     search = Search(10, 1000, 100, 0.05)
     stages = [staged()]
-    search.tell(Outcome.HOLDS)
+    search.record(Outcome.HOLDS)
     found = conclude(search, stages, "rate", "it was interrupted")
-    assert (found.verdict, found.capacity, found.limiter) == ("cannot tell", None, None)
+    assert (found.verdict, found.capacity, found.bottleneck) == ("cannot tell", None, None)
     assert found.reasons[:2] == ["it was interrupted", "100/s held once, but was not confirmed"]
     assert conclude(Search(10, 1000, 100, 0.05), [], "rate", "it was interrupted").verdict == "cannot tell"

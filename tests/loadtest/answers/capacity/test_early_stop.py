@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest.answers.capacity.early_stop import Watch
+from loadtest.answers.capacity.early_stop import EarlyStop
 from loadtest.answers.capacity.stages import ACHIEVED_MIN, CLEARLY_SHORT, is_clear, stage_of
 from loadtest.results.thresholds import parse_threshold
 from loadtest.runs.settings import RunSettings
@@ -20,9 +20,9 @@ WARMUP_S, STAGE_S = 2, 10
 REQUESTS = ("handshake", "connect", "message")
 
 
-def watch_of(rate: float, *thresholds: str, **changes: Any) -> Watch:
+def watch_of(rate: float, *thresholds: str, **changes: Any) -> EarlyStop:
     run = RunSettings(serve=[], rate=rate, warmup_s=WARMUP_S, duration_s=STAGE_S, **changes)
-    return Watch(run, [parse_threshold(text, REQUESTS) for text in thresholds])
+    return EarlyStop(run, [parse_threshold(text, REQUESTS) for text in thresholds])
 
 
 class Arrival(NamedTuple):
@@ -84,10 +84,10 @@ def outcome(
     return (Outcome.HOLDS if holds else Outcome.BREAKS), answered
 
 
-def watched(watch: Watch, lines: Iterator[dict[str, Any]]) -> tuple[float, str] | None:
+def watched(watch: EarlyStop, lines: Iterator[dict[str, Any]]) -> tuple[float, str] | None:
     """When it was ended, in measured seconds, and why; None: it was not."""
     for line in lines:
-        if why := watch.see(line):
+        if why := watch.check(line):
             return line["measured_s"], why
     return None
 
@@ -131,7 +131,7 @@ def test_a_search_that_ends_stages_early_finds_the_same(capacity: float, limit_m
             run = document(rate=rate, row=row, ended_early=why, verdict="fail" if why else "pass")
             stage = stage_of(1, "", search.probe, run, "rate", watch.at_best)
             asked.append(search.probe)
-            search.tell(said, clear=is_clear(stage))
+            search.record(said, clear=is_clear(stage))
         found.append((search.found, search.broke_at, [p.load for p in asked if not p.repeat]))
     assert found[0] == found[1]
 
@@ -180,9 +180,9 @@ def line(measured_s: float, **counts: Any) -> dict[str, Any]:
         ("late<5", {"late": 4}, None),
         ("late<5", {"late": 5}, "late<5: 5 are late already"),
         ("late>5", {"late": 9}, None),
-        ("message.max<1ms", {"over": [1]}, "message.max<1ms: 1 took longer already, 0 may"),
+        ("message.max<1ms", {"over": [1]}, "message.max<1ms: 1 were slower, at most 0 may"),
         ("message.p99<1ms", {"over": [10]}, None),  # of at most 1001: ten may
-        ("message.p99<1ms", {"over": [11]}, "message.p99<1ms: 11 took longer already, 10 may"),
+        ("message.p99<1ms", {"over": [11]}, "message.p99<1ms: 11 were slower, at most 10 may"),
         ("message.p50<=1ms", {"over": [11]}, None),
         ("message.p99>1ms", {"over": [11]}, None),
         ("message.p99_9<1ms", {"over": [11]}, None),  # there are too few for one in the end
@@ -194,7 +194,7 @@ def test_what_can_still_be_kept_is_not_given_up(
     """One more or less decides; and nothing is ended before there is evidence, or when it is all but over."""
     for measured_s, ends in ((1.0, False), (3.0, True), (9.0, False)):
         watch = watch_of(100, threshold)
-        said = watch.see(line(measured_s, **counts))
+        said = watch.check(line(measured_s, **counts))
         expected = why and ends and f"ended after {measured_s:.0f}s of 10s: {why}"
         assert said == (expected or None)
 
@@ -203,10 +203,10 @@ def test_held_connections_are_given_up_for_what_is_certain_alone() -> None:
     """Of twenty with a heartbeat a second there are 220 at most: the third that takes too long is one too many."""
     held = RunSettings(serve=[], connections=20, pacing_s=1.0, warmup_s=2, duration_s=10)
     for over, ends in ((2, False), (3, True)):
-        watch = Watch(held, [parse_threshold("message.p99<=1ms", REQUESTS)])
+        watch = EarlyStop(held, [parse_threshold("message.p99<=1ms", REQUESTS)])
         assert watch.over_us == [1001]
         event = line(4.0, over=[over]) | {"planned": None}
-        assert bool(watch.see(event)) == ends
+        assert bool(watch.check(event)) == ends
         assert watch.at_best is None
 
 
@@ -214,6 +214,6 @@ def test_chance_may_plan_more_than_the_mean() -> None:
     """Of Poisson arrivals there may be some more, so that some more may take too long."""
     even = watch_of(100, "message.p99<1ms")
     chance = watch_of(100, "message.p99<1ms", arrivals="poisson")
-    assert even.see(line(3.0, over=[11])) is not None
-    assert chance.see(line(3.0, over=[11])) is None
-    assert chance.see(line(3.0, over=[14])) is not None
+    assert even.check(line(3.0, over=[11])) is not None
+    assert chance.check(line(3.0, over=[11])) is None
+    assert chance.check(line(3.0, over=[14])) is not None

@@ -22,7 +22,7 @@ from tests.support.capacity_documents import (
     ("changes", "outcome", "why"),
     [
         ({"thresholds": [KEPT]}, "holds", ""),
-        ({"thresholds": [BROKEN]}, "breaks", "message.p99 was 2.50 ms, asked was <1ms"),
+        ({"thresholds": [BROKEN]}, "breaks", "message.p99 was 2.50 ms, the threshold is <1ms"),
         ({"row": SHORT}, "breaks", "98/s of 100/s were answered"),
         ({"row": {"dropped": 3}}, "breaks", "3 arrivals were dropped"),
         ({"row": {"rate_achieved": None}}, "breaks", "0/s of 100/s"),
@@ -66,7 +66,7 @@ def test_a_stage_is_judged(changes: dict[str, Any], outcome: str, why: str) -> N
     stage = staged(**changes)
     assert stage.outcome == outcome
     assert why in " ".join(stage.why)
-    assert (stage.limiter is None) == (outcome in ("holds", "invalid"))
+    assert (stage.bottleneck is None) == (outcome in ("holds", "invalid"))
 
 
 def test_a_server_that_ended_proves_nothing() -> None:

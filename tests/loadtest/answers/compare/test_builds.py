@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.answers.compare.builds import builds, standing
+from loadtest.answers.compare.builds import builds, running
 from loadtest.answers.compare.settings import CompareSettings, SideSettings
 from loadtest.runs.service import ServiceError
 from loadtest.workload.target import parse_host
@@ -37,7 +37,7 @@ def test_any_server_can_be_a_side(place: str, tmp_path: Path) -> None:
     """Told where to listen, or telling; its environment is its own, and it is gone afterwards."""
     command = f"{sys.executable} -m procserver serve --framing {{framing}} {place}"
     with builds(sides(command=command, env={"PROCSERVER_WORKERS": "2"})) as (_, b):
-        with standing(b, "line", str(tmp_path / "log")) as service:
+        with running(b, "line", str(tmp_path / "log")) as service:
             with GreetingClient(parse_host(service.host).address, "line") as client:
                 assert client.greet(b"Michael") == b"Hello,Michael\n"
             assert service.process is not None
@@ -55,7 +55,7 @@ def test_a_server_that_never_listens_is_told_by_its_end(tmp_path: Path) -> None:
         with pytest.raises(
             ServiceError, match=r"before it listened on port [0-9]+: it ended with exit code 7"
         ):
-            with standing(b, "raw", str(tmp_path / "log")):
+            with running(b, "raw", str(tmp_path / "log")):
                 raise AssertionError
 
 

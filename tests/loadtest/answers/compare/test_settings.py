@@ -16,16 +16,16 @@ def side(name: str, **options: Any) -> SideSettings:
 @pytest.mark.parametrize(
     ("a", "b", "changes", "said"),
     [
-        ({}, {}, {}, "A and B are one and the same"),
+        ({}, {}, {}, "A and B are the same: name two"),
         ({"of": "main"}, {}, {}, "give both, or neither"),
         ({}, {"serve": ["x"]}, {"pairs": 4}, "--pairs 4: allowed are 5 to 1000"),
         ({}, {"serve": ["x"]}, {"tolerance": 0.0}, "--tolerance 0.00%: allowed"),
         ({}, {"serve": ["x"]}, {"confidence": 1.0}, "--confidence 100.0%: allowed"),
         ({}, {"serve": ["x"]}, {"gates": ["p98"]}, "--gate 'p98': allowed are server.cpu_per_message, p50"),
-        ({}, {"command": "serve it"}, {}, "nobody knows where it listens"),
+        ({}, {"command": "serve it"}, {}, "for its address"),
         ({}, {"command": "serve 'it"}, {}, "No closing quotation"),
-        ({}, {"command": "s {port} {control}"}, {}, "would be in its books"),
-        ({}, {"command": "s {port}", "python": "python3"}, {}, "--python-b has no meaning"),
+        ({}, {"command": "s {port} {control}"}, {}, "would be counted as a connection"),
+        ({}, {"command": "s {port}", "python": "python3"}, {}, "--python-b does not apply to it"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(

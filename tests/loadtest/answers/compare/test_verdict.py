@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.answers.compare.answer import Compared, Measured
-from loadtest.answers.compare.verdict import GATES, compared, judge, unlike, values_of
+from loadtest.answers.compare.verdict import GATES, compared, overall, unlike, values_of
 from tests.support.compare_documents import document
 
 TIMES = 60
@@ -36,7 +36,7 @@ def metrics(found: list[Measured], *, paired: bool = True, tolerance: float = 0.
 
 
 def verdict(found: list[Measured], *, paired: bool = True, tolerance: float = 0.05) -> str:
-    return judge(metrics(found, paired=paired, tolerance=tolerance)).verdict
+    return overall(metrics(found, paired=paired, tolerance=tolerance)).verdict
 
 
 def test_a_build_is_hardly_ever_slower_than_itself() -> None:
@@ -106,9 +106,9 @@ def test_only_whole_pairs_count() -> None:
 def test_single_runs_cannot_tell() -> None:
     """One run of each side: medians, no interval, and the reason."""
     found = metrics(runs(2.0, 0.01, random.Random(6), pairs=1), paired=False)
-    judged = judge(found)
+    judged = overall(found)
     assert judged.verdict == "cannot tell"
-    assert "1 runs of A and 1 of B have it: an interval needs 5 of each" in judged.reasons[0]
+    assert "only 1 runs of A and 1 of B have a value: an interval needs 5 of each" in judged.reasons[0]
     assert found[0].ratio is None
     assert found[0].a_median is not None
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from loadtest.answers.cost.answer import CostAnswer, Spares, Step
-from loadtest.answers.cost.fit import fit_all, judge
+from loadtest.answers.cost.fit import fit_all, verdict_of
 from loadtest.answers.cost.text import headline
 
 KIB = 1024
@@ -76,7 +76,7 @@ def test_worker_and_connection_are_told_apart(pool: Callable[[], list[Step]]) ->
     assert parts.both_bytes == pytest.approx(WORKER + CONNECTION, rel=1e-6)
     assert parts.connection_low == pytest.approx(CONNECTION, rel=1e-6)
     assert lines["processes"].slope == pytest.approx(1 if pool is elastic else 0)
-    assert judge(pool(), lines, parts, []) == ("answered", [], [])
+    assert verdict_of(pool(), lines, parts, []) == ("answered", [], [])
 
 
 def test_cpu_is_told_apart_for_connecting_idling_and_turns() -> None:
@@ -92,20 +92,32 @@ def test_what_is_no_line_has_no_price() -> None:
     """Memory that grows with the square: the answer is that there is none."""
     steps = [step(n, 50_000 * KIB + n * n * KIB * 10, processes=103) for n in LADDER]
     _, lines, parts = fit_all(steps, [])
-    verdict, reasons, notes = judge(steps, lines, parts, [])
+    verdict, reasons, notes = verdict_of(steps, lines, parts, [])
     assert verdict == "not linear"
     assert "bends away from the line" in reasons[0]
-    assert any("what it holds of the memory is not known" in note for note in notes)
+    assert any("the memory of a fresh one is not known" in note for note in notes)
 
 
 def test_trouble_is_stronger_than_any_number() -> None:
     """A connection that was lost while it was held: nothing is claimed."""
     steps = static()
     _, lines, parts = fit_all(steps, [WORKER])
-    verdict, reasons, _ = judge(steps, lines, parts, ["a connection was lost"])
+    verdict, reasons, _ = verdict_of(steps, lines, parts, ["a connection was lost"])
     assert (verdict, reasons) == ("invalid", ["a connection was lost"])
-    answer = CostAnswer(verdict, reasons, [], "", 1.0, {}, {}, None, steps, {}, lines, parts)
-    assert headline(answer) == "these readings may not be believed"
+    answer = CostAnswer(
+        verdict=verdict,
+        reasons=reasons,
+        notes=[],
+        started="",
+        took_s=1.0,
+        settings={},
+        host={},
+        steps=steps,
+        points={},
+        lines=lines,
+        parts=parts,
+    )
+    assert headline(answer) == "these readings are not reliable"
 
 
 def test_too_few_steps_have_no_slope() -> None:
@@ -113,7 +125,7 @@ def test_too_few_steps_have_no_slope() -> None:
     steps = static()[:4]
     points, lines, parts = fit_all(steps, [])
     assert (points, lines, parts) == ({}, {}, None)
-    assert judge(steps, lines, parts, [])[0] == "invalid"
+    assert verdict_of(steps, lines, parts, [])[0] == "invalid"
 
 
 def test_unsettled_steps_and_mixed_pools_are_told() -> None:
@@ -123,6 +135,6 @@ def test_unsettled_steps_and_mixed_pools_are_told() -> None:
     for i, one in enumerate(steps):
         one.processes += 3 * i
     _, lines, parts = fit_all(steps, [WORKER])
-    notes = judge(steps, lines, parts, [])[2]
-    assert any("at 40 connections the server did not come to rest" in note for note in notes)
-    assert any("mixture of both" in note for note in notes)
+    notes = verdict_of(steps, lines, parts, [])[2]
+    assert any("at 40 connections memory was not steady" in note for note in notes)
+    assert any("the slope is a mixture" in note for note in notes)

@@ -6,7 +6,7 @@ from loadtest.answers.cost.page import page
 from tests.support.answers import cost_answer
 
 
-@pytest.mark.parametrize(("pool", "words"), [("static", "beside that"), ("elastic", "of that")])
+@pytest.mark.parametrize(("pool", "words"), [("static", "in addition"), ("elastic", "included")])
 def test_the_page_says_whose_memory_it_is(pool: str, words: str) -> None:
     """A worker that was there before is not in the price; and of what nothing is held, no chart is drawn."""
     answer = cost_answer()
@@ -14,6 +14,6 @@ def test_the_page_says_whose_memory_it_is(pool: str, words: str) -> None:
     answer.parts.pool = pool
     answer.points["socket_memory"] = [(x, 0.0) for x, _ in answer.points["data"]]
     drawn = page(answer, "")
-    assert f"{words}, the worker itself" in drawn
+    assert f"<p>{words}, {pool}</p>" in drawn
     assert "id='cost-data'" in drawn
     assert "id='cost-socket_memory'" not in drawn

@@ -14,7 +14,7 @@ def test_connections_that_cannot_be_held_are_refused(tmp_path: Path) -> None:
     """Each ends with its turn, and nothing is said before that."""
     path = tmp_path / "short.toml"
     path.write_text('[[steps]]\nname = "bye"\nsend = "x"\nexpect_close = true\n')
-    with pytest.raises(ConfigError, match="none can be held"):
+    with pytest.raises(ConfigError, match="its connections end with their turns"):
         CostSettings(serve=[], steps=LADDER, dialogue=str(path)).check()
     path.write_text('expect = "hi"\n' + path.read_text())
     CostSettings(serve=[], steps=LADDER, dialogue=str(path)).check()
@@ -23,7 +23,7 @@ def test_connections_that_cannot_be_held_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"steps": [1, 2, 3, 4, 5]}, "a slope needs 5 of them"),
+        ({"steps": [1, 2, 3, 4, 5]}, "a slope needs 5 steps besides the first 1"),
         ({"steps": [10, 20, 20, 40, 50, 60]}, "must rise"),
         ({"steps": [0, 20, 30, 40, 50, 60]}, "from at least 1"),
         ({"steps": [10, 20, 30, 40, 50, 30_000]}, "up to 20000 connections"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.answers.workers.answer import PoolSize, WorkersAnswer
-from loadtest.answers.workers.pool_sizes import sized
+from loadtest.answers.workers.pool_sizes import conclude
 from loadtest.answers.workers.text import summary
 from tests.support.workers_documents import COUNTS, HOST, size
 
@@ -27,7 +27,7 @@ def test_the_summary_has_each_size_and_the_law(
 ) -> None:
     """A row for each, and no law where there is none."""
     answer = WorkersAnswer(
-        **sized(sizes, HOST, 1)._asdict(),
+        **conclude(sizes, HOST, 1)._asdict(),
         sizes=sizes,
         thresholds=["errors=0"],
         started="",
@@ -36,7 +36,7 @@ def test_the_summary_has_each_size_and_the_law(
         host=HOST,
         commit=None,
     )
-    text = summary(answer, tmp_path)
+    text = summary(answer)
     assert text.startswith(first)
     assert law in text
     for row in sizes:

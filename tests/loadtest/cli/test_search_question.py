@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from loadtest.answers.capacity.question import Understood, understood
+from loadtest.answers.capacity.question import SearchSetup
+from loadtest.cli.search_question import search_setup
 from procserver.errors import ConfigError
 
 
-def told(**changes: Any) -> Understood:
+def told(**changes: Any) -> SearchSetup:
     """The defaults of `capacity`, as its options give them, but for `changes`."""
     options: dict[str, Any] = {
         **dict.fromkeys(("serve", "host", "control", "pid", "source_address", "user", "dialogue", "framing")),
@@ -25,7 +26,7 @@ def told(**changes: Any) -> Understood:
         "seed": 1,
         "thresholds": (),
     }
-    return understood(options | {"serve": ""} | changes)
+    return search_setup(options | {"serve": ""} | changes)
 
 
 @pytest.mark.parametrize(
@@ -78,4 +79,4 @@ def test_a_stage_that_is_too_short_is_told_by_its_own_name() -> None:
     nothing = dict.fromkeys(("low", "high", "heartbeat", "connections", "user", "serve"))
     told = {"of": "rate", "precision": 0.05, "stage": 0.0, "processes": 1, **nothing}
     with pytest.raises(ConfigError, match=r"^--stage 0s: allowed are 0.5s"):
-        understood(told)
+        search_setup(told)
