@@ -106,10 +106,21 @@ def fake_server(framing: str, *faults: str) -> Iterator[Fake]:
 
 def held_connections(folder: Path) -> int:
     """In a run that goes on: as the last sample of the server's status shows them."""
+    status = _last_status(folder)
+    return int(status["pool"]["busy"]) if status else 0
+
+
+def served_messages(folder: Path) -> int:
+    """In a run that goes on: how many the server had counted at the last sample of its status."""
+    status = _last_status(folder)
+    return int(status["totals"]["messages"]) if status else 0
+
+
+def _last_status(folder: Path) -> dict[str, Any] | None:
     path = folder / "samples.jsonl"
     lines = path.read_text().split("\n")[:-1] if path.exists() else []
-    ticks = [tick for tick in map(json.loads, lines) if tick.get("status")]
-    return int(ticks[-1]["status"]["pool"]["busy"]) if ticks else 0
+    found = [tick["status"] for tick in map(json.loads, lines) if "pool" in tick.get("status", ())]
+    return found[-1] if found else None
 
 
 def free_port() -> int:
