@@ -1,8 +1,10 @@
 """Runs of `python -m loadtest` and of Locust for tests, and what they left behind."""
 
+import contextlib
 import json
 import os
 import re
+import secrets
 import socket
 import subprocess
 import sys
@@ -124,10 +126,11 @@ def _last_status(folder: Path) -> dict[str, Any] | None:
 
 
 def free_port() -> int:
-    """Of loopback; nobody has it just now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """Of loopback, below those that the kernel gives to clients: no connection takes it before it is used."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextmanager
