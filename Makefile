@@ -17,7 +17,7 @@ serve: $(VENV)/.ok-core ## serve the greeting on 127.0.0.1:9999, each connection
 	@exec $(BIN)/procserver serve --access-log - $(ARGS)
 
 test: $(VENV)/.ok-dev ## run the tests
-	@exec $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@exec $(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 check: $(VENV)/.ok-dev ## lint, formatting, types, and the layers of the code
 	$(BIN)/ruff check $(CODE)

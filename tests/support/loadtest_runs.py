@@ -1,8 +1,10 @@
 """Runs of `python -m loadtest` and of Locust for tests, and what they left behind."""
 
+import contextlib
 import json
 import os
 import re
+import secrets
 import socket
 import subprocess
 import sys
@@ -106,17 +108,29 @@ def fake_server(framing: str, *faults: str) -> Iterator[Fake]:
 
 def held_connections(folder: Path) -> int:
     """In a run that goes on: as the last sample of the server's status shows them."""
+    status = _last_status(folder)
+    return int(status["pool"]["busy"]) if status else 0
+
+
+def served_messages(folder: Path) -> int:
+    """In a run that goes on: how many the server had counted at the last sample of its status."""
+    status = _last_status(folder)
+    return int(status["totals"]["messages"]) if status else 0
+
+
+def _last_status(folder: Path) -> dict[str, Any] | None:
     path = folder / "samples.jsonl"
     lines = path.read_text().split("\n")[:-1] if path.exists() else []
-    ticks = [tick for tick in map(json.loads, lines) if tick.get("status")]
-    return int(ticks[-1]["status"]["pool"]["busy"]) if ticks else 0
+    found = [tick["status"] for tick in map(json.loads, lines) if "pool" in tick.get("status", ())]
+    return found[-1] if found else None
 
 
 def free_port() -> int:
-    """Of loopback; nobody has it just now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """Of loopback, below those that the kernel gives to clients: no connection takes it before it is used."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextmanager

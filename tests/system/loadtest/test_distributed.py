@@ -185,7 +185,7 @@ def test_workers_that_stay_serve_a_whole_search(tmp_path: Path) -> None:
 def test_a_search_whose_workers_do_not_come_again_answers_from_what_it_has(tmp_path: Path) -> None:
     """Cannot tell, with the reason; the stage that was made is told."""
     master, folder = f"127.0.0.1:{free_port()}", tmp_path / "r"
-    search = search_command(folder, master, 1, "--workers-timeout", "1s")
+    search = search_command(folder, master, 1, "--workers-timeout", "4s")
     with going(search) as process, processes([*PYTHON, "loadtest", "worker", master]):
         ended(process, 4)
     answer = json.loads((folder / "answer.json").read_text())

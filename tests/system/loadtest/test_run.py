@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.loadtest_runs import RUN_TIMEOUT_S, document, fake_server, held_connections, loadtest
+from tests.support.loadtest_runs import (
+    RUN_TIMEOUT_S,
+    document,
+    fake_server,
+    held_connections,
+    loadtest,
+    served_messages,
+)
 from tests.support.repository import ROOT
 from tests.support.wait import wait_until
 
@@ -47,13 +54,19 @@ def test_a_run_agrees_with_the_server_to_the_last_message(args: tuple[str, ...],
     assert {path.name for path in (tmp_path / "r").iterdir()} == FILES
     assert run["verdict"] == "pass"
     assert run["reconciled"]["exact"]
-    assert run["reconciled"]["server"]["messages"] >= 12 * 20
     row = run["requests"]["message"]
+    assert run["reconciled"]["server"]["messages"] == row["sent"] + sum(
+        row["warmup"][end] for end in ("ok", "failed", "censored")
+    )
     assert row["sent"] == row["ok"] + row["failed"] + row["censored"]
     times = row["response_us"]
     assert 0 < times["p50"] <= times["p90"] <= times["p99"] <= times["max"]
-    # Paced ten times a second: the rate is the plan, within what a short window rounds away.
-    assert row["rate_achieved"] == pytest.approx(120, rel=0.1)
+    # Paced ten times a second: the rate is the plan, within what a short window rounds away, unless a greeting took so
+    # long, or a timer was so late, that the next one had to wait.
+    whole_us = (
+        run["requests"][run["main_request"]]["response_us"]["mean"] + run["generator"]["lag_us"]["mean"]
+    )
+    assert 0.9 * 12 / (0.1 + whole_us / 1e6) <= row["rate_achieved"] <= 1.1 * 120
     server = run["server"]
     assert server["processes_max"] >= 12
     assert server["pss_bytes_max"] > 0
@@ -168,7 +181,8 @@ def test_a_run_that_lost_a_part_is_invalid(victim: str, tmp_path: Path) -> None:
 def test_an_interrupted_run_still_tells_what_it_saw(tmp_path: Path) -> None:
     """SIGINT ends the load in order; the books still agree, and the verdict is that there is none."""
     with start(tmp_path, "--duration", "30s") as process:
-        wait_until(lambda: count_samples(tmp_path) > 12, "the load is on")
+        # Paced ten times a second, 12 users say fewer in a warm-up of half a second.
+        wait_until(lambda: served_messages(tmp_path / "r") > 100, "it is measured")
         process.send_signal(signal.SIGINT)
         assert process.wait(RUN_TIMEOUT_S) == 4
     run = document(tmp_path / "r")
@@ -202,11 +216,6 @@ def start(tmp_path: Path, *args: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
     )
-
-
-def count_samples(tmp_path: Path) -> int:
-    path = tmp_path / "r" / "samples.jsonl"
-    return path.read_text().count("\n") if path.exists() else 0
 
 
 def children(pid: int) -> dict[int, str]:

@@ -100,7 +100,7 @@ def test_connections_come_from_the_addresses_that_were_given() -> None:
 
     with ScriptedServer(*[greet] * 6) as server:
         done = locust(
-            "ConnectUser", "--host", f"tcp://{server.address}", "-u", "1", "--pacing", "1ms", "-t", "2s",
+            "ConnectUser", "--host", f"tcp://{server.address}", "-u", "1", "--pacing", "1ms", "-t", "4s",
             "--stop-timeout", "1s", "--source-address", "127.0.0.2,127.0.0.3,127.0.0.4",
         )  # fmt: skip
     assert came == {"127.0.0.2": 2, "127.0.0.3": 2, "127.0.0.4": 2}, done
