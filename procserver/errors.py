@@ -101,4 +101,4 @@ class ConnectionTimeout(DeadlineExceeded):
 
 
 class Refused(ProcserverError):
-    """A limit of the server: its text is the reason, which a client that raises it has from the server."""
+    """The server refused a connection because of a limit; the text is the reason that the server sent."""

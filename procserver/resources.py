@@ -173,7 +173,7 @@ def page_tables_bytes(pid: int) -> int:
 
 
 def pss_data_bytes(pid: int) -> int | None:
-    """The part of PSS that is no mapped file: 0 if the process has exited, None if the kernel does not say.
+    """The part of PSS that is no mapped file: 0 if the process has exited, None if the kernel does not report it.
 
     Files are shared with every process of the host that maps them, so their PSS falls when another program of the
     same interpreter starts; data is shared within the tree only.
@@ -182,7 +182,7 @@ def pss_data_bytes(pid: int) -> int | None:
 
 
 def tcp_memory_bytes() -> int | None:
-    """The kernel's buffers of all TCP sockets, in whole pages; None if it does not say."""
+    """The kernel's buffers of all TCP sockets, in whole pages; None if it does not report them."""
     try:
         with open("/proc/net/sockstat") as file:
             words = next((line.split() for line in file if line.startswith("TCP:")), [])
@@ -198,7 +198,7 @@ def own_cpu_s() -> float:
 
 
 def _run_s(pid: int) -> float | None:
-    """Seconds on a CPU, all threads, to the nanosecond; None if the kernel does not say.
+    """Seconds on a CPU, all threads, to the nanosecond; None if the kernel does not report it.
 
     The times in `/proc/PID/stat` come in whole ticks of 10 ms for each process: of a hundred workers that
     use 5 ms each they show nothing.

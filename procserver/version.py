@@ -1,3 +1,3 @@
-"""The version, said once; pyproject.toml repeats it, and a test compares them."""
+"""The version, defined once; pyproject.toml repeats it, and a test compares them."""
 
 __version__ = "0.1.0"

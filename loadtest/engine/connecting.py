@@ -30,7 +30,7 @@ class Connector:
         return target
 
     def socket(self, family: int) -> socket.socket:
-        """A socket that is not connected. Its port is chosen when the target is known: 28 000 for each pair."""
+        """A socket that is not connected. The kernel chooses its port at `connect`: 28 000 per pair of addresses."""
         sock = socket.socket(family, socket.SOCK_STREAM)
         if self.addresses is not None:
             sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)

@@ -1,4 +1,4 @@
-"""The settings of a run: the typed table of what `loadtest run` can be told, checked before anything is started."""
+"""The settings of a run: the typed table of the options of `loadtest run`, checked before anything is started."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any

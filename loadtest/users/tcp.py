@@ -104,7 +104,7 @@ class TcpUser(Session, User):
                     return
 
     def _arrivals(self, dispatcher: Dispatcher) -> Iterator[int]:
-        """Not in batches: between two turns Locust would stop the user while arrivals wait."""
+        """Yield a turn for each arrival of this user, in one run of the task: Locust stops users between two runs."""
         while not self.holds_connection or self.sock is not None or self.connected():
             if self._state == LOCUST_STATE_STOPPING and not self.ending.is_set():
                 return  # only this user is stopped, not the test

@@ -63,7 +63,7 @@ class Followed(NamedTuple):
 def find_server(host: str, pid: str, control: str) -> Followed:
     """The server of the options, or the procserver whose control socket belongs to the address `host`.
 
-    ConfigError says what is missing, or what is wrong with what was given.
+    ConfigError names the option that is missing or wrong.
     """
     if pid and not (pid.isascii() and pid.isdigit() and int(pid) > 0):
         raise ConfigError(f"--server-pid {pid!r}: a process id is 1 or more")
@@ -88,7 +88,7 @@ def _default_control(host: str) -> Path:
 
 
 class Live:
-    """The rows of one test. `complaint` says why there is nothing of the server, if so."""
+    """The rows of one test, one per second. `complaint`: why the server's values are missing, or empty."""
 
     def __init__(self, started: float, reports_after_s: float) -> None:
         """`started`: Unix time by the run's clock. `reports_after_s`: how long reports take after a second's end."""

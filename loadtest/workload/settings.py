@@ -1,7 +1,7 @@
 """The settings of a load: one typed table for the options of `loadtest`, those of Locust, and what travels between.
 
 A row of the table is a field of a settings class: its type, its default, and the `Option` beside it. `RunSettings`
-(loadtest.runs.settings) has what `loadtest run` can be told, `GeneratorSettings` what a generator process must know.
+(loadtest.runs.settings) has the options of `loadtest run`, `GeneratorSettings` those that a generator process needs.
 `loadtest run` hands the latter to Locust as one JSON option; Locust by hand has an option for each of its rows.
 """
 
@@ -113,7 +113,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
 class GeneratorSettings(LoadSettings, frozen=True, kw_only=True):
     """What every process of the generator must know. `rate` 0: a closed loop. `measure_s` None: until it is stopped.
 
-    `background_users`: how many users are those of the scenario, beside the users that talk.
+    `background_users`: the number of background users, beside the measured ones.
     """
 
     rate: Annotated[float, RATE._replace(least=0, help=f"{RATE.help[:-1]}; 0: a closed loop.")] = 0.0

@@ -1,4 +1,4 @@
-"""The sources of the settings: flags go before environment, file and defaults. Pure: the caller reads them."""
+"""The sources of the settings: flags override environment, file and defaults. Pure: the caller reads them."""
 
 from __future__ import annotations
 

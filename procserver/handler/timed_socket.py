@@ -1,6 +1,6 @@
 """A socket with deadlines, the base of `Connection`.
 
-Every wait is bounded, and the slot's stage word says at any moment by what:
+Every wait is bounded, and the slot's stage word shows at any moment by what:
 between messages `idle_timeout`, kept by the kernel (SO_RCVTIMEO, no call per
 message); inside a message `message_timeout`, absolute, by `poll`; in a write
 `write_timeout`, once a send was short; in the handler's own code

@@ -139,7 +139,7 @@ class ReloadRequested:
 
 @dataclass(frozen=True, slots=True)
 class ScaleRequested:
-    """The pool is to have another size than its settings say, also after reloads; None ends this."""
+    """An operator overrides the pool size of the settings, also after reloads; None removes the override."""
 
     workers: int | None
 

@@ -1,4 +1,4 @@
-r"""Generations: how new settings and new handler code come in, or stay out. Pure.
+r"""Generations: how new settings and new handler code take effect, or are rejected. Pure.
 
     asked --StartTemplate--> loading --TemplateReady--> trying --canary ready--> rolling --old ones retire--> done
                                 \___ import fails, dies, hangs ___\___ canary fails ___ -> failed: the old one serves on
@@ -63,7 +63,7 @@ class Generations:
         self.living: set[int] = {1}
 
     def inherit(self, current: int, newest: int, living: set[int]) -> None:
-        """Go on where a former supervisor has stopped."""
+        """Continue from the state of the previous program, after an upgrade."""
         self.current, self.newest, self.ready = current, newest, True
         self.living = living | {current}
 
@@ -125,7 +125,7 @@ class Generations:
         return commands
 
     def template_exited(self, event: TemplateExited, table: WorkerTable) -> list[Command]:
-        """The workers that it was asked for, and has not forked, will not come."""
+        """Remove the workers that the template was to fork; a generation on trial fails with its template."""
         for entry in [e for e in table if e.phase is WorkerPhase.ASKED and e.generation == event.generation]:
             table.remove(entry.slot)
         self.living.discard(event.generation)
@@ -162,7 +162,7 @@ class Generations:
         return [*commands, RequestCompleted("reload", attempt.generation, ok=False, reason=reason)]
 
     def refuse(self, reason: str) -> list[Command]:
-        """Answer the operators that wait for a reload: none will come."""
+        """End the waiting reloads as failed, with `reason`."""
         return [RequestCompleted("reload", self.newest + 1, ok=False, reason=reason)]
 
     def stop(self, table: WorkerTable, reason: str) -> list[Command]:

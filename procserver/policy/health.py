@@ -3,9 +3,9 @@ r"""Which workers are sick, and what is done about it: stuck handlers, late star
     well --deadline passed--> stack dumped, retired --ABORT_AFTER_S--> SIGABRT --KILL_AFTER_S--> SIGKILL
                                     \___ recovered: well again
 
-A handler stuck in Python code dies of the first; one stuck in a C call, which
-no Python signal handler interrupts, of the second; a stopped process of the
-last. A slow client makes no worker sick: waits for it have their own deadlines.
+SIGABRT ends a handler that is stuck, in Python code or in a C call that no
+Python signal handler interrupts; SIGKILL ends a stopped process. A slow client
+makes no worker sick: waits for it have their own deadlines.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Health:
         self.read_at = now
 
     def worker_exited(self) -> None:
-        """The wake-up for a queued connection may have died with it."""
+        """Note an exit: the worker may have consumed the wake-up for a queued connection."""
         self.death_unseen = True
 
     def check(self, table: WorkerTable, boot_s: float, now: float) -> list[Command]:

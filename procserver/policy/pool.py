@@ -114,12 +114,12 @@ class Pool:
 
     @property
     def scaled(self) -> int | None:
-        """The size that operators have set over the settings'; None for theirs."""
+        """The size set by `scale`, which overrides the settings; None if there is none."""
         return self.sizing.scaled
 
     @property
     def unfinished(self) -> bool:
-        """Whether a reload or recycle is under way: it comes to its end before an upgrade."""
+        """Whether a reload or recycle is in progress: an upgrade waits until it has ended."""
         return self.recycling.active or self.generations.attempt is not None
 
     def quiet(self) -> bool:

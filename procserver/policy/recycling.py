@@ -34,6 +34,6 @@ class Recycling:
         return [RequestCompleted("recycle", generation, ok=True, reason=text)]
 
     def refuse(self, generation: int, reason: str) -> list[Command]:
-        """Answer the operators that their request will not come to its end."""
+        """End the recycle as failed: its operators receive `reason`."""
         self.active = False
         return [RequestCompleted("recycle", generation, ok=False, reason=reason)]

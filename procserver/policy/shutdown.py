@@ -101,7 +101,7 @@ class Shutdown:
     def _begin_refusing(
         self, queue_depth: int, now: float, fork_one: Callable[[float], list[Command]]
     ) -> list[Command]:
-        """Time is up: a worker forked for this refuses the clients that are still in the queue."""
+        """Refuse the clients that are still in the queue at the deadline, by a worker forked for that."""
         self.refusing_until = now + (REFUSE_S if queue_depth else 0.0)
         if not queue_depth:
             return []

@@ -52,12 +52,12 @@ class Sizing:
         self.shrunk_at = 0.0
 
     def configure(self, configured: PoolSettings) -> None:
-        """The sizes of new settings; what the pool was scaled to stays over them."""
+        """Take the sizes of new settings; a size set by `scale` still overrides them."""
         self.configured = configured
         self.scale(self.scaled)
 
     def scale(self, workers: int | None) -> None:
-        """Another size than the settings say; None for theirs."""
+        """Override the pool size of the settings; None removes the override."""
         self.scaled, self.sizes = workers, self.configured
         if workers is not None and self.sizes.workers is not None:
             self.sizes = replace(self.sizes, workers=workers)
@@ -170,7 +170,7 @@ class Sizing:
         return min(max(self.sizes.min_spare, self.floor), max(0, room))
 
     def arm(self, table: WorkerTable) -> list[Command]:
-        """Choose which workers ring when they turn busy: none where the pool cannot grow."""
+        """Select the idle workers that wake the supervisor when they turn busy; none if the pool cannot grow."""
         full = self.sizes.workers is not None or len(table) >= self.sizes.max_workers
         wanted = frozenset() if full else frozenset(e.slot for e in table.idle()[-self.sizes.min_spare :])
         if wanted == self.armed:

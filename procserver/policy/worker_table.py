@@ -127,7 +127,7 @@ class WorkerEntry:
     # What is decided about it
 
     def replace_because(self, reason: ReplaceReason) -> None:
-        """It serves until a successor is ready. The first reason holds."""
+        """Mark the worker for replacement: it serves until a successor is ready. Only the first reason is kept."""
         self.outdated = self.outdated or reason
 
     def kill_by(self, deadline: float | None) -> None:
@@ -148,7 +148,7 @@ class WorkerEntry:
         return self.killed
 
     def recovered(self) -> None:
-        """What it was to be killed for is over."""
+        """Clear the reason to kill it."""
         self.killed = None
 
     def _enter(self, phase: WorkerPhase, now: float) -> None:

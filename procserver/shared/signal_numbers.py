@@ -27,7 +27,7 @@ SHOW_STACK = int(signal.SIGUSR2)  # write the Python stack to the pipe that the 
 
 
 def unblock() -> None:
-    """Let in the signals that were blocked; called once the handlers are installed."""
+    """Unblock the handled signals; called once the handlers are installed."""
     pthread_sigmask(SIG_UNBLOCK, BLOCKED)
 
 

@@ -9,7 +9,7 @@ import stat
 
 
 def listen(path: str, backlog: int, *, private: bool = False) -> socket.socket:
-    """A socket that listens at `path`, with mode 0600 if `private`; OSError says why it cannot."""
+    """A socket that listens at `path`, with mode 0600 if `private`; OSError if it cannot listen."""
     _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177) if private else None

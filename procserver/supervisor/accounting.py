@@ -46,11 +46,11 @@ class Accounting:
     # The header
 
     def tick(self) -> None:
-        """Show workers that the supervisor lives."""
+        """Write the heartbeat that shows workers that the supervisor runs."""
         self.board.words[layout.H_TICK_NS] = monotonic_ns()
 
     def stopping(self) -> None:
-        """Tell workers that a stop signal means the whole service."""
+        """Mark that a stop signal now ends the whole service, not one worker."""
         self.board.words[layout.H_STOPPING] = 1
 
     def drain(self, *, serve: bool) -> None:
@@ -74,7 +74,7 @@ class Accounting:
         self.before[slot] = words[layout.CONNECTIONS]
 
     def arm(self, slots: frozenset[int]) -> None:
-        """Let the workers of these slots, and no others, ring when they turn busy."""
+        """Let exactly the workers in these slots wake the supervisor when they turn busy."""
         for slot in self.armed - slots:
             self.board.slot(slot)[layout.ARMED] = 0
         for slot in slots - self.armed:

@@ -1,6 +1,6 @@
 """Child processes: started by `exec`, watched by pidfd, reaped with their resource usage.
 
-A pidfd names one process for good; a pid may be given to a stranger. So a
+A pidfd names one process for good; a pid may be reused by another one. So a
 process is proved to be our child before it is signalled.
 """
 

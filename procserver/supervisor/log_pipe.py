@@ -127,7 +127,7 @@ class LogPipe:
         return self.metrics is not None and self.metrics.owns(fd)
 
     def answer(self, facts: Callable[[], dict[str, object]]) -> None:
-        """Send the observer the facts that it asks for; or it is gone."""
+        """Send the facts that the observer requested; drop the line if the observer has exited."""
         assert self.metrics is not None
         self.metrics.answer(facts)
 

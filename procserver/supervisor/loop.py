@@ -156,7 +156,7 @@ class Supervisor:
         return self.driver.exit
 
     def _go_on(self, failure: str) -> None:
-        """A new program serves and brings in the new code; one that was called back serves on, and reports why."""
+        """After an upgrade, reload with the new code; after a failed one (`failure`), report it and serve on."""
         if failure:
             self._upgrade_failed(failure)
             return
@@ -172,7 +172,7 @@ class Supervisor:
             self._dispatch(fd)
         self._tick(monotonic())
         self.driver.count()
-        # Else, in a burst, answering rings would take all the time from workers that are being forked, or greet.
+        # In a burst, answering every wake-up would leave no CPU for the workers that are forked or serve.
         if (took_s := monotonic() - begun) > LONG_TURN_S:
             sleep(min(BREATHER_S, BREATHER_TURNS * took_s))
 
@@ -227,14 +227,14 @@ class Supervisor:
         elif isinstance(event, events.Spawned):
             known = self.worker_processes.children.get(event.slot)
             if known is not None or not self.pool.expects(event.slot):
-                if known is None or known.pid != event.pid:  # else said twice: a middle process was killed
+                if known is None or known.pid != event.pid:  # else a duplicate: a middle process was killed
                     self.log_pipe.report("error", "unexpected_spawn", slot=event.slot, pid=event.pid)
                 return
             event = self.worker_processes.adopt(event)
         self.handle(event)
 
     def _reap_all(self) -> None:
-        """SIGCHLD coalesces, and as a subreaper we also inherit strangers: what handlers left behind."""
+        """Reap every ended child: SIGCHLD coalesces, and a subreaper also adopts what handlers left running."""
         for pid in self.processes.ended():
             if pid not in self.processes.by_pid:
                 self._hear_templates()  # it may be in a message that we have not read
@@ -245,7 +245,7 @@ class Supervisor:
 
     def _reap(self, child: Child) -> None:
         if child.role == "template":
-            self._hear_templates()  # it may have said why
+            self._hear_templates()  # its last report may have the reason
         status = self.processes.reap(child)
         if status is None and self.processes.by_pid.get(child.pid) is child:
             # Not yet ours to reap; or alive: born in this turn, to the number of a descriptor that ended in it.

@@ -71,7 +71,7 @@ class MetricsEndpoint:
         return theirs
 
     def answer(self, facts: Callable[[], dict[str, object]]) -> None:
-        """Answer the question on the line; at its end, let go of the line."""
+        """Answer the observer's question; close the line at its EOF."""
         assert self.line is not None
         try:
             question = self.line.recv(QUESTION_BYTES_MAX)

@@ -99,7 +99,7 @@ class OperatorRequests:
         self.control.handle(fd, now)
 
     def answer(self, command: dict[str, Any], client: Client) -> dict[str, object] | None:
-        """Return the answer, or None if it comes later. ValueError's text tells the client why not."""
+        """Return the answer, or None if it comes later. ValueError: the client receives its text as the reason."""
         match command.get("command"):
             case "status":
                 return self.status.everything()
@@ -198,7 +198,7 @@ class OperatorRequests:
         return RequestsState(self.control.listener.fileno() if self.control is not None else -1, waiting)
 
     def inherit(self, state: RequestsState, failure: str) -> None:
-        """Take up the clients of an upgrade: they wait for its reload, or to be told of its failure."""
+        """Take up the clients of an upgrade: they wait for its reload, or receive the reason of its failure."""
         if self.control is None:
             return
         for fd in state.waiting:

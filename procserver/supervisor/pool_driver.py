@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from procserver.supervisor.templates import Templates
     from procserver.supervisor.worker_processes import WorkerProcesses
 
-COUNTS_MAX = 3  # after an Arm we count again; what changes still faster rings
+COUNTS_MAX = 3  # after an Arm we count again; a faster change wakes the supervisor by the bell
 
 
 @dataclass(eq=False)

@@ -1,4 +1,4 @@
-"""Stack dumps: a stuck worker is asked for its Python stack, which is logged before the worker is killed.
+"""Stack dumps: a stuck worker writes its Python stack, which is logged before the worker is killed.
 
 `faulthandler` writes the stack from a C signal handler to one pipe that all
 workers share, so one worker is asked at a time. What comes is text from a
@@ -31,7 +31,7 @@ SILENCE = {
 
 
 class DumpRequest(NamedTuple):
-    """A worker to be asked; `age_s` is for how long its slot has shown the same state, in seconds."""
+    """A worker whose stack is wanted; its slot has shown the same state for `age_s` seconds."""
 
     child: Child
     reason: str
@@ -40,7 +40,7 @@ class DumpRequest(NamedTuple):
 
 
 class StackDumps:
-    """Asks one worker at a time; `ends` is when the answer of the present one is due, None when none is asked."""
+    """Requests one dump at a time; `ends` is the deadline of the current one, None if there is none."""
 
     def __init__(
         self, processes: ChildProcesses, log_pipe: LogPipe, pipe: tuple[int, int] | None = None
@@ -59,7 +59,7 @@ class StackDumps:
             self._ask(now)
 
     def read(self) -> None:
-        """Take what the asked worker has written."""
+        """Read what the worker has written of its stack so far."""
         try:
             while data := os.read(self.reader, STACK_BYTES_MAX):
                 self.text = (self.text + data)[:STACK_BYTES_MAX]

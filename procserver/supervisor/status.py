@@ -55,7 +55,7 @@ class Service:
 
 @dataclass(eq=False)
 class Status:
-    """Reads the supervisor's owners; owns what is said of the last reload."""
+    """Builds the status from its owners; owns the result of the last reload."""
 
     service: Service
     pool: Pool
@@ -86,7 +86,7 @@ class Status:
         }
 
     def summary(self) -> dict[str, object]:
-        """What does not grow with the pool."""
+        """The part of the status whose size does not depend on the pool."""
         facts, depth, metrics = self.service.facts, self.listeners.depth(), self.log_pipe.metrics
         return {
             "supervisor": {
@@ -134,7 +134,7 @@ def pool_facts(pool: Pool) -> dict[str, object]:
 
 
 def worker_facts(slot: int, words: Sequence[int], peer: str, now_ns: int) -> dict[str, object]:
-    """What a worker's slot shows: its `words` and `peer`; what a finished connection left is not shown."""
+    """A worker's status, from the `words` of its slot; stage and peer are empty unless it is busy."""
     state = STATE_NAMES[min(words[layout.STATE], len(STATE_NAMES) - 1)]
     stage = STAGE_NAMES[min(stage_of(words[layout.STAGE]), len(STAGE_NAMES) - 1)]
     return {

@@ -239,7 +239,7 @@ class TemplateChannel:
         return True
 
     def dismiss(self) -> None:
-        """Let it exit without a signal to workers: it has none."""
+        """Order the template, which has no workers, to exit."""
         self._send(("dismiss", None))
 
     def close(self) -> None:

@@ -245,7 +245,7 @@ class Template:
         self.listeners = []
 
     def _outlive_supervisor(self) -> None:
-        """No process is left that could restart workers: let their conversations end, within bounds."""
+        """After the supervisor's death: let the workers finish within `graceful_timeout`, then kill them."""
         self.board.words[H_STOPPING] = 1  # the supervisor's word: it is gone, so it has one writer still
         os.close(self.presence_writer)
         os.killpg(0, signals.STOP)

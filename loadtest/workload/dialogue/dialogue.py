@@ -116,8 +116,8 @@ class Dialogue(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """How many a server counts for each request, by its name: those in `answered` are certain once the request is ok,
-    those in `silent` never.
+    """How many connections or messages a server counts for each request, by its name. An ok request in `answered`
+    has been counted; an ok request in `silent` may have been.
 
     Of the names in `bounded` the server may have counted any number up to the recorded `unconfirmed`.
 

@@ -1,4 +1,4 @@
-"""The pre-flight: the new program, started beside the service, says whether it could take over.
+"""The pre-flight: the new program, started beside the service, reports whether it could take over.
 
 It gets a copy of the state, checks it and its own settings, and exits; it
 serves nothing. Exit status 0 is a yes.

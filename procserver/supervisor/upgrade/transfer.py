@@ -4,7 +4,7 @@ r"""The transfer: pre-flight the new program, wait for a quiet moment, `exec` it
                       \___ it fails, or takes too long: the old program serves on, and reports why
 
 Quiet means that nothing is half-done between the supervisor and a template, so
-that what the state says of workers is all there is to say.
+that the state describes all workers completely.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Transfer:
     preflight: Preflight | None = None
 
     def begin(self, program: str) -> None:
-        """Start the pre-flight of `program`, or of this program if it is empty; ValueError says why not now."""
+        """Start the pre-flight of `program`, or of this program if it is empty; ValueError: not possible now."""
         if self.preflight is not None or self.pool.shutdown is not None or not self.pool.announced:
             raise ValueError("not now: the service starts, stops, or is being upgraded already")
         command = handover.command_of(program) if program else handover.own_command()

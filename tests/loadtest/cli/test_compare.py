@@ -22,7 +22,10 @@ from tests.support.loadtest_runs import invoke
         (("--serve", "--bind 127.0.0.1:7000"), "only one can use it"),
         (("--control-b", "path"), "they need --host-b"),
         (("--host-a", "tcp://127.0.0.1:7000", "--env-a", "X=1"), "it runs already; --env-a would start one"),
-        (("--host-a", "tcp://127.0.0.1:7000", "--host-b", "tcp://127.0.0.1:7000"), "they are the same server"),
+        (
+            ("--host-a", "tcp://127.0.0.1:7000", "--host-b", "tcp://127.0.0.1:7000"),
+            "they are the same server",
+        ),
         (("--host-b", "tcp://127.0.0.1"), "--host"),
     ],
 )
