@@ -11,19 +11,6 @@ from dataclasses import dataclass
 
 import psutil
 
-__all__ = [
-    "HostUsage",
-    "ProcessDetail",
-    "Tree",
-    "TreeDetail",
-    "TreeUsage",
-    "host_usage",
-    "own_cpu_s",
-    "page_tables_bytes",
-    "pss_data_bytes",
-    "tcp_memory_bytes",
-]
-
 CPUCLOCK_SCHED = 2  # the process CPU-time clock of any process, as clock_getcpuclockid(3) makes its number
 
 

@@ -10,8 +10,6 @@ from procserver.errors import ConfigError, DeadlineExceeded, PeerClosed
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["dial", "tls_trust"]
-
 
 def dial(address: Address, timeout_s: float) -> socket.socket:
     """Connect to a TCP or UNIX address and return the socket; a host's addresses are tried in the resolver's order.

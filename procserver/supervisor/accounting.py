@@ -140,15 +140,13 @@ class Accounting:
     def _last_record(self, slot: int, status: ExitStatus, outcome: str) -> bytes:
         """Return the access record of a killed worker's connection, from its slot and the result of `wait4`."""
         words = self.board.slot(slot)
-        now = usage_words(status.usage)
-        before = words[layout.USAGE_BEFORE : layout.USAGE_BEFORE + len(now)].tolist()
         which = words[layout.LISTENER]
         return records.closed(
             self.board,
             slot,
             local=self.listeners[which] if which < len(self.listeners) else "",
             outcome=outcome,
-            usage=tuple(max(0, a - b) for a, b in zip(now, before, strict=True)),
+            usage=usage_words(status.usage),
             max_rss_kb=status.usage.ru_maxrss,
             ended_ns=monotonic_ns(),
         )

@@ -25,18 +25,8 @@ from errno import EINVAL
 from os import O_CLOEXEC, O_NONBLOCK, eventfd_write, pipe2
 from time import monotonic_ns
 
+from procserver import errors
 from procserver.addresses import address_text
-from procserver.errors import (
-    ConnectionTimeout,
-    IdleTimeout,
-    IncompleteMessage,
-    MessageTimeout,
-    MessageTooLong,
-    PeerClosed,
-    ProcserverError,
-    Refused,
-    WriteTimeout,
-)
 from procserver.handler.connection import Connection
 from procserver.handler.deadlines import Deadlines
 from procserver.handler.stop_notice import notice
@@ -73,15 +63,15 @@ PIPE_FLAGS = O_NONBLOCK | O_CLOEXEC
 EXIT_CLEAN, EXIT_HANDLER, EXIT_LISTENER = 0, 1, 7
 ORPHAN_AFTER_NS = 3_000_000_000  # the supervisor ticks once a second
 
-OUTCOME_OF: dict[type[ProcserverError], int] = {
-    IdleTimeout: layout.IDLE_TIMEOUT,
-    MessageTimeout: layout.MESSAGE_TIMEOUT,
-    WriteTimeout: layout.WRITE_TIMEOUT,
-    ConnectionTimeout: layout.CONNECTION_TIMEOUT,
-    MessageTooLong: layout.TOO_LONG,
-    IncompleteMessage: layout.EOF,
-    PeerClosed: layout.RESET,
-    Refused: layout.REFUSED,
+OUTCOME_OF: dict[type[errors.ProcserverError], int] = {
+    errors.IdleTimeout: layout.IDLE_TIMEOUT,
+    errors.MessageTimeout: layout.MESSAGE_TIMEOUT,
+    errors.WriteTimeout: layout.WRITE_TIMEOUT,
+    errors.ConnectionTimeout: layout.CONNECTION_TIMEOUT,
+    errors.MessageTooLong: layout.TOO_LONG,
+    errors.IncompleteMessage: layout.EOF,
+    errors.PeerClosed: layout.RESET,
+    errors.Refused: layout.REFUSED,
 }
 PEERS_FAULTS = tuple(OUTCOME_OF)
 
