@@ -19,13 +19,8 @@ if TYPE_CHECKING:
     from procserver.supervisor.child_processes import ExitStatus
     from procserver.supervisor.log_pipe import LogPipe
 
-TOTALS = {
-    "connections": layout.CONNECTIONS,
-    "messages": layout.MESSAGES,
-    "bytes_in": layout.BYTES_IN,
-    "bytes_out": layout.BYTES_OUT,
-    "records_dropped": layout.RECORDS_DROPPED,
-}
+# The names of the slot's words from CONNECTIONS on.
+TOTALS = ("connections", "messages", "bytes_in", "bytes_out", "records_dropped")
 
 
 class Accounting:
@@ -132,7 +127,7 @@ class Accounting:
 
     def totals(self, dropped: int) -> dict[str, object]:
         """Return sums over all slots, which only grow; `dropped` is the supervisor's own count of lost records."""
-        sums = {name: sum(self.board.column(word)) for name, word in TOTALS.items()}
+        sums = {name: sum(self.board.column(word)) for word, name in enumerate(TOTALS, layout.CONNECTIONS)}
         sums["records_dropped"] += dropped
         outcomes = {name: sum(self.board.column(OUTCOMES + i)) for i, name in enumerate(OUTCOME_NAMES)}
         return {**sums, "outcomes": outcomes}

@@ -190,10 +190,7 @@ class Supervisor:
         self.stack_dumps.tick(now)
         if failure := self.transfer.tick(now):
             self._upgrade_failed(failure)
-        if (
-            self.service.settings.max_worker_memory
-            and (measured := self.worker_processes.measure(now)) is not None
-        ):
+        if self.service.settings.max_worker_memory and (measured := self.worker_processes.measure(now)):
             self.handle(measured)
         self.requests.tick(now)
 
@@ -210,8 +207,8 @@ class Supervisor:
                     self.requests.signalled(signal.Signals(number))
         elif fd == self.stack_dumps.reader:
             self.stack_dumps.read()
-        elif self.log_pipe.owns(fd):
-            self.log_pipe.answer(self.status.summary)
+        elif (metrics := self.log_pipe.metrics) is not None and metrics.owns(fd):
+            metrics.answer(self.status.summary)
         elif fd in self.processes.by_pidfd:
             self._reap(self.processes.by_pidfd[fd])
         elif self.requests.owns(fd):

@@ -74,14 +74,8 @@ class HandoverState(Versions, frozen=True, kw_only=True):
     def descriptors(self) -> list[int]:
         """All descriptors that the state names."""
         own = [self.board, self.bell, *self.lifeline, *self.stack_pipe, self.pidfile]
-        parts: list[ListenersState | LogPipeState | RequestsState] = [
-            self.listeners,
-            self.log_pipe,
-            self.requests,
-        ]
-        named = [*own, *(fd for part in parts for fd in part.descriptors())]
-        named += [template.fd for template in self.templates]
-        return [fd for fd in named if fd >= 0]
+        parts = self.listeners.descriptors() + self.log_pipe.descriptors() + self.requests.descriptors()
+        return [fd for fd in own + parts + [template.fd for template in self.templates] if fd >= 0]
 
 
 def read(environment: dict[str, str] | os._Environ[str]) -> HandoverState | None:

@@ -28,11 +28,7 @@ class Preflight:
     """
 
     def __init__(
-        self,
-        processes: ChildProcesses,
-        command: list[str],
-        state: handover.HandoverState,
-        deadline: float,
+        self, processes: ChildProcesses, command: list[str], state: handover.HandoverState, deadline: float
     ) -> None:
         self.processes = processes
         self.command = command
