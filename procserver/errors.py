@@ -23,6 +23,23 @@ the log.
 Every worker loads this module: it imports nothing.
 """
 
+__all__ = [
+    "ConfigError",
+    "ConnectionTimeout",
+    "DeadlineExceeded",
+    "IdleTimeout",
+    "IncompleteMessage",
+    "LocalProtocolError",
+    "MessageTimeout",
+    "MessageTooLong",
+    "PeerClosed",
+    "ProcserverError",
+    "Refused",
+    "RemoteProtocolError",
+    "StartError",
+    "WriteTimeout",
+]
+
 
 class ProcserverError(Exception):
     """The base of all errors of this package."""

@@ -56,14 +56,12 @@ def _first_that_answers(address: Address, deadline: float) -> socket.socket:
         try:
             connection.settimeout(left_s)
             connection.connect(sockaddr)
-        except OSError as error:
-            connection.close()
-            failure = error
-        except BaseException:
-            connection.close()
-            raise
-        else:
             return connection
+        except BaseException as error:
+            connection.close()
+            if not isinstance(error, OSError):
+                raise
+            failure = error
     raise failure
 
 

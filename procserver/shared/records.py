@@ -55,7 +55,6 @@ def opened(*, id: str, peer: str, started: float, worker: int) -> bytes:  # noqa
 def closed(
     board: Scoreboard,
     number: int,
-    *,
     local: str,
     outcome: str,
     usage: tuple[int, ...],

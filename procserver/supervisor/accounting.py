@@ -79,11 +79,8 @@ class Accounting:
     def snapshots(self, slots: Iterable[int]) -> dict[int, WorkerSnapshot]:
         """Return what each slot shows now, by five strided reads: a read per word costs five times as much."""
         board, now_ns = self.board, monotonic_ns()
-        states = board.column(layout.STATE)
-        stages = board.column(layout.STAGE)
-        registered = board.column(layout.REGISTERED_NS)
-        seen = board.column(layout.STOP_SEEN)
-        served = board.column(layout.CONNECTIONS)
+        shown = (layout.STATE, layout.STAGE, layout.REGISTERED_NS, layout.STOP_SEEN, layout.CONNECTIONS)
+        states, stages, registered, seen, served = map(board.column, shown)
         return {
             slot: WorkerSnapshot(
                 states[slot], registered[slot], seen[slot], _overdue(stages[slot], now_ns), served[slot]
@@ -134,17 +131,10 @@ class Accounting:
 
     def _last_record(self, slot: int, status: ExitStatus, outcome: str) -> bytes:
         """Return the access record of a killed worker's connection, from its slot and the result of `wait4`."""
-        words = self.board.slot(slot)
-        which = words[layout.LISTENER]
-        return records.closed(
-            self.board,
-            slot,
-            local=self.listeners[which] if which < len(self.listeners) else "",
-            outcome=outcome,
-            usage=usage_words(status.usage),
-            max_rss_kb=status.usage.ru_maxrss,
-            ended_ns=monotonic_ns(),
-        )
+        which = self.board.slot(slot)[layout.LISTENER]
+        local = self.listeners[which] if which < len(self.listeners) else ""
+        used, max_rss_kb = usage_words(status.usage), status.usage.ru_maxrss
+        return records.closed(self.board, slot, local, outcome, used, max_rss_kb, monotonic_ns())
 
 
 def _overdue(stage_word: int, now_ns: int) -> bool:

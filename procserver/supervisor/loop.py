@@ -62,12 +62,11 @@ class Supervisor:
         settings: Settings,
         handler: str,
         listeners: Listeners,
-        *,
         reread: Callable[[], Settings],
         control: Path | None,
-        ready_fd: int = -1,
-        pidfile: int = -1,
-        state: handover.HandoverState | None = None,
+        ready_fd: int,
+        pidfile: int,
+        state: handover.HandoverState | None,
     ) -> None:
         if state is not None:
             handover.close_on_exec(state)
@@ -211,8 +210,8 @@ class Supervisor:
             metrics.answer(self.status.summary)
         elif fd in self.processes.by_pidfd:
             self._reap(self.processes.by_pidfd[fd])
-        elif self.requests.owns(fd):
-            self.requests.serve(fd, monotonic())
+        elif (control := self.requests.control) is not None and control.owns(fd):
+            control.handle(fd, monotonic())
 
     def _hear_templates(self) -> None:
         for event in self.templates.receive(self._on_template):
@@ -272,7 +271,7 @@ class Supervisor:
         return handover.HandoverState(
             version=handover.VERSION,
             board_version=layout.VERSION,
-            previous=handover.own_command(),
+            previous=handover.command_of(),
             fixed=handover.fixed_settings(self.service.settings),
             facts=self.service.facts,
             board=self.board.fd,

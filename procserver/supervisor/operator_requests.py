@@ -83,14 +83,6 @@ class OperatorRequests:
         inherited = socket.socket(fileno=state.control) if state and state.control >= 0 else None
         self.control = ControlServer(path, poller, self.answer, self._accept_failed, inherited)
 
-    def owns(self, fd: int) -> bool:
-        return self.control is not None and self.control.owns(fd)
-
-    def serve(self, fd: int, now: float) -> None:
-        """Serve a descriptor of the control server that is ready."""
-        assert self.control is not None
-        self.control.handle(fd, now)
-
     def answer(self, command: dict[str, Any], client: Client) -> dict[str, object] | None:
         """Return the answer, or None if it comes later. ValueError's text tells the client why not."""
         match command.get("command"):

@@ -166,11 +166,6 @@ def _hand_back(failure: str) -> None:
         os.close(fd)  # the caller reports its own error, which is the cause
 
 
-def own_command() -> list[str]:
-    """Return the command that started this program."""
-    return [sys.executable, *sys.orig_argv[1:]]
-
-
-def command_of(program: str) -> list[str]:
-    """Return this service's arguments for another installation's `procserver`."""
-    return [program, *sys.argv[1:]]
+def command_of(program: str = "") -> list[str]:
+    """Return the command that started this program, or the same for another installation's `procserver`."""
+    return [program, *sys.argv[1:]] if program else [sys.executable, *sys.orig_argv[1:]]
