@@ -10,8 +10,6 @@ Nothing is resolved or opened here. Every worker loads this module: it imports o
 
 from procserver.errors import ConfigError
 
-__all__ = ["FORMS", "Address", "address_text", "parse_address"]
-
 FORMS = "HOST:PORT, [V6]:PORT, unix:PATH, fd://N"
 
 PORT_MAX = 65_535

@@ -11,19 +11,6 @@ from dataclasses import dataclass
 
 import psutil
 
-__all__ = [
-    "HostUsage",
-    "ProcessDetail",
-    "Tree",
-    "TreeDetail",
-    "TreeUsage",
-    "host_usage",
-    "own_cpu_s",
-    "page_tables_bytes",
-    "pss_data_bytes",
-    "tcp_memory_bytes",
-]
-
 CPUCLOCK_SCHED = 2  # the process CPU-time clock of any process, as clock_getcpuclockid(3) makes its number
 
 
@@ -114,18 +101,16 @@ class Tree:
         self._check()
         found = list(self._details())
         living = {process.pid for process in found}
-        for pid in [pid for pid in self._switches if pid not in living]:
-            self._switches_of_dead = _plus(self._switches_of_dead, self._switches.pop(pid))
-        switches = self._switches_of_dead
-        for pair in self._switches.values():
-            switches = _plus(switches, pair)
+        dead = [self._switches.pop(pid) for pid in self._switches.keys() - living]
+        self._switches_of_dead = _sums([self._switches_of_dead, *dead])
+        voluntary, involuntary = _sums([self._switches_of_dead, *self._switches.values()])
         return TreeDetail(
             pss_bytes=sum(p.pss_bytes for p in found),
             uss_bytes=sum(p.uss_bytes for p in found),
             fds=sum(p.fds for p in found),
             threads=sum(p.threads for p in found),
-            voluntary_switches=switches[0],
-            involuntary_switches=switches[1],
+            voluntary_switches=voluntary,
+            involuntary_switches=involuntary,
             processes=found,
         )
 
@@ -233,5 +218,5 @@ def _counters(path: str, group: str) -> dict[str, int]:
     return dict(zip(lines[0], map(int, lines[1]), strict=False)) if len(lines) == 2 else {}
 
 
-def _plus(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
-    return a[0] + b[0], a[1] + b[1]
+def _sums(pairs: list[tuple[int, int]]) -> tuple[int, int]:
+    return sum(first for first, _ in pairs), sum(second for _, second in pairs)

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from procserver.handler.connection import Connection
-    from procserver.supervisor.upgrade.handover import HandoverState
 
 
 class Server:
@@ -82,29 +81,20 @@ class Server:
             handover.check(state, self.settings)
             if os.environ.get(handover.PREFLIGHT):
                 return None
-        pidfile, listeners = self._open(state)
+            pidfile, listeners = state.pidfile, Listeners.inherit(state.listeners)
+        else:
+            pidfile = lock_pidfile(self.settings.pidfile) if self.settings.pidfile else -1
+            listeners = Listeners.open(self.settings.bind, self.settings.backlog, os.environ)
         opened.callback(listeners.close)
         if pidfile >= 0:
             opened.callback(remove_pidfile, self.settings.pidfile, pidfile)
+        control = _control_path(self.settings, listeners.names[0])
+        ready_fd = self.ready_fd if state is None else -1
         supervisor = Supervisor(
-            self.settings,
-            self.handler,
-            listeners,
-            reread=self.reread,
-            control=_control_path(self.settings, listeners.names[0]),
-            ready_fd=self.ready_fd if state is None else -1,
-            pidfile=pidfile,
-            state=state,
+            self.settings, self.handler, listeners, self.reread, control, ready_fd, pidfile, state
         )
         supervisor.begin()
         return supervisor
-
-    def _open(self, state: HandoverState | None) -> tuple[int, Listeners]:
-        settings = self.settings
-        if state is not None:
-            return state.pidfile, Listeners.inherit(state.listeners)
-        pidfile = lock_pidfile(settings.pidfile) if settings.pidfile else -1
-        return pidfile, Listeners.open(settings.bind, settings.backlog, os.environ)
 
 
 def name_of(handler: Any) -> str:

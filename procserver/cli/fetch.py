@@ -12,14 +12,7 @@ from typing import BinaryIO
 import click
 
 from procserver.cli.options import errors_shown, parsed_by, seconds_option
-from procserver.clients.fetch import (
-    MAX_BYTES,
-    TIMEOUT_S,
-    TOTAL_TIMEOUT_S,
-    Response,
-    open_url,
-    tls_context,
-)
+from procserver.clients.fetch import MAX_BYTES, TIMEOUT_S, TOTAL_TIMEOUT_S, Response, open_url, tls_context
 from procserver.clients.http_request import Url, parse_url
 from procserver.observer.log_text import escape_unprintable
 

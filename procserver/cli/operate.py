@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from procserver.clients import control as control_client
 
@@ -23,6 +24,9 @@ def _asks(name: str, example: str) -> Callable[[Callable[..., Request]], click.C
     """A command that sends the request which the function returns to a running server, and shows the answer."""
 
     def made(function: Callable[..., Request]) -> click.Command:
+        @click.option("--control", default="", metavar="PATH", help="the server's control socket")
+        @click.option("--bind", default="", metavar="ADDRESS", help="or the first address that it listens on")
+        @click.option("--json", "as_json", is_flag=True, help="the answer as JSON")
         @functools.wraps(function)
         def ask(*, control: str, bind: str, as_json: bool, **arguments: Any) -> int:
             command = function(**arguments)
@@ -35,14 +39,6 @@ def _asks(name: str, example: str) -> Callable[[Callable[..., Request]], click.C
                 click.echo(json.dumps(answer) if as_json else answer["text"])
             return int(answer.get("exit_code", 0))
 
-        for option in (
-            click.option("--json", "as_json", is_flag=True, help="the answer as JSON"),
-            click.option(
-                "--bind", default="", metavar="ADDRESS", help="or the first address that it listens on"
-            ),
-            click.option("--control", default="", metavar="PATH", help="the server's control socket"),
-        ):
-            option(ask)
         return click.command(name, epilog=f"Example: procserver {name} {example}")(ask)
 
     return made
@@ -113,52 +109,34 @@ def _resources(found: dict[str, Any]) -> dict[str, object]:
     for worker in found["workers"]:
         if (process := by_pid.get(worker["pid"])) is not None:
             worker |= {"cpu_s": process.cpu_s, "pss_bytes": process.pss_bytes, "uss_bytes": process.uss_bytes}
-    return {
-        "processes": usage.processes,
-        "cpu_s": round(usage.cpu_s, 3),
-        "pss_bytes": detail.pss_bytes,
-        "uss_bytes": detail.uss_bytes,
-        "fds": detail.fds,
-        "threads": detail.threads,
-        "voluntary_switches": detail.voluntary_switches,
-        "involuntary_switches": detail.involuntary_switches,
-    }
+    found_now: dict[str, object] = msgspec.to_builtins(detail)
+    return found_now | {"processes": usage.processes, "cpu_s": round(usage.cpu_s, 3)}
 
 
 def _status_text(found: dict[str, Any]) -> str:
     service, pool, queue = found["supervisor"], found["pool"], found["queue"]
     totals, used = found["totals"], found["resources"]
-    outcomes = (
-        ", ".join(f"{count} {name}" for name, count in totals["outcomes"].items() if count) or "none ended"
-    )
+    outcomes = ", ".join(f"{count} {name}" for name, count in totals["outcomes"].items() if count)
     open_now = totals["connections"] - sum(totals["outcomes"].values())
-    lines = [f"{service['state']} on {', '.join(found['listeners'])}"]
-    lines.append(
+    text = (
+        f"{service['state']} on {', '.join(found['listeners'])}\n"
         f"  supervisor   pid {service['pid']}, up {_span(service['uptime_s'])}, generation {service['generation']}, "
-        f"version {service['version']}"
-    )
-    lines.append(
+        f"version {service['version']}\n"
         f"  workers      {pool['workers']} of at most {pool['max_workers']}: {pool['idle']} idle, {pool['busy']} busy, "
-        f"{pool['starting']} starting, {pool['draining']} draining (most busy: {pool['busy_max']})"
-    )
-    lines.append(f"  queue        {queue['depth']} waiting of {queue['limit']} (most: {queue['depth_max']})")
-    lines.append(f"  connections  {totals['connections']} accepted, {open_now} open; {outcomes}")
-    lines.append(
-        f"  messages     {totals['messages']}, {totals['bytes_in']} B in, {totals['bytes_out']} B out"
-    )
-    lines.append(
+        f"{pool['starting']} starting, {pool['draining']} draining (most busy: {pool['busy_max']})\n"
+        f"  queue        {queue['depth']} waiting of {queue['limit']} (most: {queue['depth_max']})\n"
+        f"  connections  {totals['connections']} accepted, {open_now} open; {outcomes or 'none ended'}\n"
+        f"  messages     {totals['messages']}, {totals['bytes_in']} B in, {totals['bytes_out']} B out\n"
         f"  resources    {used['processes']} processes, {used['pss_bytes'] / 2**20:.1f} MiB PSS, "
         f"{used['cpu_s']:.2f} s CPU, {used['fds']} descriptors"
     )
     busy = [worker for worker in found["workers"] if worker["state"] == "busy"]
-    lines += [
-        f"  worker {worker['slot']:<5} pid {worker['pid']:<8} {worker['peer']:<24} {worker['stage']:<8} "
-        f"{_span(worker['age_s'])}"
-        for worker in busy[:20]
-    ]
+    for worker in busy[:20]:
+        text += f"\n  worker {worker['slot']:<5} pid {worker['pid']:<8} {worker['peer']:<24} {worker['stage']:<8} "
+        text += _span(worker["age_s"])
     if len(busy) > 20:
-        lines.append(f"  … and {len(busy) - 20} more busy workers (--json lists all)")
-    return "\n".join(lines)
+        text += f"\n  … and {len(busy) - 20} more busy workers (--json lists all)"
+    return text
 
 
 def _span(seconds: float) -> str:

@@ -10,8 +10,6 @@ from procserver.errors import ConfigError, DeadlineExceeded, PeerClosed
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["dial", "tls_trust"]
-
 
 def dial(address: Address, timeout_s: float) -> socket.socket:
     """Connect to a TCP or UNIX address and return the socket; a host's addresses are tried in the resolver's order.
@@ -58,14 +56,12 @@ def _first_that_answers(address: Address, deadline: float) -> socket.socket:
         try:
             connection.settimeout(left_s)
             connection.connect(sockaddr)
-        except OSError as error:
-            connection.close()
-            failure = error
-        except BaseException:
-            connection.close()
-            raise
-        else:
             return connection
+        except BaseException as error:
+            connection.close()
+            if not isinstance(error, OSError):
+                raise
+            failure = error
     raise failure
 
 

@@ -17,21 +17,11 @@ from urllib.parse import urljoin
 
 import h11
 
+from procserver import errors
 from procserver.addresses import Address
 from procserver.clients.connect import dial, tls_trust
 from procserver.clients.http_request import Url, request_headers
-from procserver.errors import (
-    ConfigError,
-    DeadlineExceeded,
-    IncompleteMessage,
-    MessageTooLong,
-    PeerClosed,
-    ProcserverError,
-    RemoteProtocolError,
-)
 from procserver.version import __version__
-
-__all__ = ["MAX_BYTES", "TIMEOUT_S", "TOTAL_TIMEOUT_S", "Response", "open_url", "tls_context"]
 
 MAX_BYTES = 64 * 1024 * 1024
 TIMEOUT_S = 30.0
@@ -57,7 +47,7 @@ def open_url(
     Raises `PeerClosed`, `DeadlineExceeded`, `RemoteProtocolError`, here and while the body is read;
     `ConfigError` for a host that is no domain name.
     """
-    sock = _TimedSocket(url, timeout_s, time.monotonic() + total_timeout_s, total_timeout_s)
+    sock = _TimedSocket(url, timeout_s, total_timeout_s)
     try:
         sock.open(tls)
         return Response(url, sock, max_bytes)
@@ -78,7 +68,7 @@ class Response:
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES_MAX)
         self.url = url
         head = self._request()
-        self.status: int = head.status_code
+        self.status = head.status_code
         self.version = head.http_version.decode("ascii")
         self.reason = head.reason.decode("latin-1")
         self.headers = [
@@ -122,7 +112,8 @@ class Response:
         size = 0
         while not isinstance(event := self._next_event(), h11.EndOfMessage):
             if not isinstance(event, h11.Data):
-                raise RemoteProtocolError(f"{self.url}: expected the body, came {type(event).__name__}")
+                came = type(event).__name__
+                raise errors.RemoteProtocolError(f"{self.url}: expected the body, came {came}")
             size += len(event.data)
             if size > self._max_bytes:
                 raise self._too_long("goes on after")
@@ -139,7 +130,7 @@ class Response:
             event = self._next_event()
             if isinstance(event, h11.Response):
                 return event
-        raise RemoteProtocolError(f"{self.url}: after {INTERIM_MAX} interim answers no final one came")
+        raise errors.RemoteProtocolError(f"{self.url}: after {INTERIM_MAX} interim answers no final one came")
 
     def _next_event(self) -> object:
         data: bytes | None = None
@@ -149,14 +140,14 @@ class Response:
                 self._http.receive_data(data)
         except h11.RemoteProtocolError as error:
             if data == b"":
-                raise IncompleteMessage(
-                    f"{self.url}: the stream ends before the answer does: {error}"
-                ) from error
-            raise RemoteProtocolError(f"{self.url}: the answer is not sound: {error}") from error
+                text = f"{self.url}: the stream ends before the answer does: {error}"
+                raise errors.IncompleteMessage(text) from error
+            raise errors.RemoteProtocolError(f"{self.url}: the answer is not sound: {error}") from error
         return event
 
-    def _too_long(self, how: str) -> MessageTooLong:
-        return MessageTooLong(f"{self.url}: the body {how} {self._max_bytes} bytes, more than are allowed")
+    def _too_long(self, how: str) -> errors.MessageTooLong:
+        text = f"the body {how} {self._max_bytes} bytes, more than are allowed"
+        return errors.MessageTooLong(f"{self.url}: {text}")
 
 
 def tls_context(*, cacert: str = "", insecure: bool = False) -> ssl.SSLContext:
@@ -167,7 +158,7 @@ def tls_context(*, cacert: str = "", insecure: bool = False) -> ssl.SSLContext:
     try:
         context = tls_trust(cacert or None, insecure=insecure)
     except OSError as error:
-        raise ConfigError(f"certificates of {cacert!r} cannot be used: {_reason(error)}") from error
+        raise errors.ConfigError(f"certificates of {cacert!r} cannot be used: {_reason(error)}") from error
     context.set_alpn_protocols(["http/1.1"])
     return context
 
@@ -175,11 +166,11 @@ def tls_context(*, cacert: str = "", insecure: bool = False) -> ssl.SSLContext:
 class _TimedSocket:
     """The connection, in clear or under TLS; every call is bounded, every failure becomes a `ProcserverError`."""
 
-    def __init__(self, url: Url, timeout_s: float, deadline: float, total_timeout_s: float) -> None:
+    def __init__(self, url: Url, timeout_s: float, total_timeout_s: float) -> None:
         self.url = url
         self.timeout_s = timeout_s
-        self.deadline = deadline
         self.total_timeout_s = total_timeout_s
+        self.deadline = time.monotonic() + total_timeout_s
         self.socket: socket.socket | None = None
 
     def open(self, tls: ssl.SSLContext | None) -> None:
@@ -187,7 +178,7 @@ class _TimedSocket:
         if self.url.scheme != "https":
             return
         with self._bounded(
-            "the TLS handshake was not done", "the TLS handshake failed", RemoteProtocolError
+            "the TLS handshake was not done", "the TLS handshake failed", errors.RemoteProtocolError
         ) as sock:
             try:
                 # The end of the stream counts only if the peer says so under TLS: an attacker can send a FIN.
@@ -197,9 +188,8 @@ class _TimedSocket:
                     suppress_ragged_eofs=False,
                 )
             except ssl.SSLCertVerificationError as error:
-                raise RemoteProtocolError(
-                    f"{self.url}: certificate refused: {error.verify_message}"
-                ) from error
+                text = f"{self.url}: certificate refused: {error.verify_message}"
+                raise errors.RemoteProtocolError(text) from error
 
     def send(self, data: bytes) -> None:
         with self._bounded("the request was not taken", "the request could not be sent") as sock:
@@ -211,9 +201,8 @@ class _TimedSocket:
             try:
                 return sock.recv(RECEIVE_BYTES)
             except ssl.SSLEOFError as error:
-                raise IncompleteMessage(
-                    f"{self.url}: the stream ended without TLS saying so: cut short"
-                ) from error
+                text = f"{self.url}: the stream ended without TLS saying so: cut short"
+                raise errors.IncompleteMessage(text) from error
 
     def close(self) -> None:
         if self.socket is not None:
@@ -222,7 +211,7 @@ class _TimedSocket:
 
     @contextlib.contextmanager
     def _bounded(
-        self, late: str, failed: str, blame: type[ProcserverError] = PeerClosed
+        self, late: str, failed: str, blame: type[errors.ProcserverError] = errors.PeerClosed
     ) -> Iterator[socket.socket]:
         assert self.socket is not None
         self.socket.settimeout(self._patience_s())
@@ -230,14 +219,14 @@ class _TimedSocket:
             yield self.socket
         except TimeoutError:
             self._patience_s()  # raises if the total time is up, which is the better reason
-            raise DeadlineExceeded(f"{self.url}: {late} within {self.timeout_s:g} s") from None
+            raise errors.DeadlineExceeded(f"{self.url}: {late} within {self.timeout_s:g} s") from None
         except OSError as error:
             raise blame(f"{self.url}: {failed}: {_reason(error)}") from error
 
     def _patience_s(self) -> float:
         left_s = self.deadline - time.monotonic()
         if left_s <= 0:
-            raise DeadlineExceeded(f"{self.url}: not done within {self.total_timeout_s:g} s in all")
+            raise errors.DeadlineExceeded(f"{self.url}: not done within {self.total_timeout_s:g} s in all")
         return min(self.timeout_s, left_s)
 
 

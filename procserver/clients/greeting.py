@@ -12,22 +12,11 @@ import socket
 import time
 from typing import Self
 
+from procserver import errors
 from procserver.addresses import Address
 from procserver.clients.connect import dial
-from procserver.errors import (
-    ConfigError,
-    DeadlineExceeded,
-    IncompleteMessage,
-    LocalProtocolError,
-    PeerClosed,
-    ProcserverError,
-    Refused,
-    RemoteProtocolError,
-)
 from procserver.protocols.framing import FRAMINGS, RAW_CHUNK_BYTES
 from procserver.protocols.greeting import BANNER, answer_to, is_farewell
-
-__all__ = ["TIMEOUT_S", "GreetingClient", "check_name"]
 
 TIMEOUT_S = 5.0
 REFUSAL = b"Error,"  # how a server begins its reason for refusing the connection
@@ -45,7 +34,7 @@ class GreetingClient:
 
     def __init__(self, address: Address, framing: str = "raw", timeout_s: float = TIMEOUT_S) -> None:
         if framing not in FRAMINGS:
-            raise ConfigError(f"framing {framing!r}: allowed are {', '.join(FRAMINGS)}")
+            raise errors.ConfigError(f"framing {framing!r}: allowed are {', '.join(FRAMINGS)}")
         self.address = address
         self.framing = framing
         self.timeout_s = timeout_s
@@ -64,7 +53,7 @@ class GreetingClient:
         self._socket = dial(self.address, self.timeout_s)
         try:
             self.banner = self._expect(BANNER[self.framing], "the banner")
-        except ProcserverError:
+        except errors.ProcserverError:
             self.close()
             raise
         return self.banner
@@ -91,9 +80,10 @@ class GreetingClient:
         try:
             connection.sendall(message + b"\n" if self.framing == "line" else message)
         except TimeoutError:
-            raise DeadlineExceeded(f"{_shown(message)} was not taken within {self.timeout_s:g} s") from None
+            reason = f"{_shown(message)} was not taken within {self.timeout_s:g} s"
+            raise errors.DeadlineExceeded(reason) from None
         except OSError as error:
-            raise PeerClosed(f"{_shown(message)} could not be sent: {error.strerror}") from error
+            raise errors.PeerClosed(f"{_shown(message)} could not be sent: {error.strerror}") from error
 
     def _expect(self, expected: bytes, what: str) -> bytes:
         """Read exactly `expected` (empty: the end of the stream), all of it within one timeout."""
@@ -105,13 +95,13 @@ class GreetingClient:
             if came == expected and (expected or not chunk):
                 return came
             if not chunk:
-                raise IncompleteMessage(
+                raise errors.IncompleteMessage(
                     f"expected {what} {_shown(expected)}, came {_shown(came)} and the end of the stream", came
                 )
             if not expected.startswith(came):
                 raise self._blame(expected, what, came, deadline)
 
-    def _blame(self, expected: bytes, what: str, came: bytes, deadline: float) -> ProcserverError:
+    def _blame(self, expected: bytes, what: str, came: bytes, deadline: float) -> errors.ProcserverError:
         """The error that unexpected bytes stand for; a refusal is read to its end and quoted."""
         while (
             REFUSAL.startswith(came[: len(REFUSAL)]) and b"\n" not in came and len(came) < REFUSAL_BYTES_MAX
@@ -122,9 +112,9 @@ class GreetingClient:
             came += chunk
         if came.startswith(REFUSAL):
             reason = came[len(REFUSAL) :].partition(b"\n")[0].decode("utf-8", "backslashreplace")
-            return Refused(f"the server refuses: {reason if reason.isprintable() else repr(reason)}")
+            return errors.Refused(f"the server refuses: {reason if reason.isprintable() else repr(reason)}")
         wanted = f"{what} {_shown(expected)}" if expected else what
-        return RemoteProtocolError(f"expected {wanted}, came {_shown(came)}")
+        return errors.RemoteProtocolError(f"expected {wanted}, came {_shown(came)}")
 
     def _receive(self, size: int, deadline: float, what: str, came: bytes) -> bytes:
         connection = self._connected()
@@ -136,13 +126,13 @@ class GreetingClient:
             return connection.recv(size)
         except TimeoutError:
             seen = f"came {_shown(came)} and then nothing" if came else "nothing came"
-            raise DeadlineExceeded(f"expected {what} within {self.timeout_s:g} s, {seen}") from None
+            raise errors.DeadlineExceeded(f"expected {what} within {self.timeout_s:g} s, {seen}") from None
         except OSError as error:
-            raise PeerClosed(f"expected {what}, but the connection broke: {error.strerror}") from error
+            raise errors.PeerClosed(f"expected {what}, but the connection broke: {error.strerror}") from error
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
-            raise LocalProtocolError("the client is not connected")
+            raise errors.LocalProtocolError("the client is not connected")
         return self._socket
 
 
@@ -160,7 +150,7 @@ def check_name(name: bytes, framing: str) -> None:
         reason = f"in raw framing a message has {RAW_CHUNK_BYTES} bytes at most, this one {len(name)}"
     else:
         return
-    raise LocalProtocolError(f"name {_shown(name)} cannot be sent: {reason}")
+    raise errors.LocalProtocolError(f"name {_shown(name)} cannot be sent: {reason}")
 
 
 def _shown(data: bytes) -> str:

@@ -6,8 +6,6 @@ from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit
 
 from procserver.errors import ConfigError
 
-__all__ = ["URL_LENGTH_MAX", "Url", "parse_url", "request_headers"]
-
 URL_LENGTH_MAX = 8000  # RFC 9110, section 4.1: the least that every party should support
 PORTS = {"http": 80, "https": 443}
 

@@ -17,17 +17,6 @@ NEVER = 1 << 62
 class Deadlines:
     """The bounds that all connections of a worker share, in nanoseconds and bytes, and its doorbell (an eventfd)."""
 
-    __slots__ = (
-        "bell",
-        "handler_ns",
-        "idle_ns",
-        "idle_timeval",
-        "life_ns",
-        "max_message",
-        "message_ns",
-        "write_ns",
-    )
-
     def __init__(self, config: WorkerConfig, bell: int) -> None:
         self.idle_ns = ns(config.idle_timeout)
         self.idle_timeval = timeval(config.idle_timeout)

@@ -17,15 +17,7 @@ from time import monotonic_ns
 
 from procserver.handler.deadlines import remaining_ms
 from procserver.handler.stop_notice import notice
-from procserver.shared.layout import (
-    BYTES_IN,
-    BYTES_IN_BEFORE,
-    BYTES_OUT,
-    BYTES_OUT_BEFORE,
-    CLOSING,
-    STAGE,
-    stage_word,
-)
+from procserver.shared import layout
 
 DISCARD_BYTES_MAX = 1 << 20
 RECHECK_MS = 50
@@ -37,7 +29,7 @@ def politely(handle: socket.SocketType, slot: memoryview, limit_ns: int, *, at_e
     """End the conversation on `handle` within twice `limit_ns`; the caller closes the descriptor. Never raises."""
     if at_eof and not notice.forked:
         return  # the peer has ended and nothing can be unread: close sends what is left, then FIN
-    slot[STAGE] = stage_word(CLOSING, monotonic_ns() + limit_ns)
+    slot[layout.STAGE] = layout.stage_word(layout.CLOSING, monotonic_ns() + limit_ns)
     try:
         # Before the peer can know of the end: a FIN in answer to ours, arriving during the call, would be counted as
         # an unread byte, because TCP_INFO takes the state a moment before the counters.
@@ -62,8 +54,8 @@ def _settled(handle: socket.SocketType, slot: memoryview) -> bool:
     if info[0] not in _LEFT_TO_FIN:
         received -= 1  # the peer's FIN counts as a byte
     return (
-        received <= slot[BYTES_IN] - slot[BYTES_IN_BEFORE]
-        and acknowledged >= slot[BYTES_OUT] - slot[BYTES_OUT_BEFORE]
+        received <= slot[layout.BYTES_IN] - slot[layout.BYTES_IN_BEFORE]
+        and acknowledged >= slot[layout.BYTES_OUT] - slot[layout.BYTES_OUT_BEFORE]
     )
 
 
@@ -89,5 +81,5 @@ def _discard(handle: socket.SocketType, slot: memoryview, ends_ns: int) -> None:
             continue
         if not data:
             return
-        slot[BYTES_IN] += len(data)
+        slot[layout.BYTES_IN] += len(data)
         left -= len(data)

@@ -18,15 +18,7 @@ import socket
 from errno import EBADF, ENOTSOCK
 from time import monotonic_ns
 
-from procserver.errors import (
-    ConnectionTimeout,
-    DeadlineExceeded,
-    IdleTimeout,
-    LocalProtocolError,
-    MessageTimeout,
-    PeerClosed,
-    WriteTimeout,
-)
+from procserver import errors
 from procserver.handler import lingering_close
 from procserver.handler.deadlines import NEVER, remaining_ms
 from procserver.handler.stop_notice import LAST_WORD_MS, notice
@@ -164,7 +156,7 @@ class TimedSocket:
             if notice.draining and not begun_ns:
                 self.drained = True
                 return b""
-            raise IdleTimeout("no message within idle_timeout") from None
+            raise errors.IdleTimeout("no message within idle_timeout") from None
         except OSError as error:
             raise _gone(error) from error
         slot[STAGE] = (monotonic_ns() + deadlines.handler_ns) & DEADLINE_MASK | IN_HANDLER
@@ -191,17 +183,15 @@ class TimedSocket:
     def _await_segment(self, begun_ns: int) -> None:
         """Wait by `poll` for a segment until the nearest deadline, and raise that deadline's error."""
         deadlines, now_ns = self._deadlines, monotonic_ns()
-        error: DeadlineExceeded
+        error: errors.DeadlineExceeded
         if begun_ns:
-            ends_ns, stage, error = (
-                begun_ns + deadlines.message_ns,
-                IN_MESSAGE,
-                MessageTimeout("message_timeout"),
-            )
+            ends_ns, stage = begun_ns + deadlines.message_ns, IN_MESSAGE
+            error = errors.MessageTimeout("message_timeout")
         else:
-            ends_ns, stage, error = now_ns + deadlines.idle_ns, BETWEEN_MESSAGES, IdleTimeout("idle_timeout")
+            ends_ns, stage = now_ns + deadlines.idle_ns, BETWEEN_MESSAGES
+            error = errors.IdleTimeout("idle_timeout")
         if self._life_ends_ns < ends_ns:
-            ends_ns, error = self._life_ends_ns, ConnectionTimeout("connection_timeout")
+            ends_ns, error = self._life_ends_ns, errors.ConnectionTimeout("connection_timeout")
         self._slot[STAGE] = stage_word(stage, ends_ns)
         if not _poll(self._fd, select.POLLIN, ends_ns, may_drain=not begun_ns):
             if notice.draining and not begun_ns:
@@ -214,8 +204,8 @@ class TimedSocket:
         while rest:
             if not _poll(self._fd, select.POLLOUT, ends_ns):
                 if ends_ns == self._life_ends_ns:
-                    raise ConnectionTimeout("connection_timeout")
-                raise WriteTimeout(f"{len(rest)} bytes not taken within write_timeout")
+                    raise errors.ConnectionTimeout("connection_timeout")
+                raise errors.WriteTimeout(f"{len(rest)} bytes not taken within write_timeout")
             try:
                 sent = self._handle.send(rest, socket.MSG_DONTWAIT)
             except BlockingIOError:
@@ -253,7 +243,7 @@ def _poll(fd: int, event: int, ends_ns: int, *, may_drain: bool = False) -> bool
     return False
 
 
-def _gone(error: OSError) -> PeerClosed | LocalProtocolError:
+def _gone(error: OSError) -> errors.PeerClosed | errors.LocalProtocolError:
     if error.errno in (EBADF, ENOTSOCK):
-        return LocalProtocolError(f"the connection's descriptor was closed by the handler ({error})")
-    return PeerClosed(str(error))
+        return errors.LocalProtocolError(f"the connection's descriptor was closed by the handler ({error})")
+    return errors.PeerClosed(str(error))

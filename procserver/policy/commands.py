@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
+
+import msgspec
 
 
 class KillReason(Enum):
@@ -19,62 +20,58 @@ class KillReason(Enum):
     STOP = "stop"
 
 
-@dataclass(frozen=True, slots=True)
-class StartTemplate:
+class Command(msgspec.Struct, frozen=True):
+    """What the pool orders: each command is one of the classes below."""
+
+
+class StartTemplate(Command, frozen=True):
     """Start the template of this generation with these settings; its workers get them too."""
 
     generation: int
     settings: object
 
 
-@dataclass(frozen=True, slots=True)
-class Fork:
+class Fork(Command, frozen=True):
     """Have this generation's template fork a worker for each slot."""
 
     generation: int
     slots: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Retire:
+class Retire(Command, frozen=True):
     """Let a worker finish its connection and exit; repeated until its slot shows that it has understood."""
 
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(Command, frozen=True):
     """Send SIGKILL to a worker."""
 
     slot: int
     reason: KillReason
 
 
-@dataclass(frozen=True, slots=True)
-class KillTemplate:
+class KillTemplate(Command, frozen=True):
     """Send SIGKILL to a template that does not answer; `reason` is the text for the log."""
 
     generation: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class DismissTemplate:
+class DismissTemplate(Command, frozen=True):
     """Let a template exit that has no workers, but perhaps a canary that has failed."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Command, frozen=True):
     """The new generation's first worker is ready: its settings hold from now on."""
 
     generation: int
     settings: object
 
 
-@dataclass(frozen=True, slots=True)
-class RequestCompleted:
+class RequestCompleted(Command, frozen=True):
     """Answer the operators that wait for a "reload" or "recycle" of this or an earlier generation.
 
     `reason` is the text of the answer: the result if `ok`, else why it failed.
@@ -86,89 +83,57 @@ class RequestCompleted:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class DumpStack:
+class DumpStack(Command, frozen=True):
     """Log the worker's Python stack before the worker is killed."""
 
     slot: int
     reason: KillReason
 
 
-@dataclass(frozen=True, slots=True)
-class Abort:
+class Abort(Command, frozen=True):
     """Send SIGABRT to a worker: a C call that does not return delays a Python signal handler, but not this."""
 
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(Command, frozen=True):
     """From now on workers refuse the connections that they find in the queue."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arm:
+class Arm(Command, frozen=True):
     """The workers in these slots, and no others, ring the supervisor's bell when they turn busy."""
 
     slots: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Poke:
+class Poke(Command, frozen=True):
     """Wake an idle worker: the wake-up for a queued connection may have gone to one that has died."""
 
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
-class Announce:
+class Announce(Command, frozen=True):
     """The service's first worker is ready: log it, and notify the process that started the service."""
 
 
-@dataclass(frozen=True, slots=True)
-class Freeze:
+class Freeze(Command, frozen=True):
     """Take no new connections; those in the queue are still served."""
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Command, frozen=True):
     """Close the supervisor's listeners."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Command, frozen=True):
     """Log an event with its facts."""
 
     level: str
     event: str
-    facts: dict[str, object] = field(default_factory=dict)
+    facts: dict[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(Command, frozen=True):
     """No process is left: exit with this code; `reason` is the last line of the log."""
 
     code: int
     reason: str
-
-
-Command = (
-    StartTemplate
-    | KillTemplate
-    | DismissTemplate
-    | Commit
-    | RequestCompleted
-    | Fork
-    | Retire
-    | DumpStack
-    | Abort
-    | Kill
-    | Arm
-    | Poke
-    | Announce
-    | Freeze
-    | Refuse
-    | Release
-    | Report
-    | Exit
-)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+import msgspec
+
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
@@ -50,16 +52,14 @@ class PoolSettings:
         return max(1, self.cap // 10)
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateReady:
+class TemplateReady(msgspec.Struct, frozen=True):
     """A template has imported its handler and can fork; a count of `threads` above 1 makes forking risky."""
 
     generation: int
     threads: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateExited:
+class TemplateExited(msgspec.Struct, frozen=True):
     """A template has exited, with its middle processes; `unusable`: because its handler could not be loaded."""
 
     generation: int
@@ -67,32 +67,28 @@ class TemplateExited:
     unusable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Spawned:
+class Spawned(msgspec.Struct, frozen=True):
     """A worker has been forked."""
 
     slot: int
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class SpawnFailed:
+class SpawnFailed(msgspec.Struct, frozen=True):
     """The workers for these slots could not be forked."""
 
     slots: tuple[int, ...]
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class MalformedMessage:
+class MalformedMessage(msgspec.Struct, frozen=True):
     """A template has sent a message that cannot be parsed: user code may be writing to its socket."""
 
     generation: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(msgspec.Struct, frozen=True):
     """A worker has exited and been reaped.
 
     `clean`: with exit status 0. `served`: its connections, `cut`: those of them that it left open. `was_ready`: what
@@ -115,8 +111,7 @@ class StopMode(IntEnum):
     NOW = 3
 
 
-@dataclass(frozen=True, slots=True)
-class StopRequested:
+class StopRequested(msgspec.Struct, frozen=True):
     """The service is to stop, and to exit with `code` unless it has to cut connections."""
 
     mode: StopMode
@@ -124,8 +119,7 @@ class StopRequested:
     code: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ReloadRequested:
+class ReloadRequested(msgspec.Struct, frozen=True):
     """A new generation is wanted. Its `sizes` take effect when its first worker is ready.
 
     `settings` are what its template is started with; the pool does not look at them, it gives them back in
@@ -137,28 +131,24 @@ class ReloadRequested:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ScaleRequested:
+class ScaleRequested(msgspec.Struct, frozen=True):
     """An operator overrides the pool size of the settings, also after reloads; None removes the override."""
 
     workers: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class RecycleRequested:
+class RecycleRequested(msgspec.Struct, frozen=True):
     """Every worker that lives now is to be replaced; each retires after a successor is ready."""
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryMeasured:
+class MemoryMeasured(msgspec.Struct, frozen=True):
     """A worker's proportional share of memory was read."""
 
     slot: int
     pss_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerSnapshot:
+class WorkerSnapshot(msgspec.Struct, frozen=True):
     """What a worker's slot shows.
 
     `state`: one of the layout's states. `registered_ns`: when the worker began to wait for connections.
@@ -173,8 +163,7 @@ class WorkerSnapshot:
     served: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreboardRead:
+class ScoreboardRead(msgspec.Struct, frozen=True):
     """The scoreboard was read: the slots of all living workers, and how many connections the kernel has queued."""
 
     snapshots: dict[int, WorkerSnapshot]

@@ -11,22 +11,18 @@ fails the living workers serve on, and the next tries come ever more seldom.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from procserver.policy.commands import (
-    Command,
-    Commit,
-    DismissTemplate,
-    Report,
-    RequestCompleted,
-    StartTemplate,
-)
-from procserver.policy.events import ReloadRequested, TemplateExited
+import msgspec
+
+from procserver.policy.commands import Commit, DismissTemplate, Report, RequestCompleted, StartTemplate
 from procserver.policy.worker_table import ReplaceReason, WorkerPhase
 
 if TYPE_CHECKING:
+    from procserver.policy.commands import Command
+    from procserver.policy.events import ReloadRequested, TemplateExited
     from procserver.policy.worker_table import WorkerTable
 
 DRAINING_MAX = 2  # old generations whose connections may go on for as long as they like
@@ -87,7 +83,7 @@ class Generations:
             return [StartTemplate(self.current, self.serving.settings)]
         if self.attempt is not None or self.waiting is not None:
             return []  # this replaces it too; should it fail, its end brings us back here
-        return self.request(replace(self.serving, reason="the template died"))
+        return self.request(msgspec.structs.replace(self.serving, reason="the template died"))
 
     def loaded(self, generation: int, table: WorkerTable, now: float) -> list[Command]:
         """A template is ready: the current one may fork, one on trial forks a canary."""
@@ -143,23 +139,19 @@ class Generations:
 
     def fail(self, reason: str, table: WorkerTable) -> list[Command]:
         """The attempt is over, and nothing has changed."""
-        attempt, self.attempt = self.attempt, None
-        if attempt is None:
+        if self.attempt is None:
             return []
+        generation, self.attempt = self.attempt.generation, None
         for entry in table:
-            if entry.generation == attempt.generation:
+            if entry.generation == generation:
                 entry.replace_because(ReplaceReason.FAILED_GENERATION)
         commands: list[Command] = []
-        if attempt.generation in self.living:
-            self.living.discard(attempt.generation)
-            commands.append(DismissTemplate(attempt.generation))
-        facts: dict[str, object] = {
-            "generation": attempt.generation,
-            "reason": reason,
-            "serving": self.current,
-        }
+        if generation in self.living:
+            self.living.discard(generation)
+            commands.append(DismissTemplate(generation))
+        facts: dict[str, object] = {"generation": generation, "reason": reason, "serving": self.current}
         commands.append(Report("error", "reload_failed", facts))
-        return [*commands, RequestCompleted("reload", attempt.generation, ok=False, reason=reason)]
+        return [*commands, RequestCompleted("reload", generation, ok=False, reason=reason)]
 
     def refuse(self, reason: str) -> list[Command]:
         """End the waiting reloads as failed, with `reason`."""
@@ -196,11 +188,9 @@ class Generations:
             return []
         self.attempt = None
         busy = sum(entry.busy for entry in old)
-        facts: dict[str, object] = {"generation": attempt.generation, "still_draining": len(old)}
-        text = f"generation {attempt.generation} serves" + (
-            f"; {busy} old conversations go on" if busy else ""
-        )
+        generation = attempt.generation
+        text = f"generation {generation} serves{f'; {busy} old conversations go on' if busy else ''}"
         return [
-            Report("info", "reloaded", facts),
-            RequestCompleted("reload", attempt.generation, ok=True, reason=text),
+            Report("info", "reloaded", {"generation": generation, "still_draining": len(old)}),
+            RequestCompleted("reload", generation, ok=True, reason=text),
         ]

@@ -57,10 +57,7 @@ class Health:
                 if entry.phase is WorkerPhase.ASKED:
                     # The template has not answered: all that it was asked for is given up with it.
                     entry.kill_because(KillReason.BOOT_TIMEOUT, now)
-                    return [
-                        *commands,
-                        KillTemplate(entry.generation, "it did not fork within boot_timeout"),
-                    ]
+                    return [*commands, KillTemplate(entry.generation, "it did not fork within boot_timeout")]
                 commands += self._escalate(entry, KillReason.BOOT_TIMEOUT, now)
             elif entry.kill_deadline is not None and now >= entry.kill_deadline and entry.busy:
                 commands.append(Kill(entry.slot, entry.kill_because(KillReason.RELOAD_TIMEOUT, now)))

@@ -17,25 +17,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from procserver.policy import events
 from procserver.policy.backoff import Backoff
 from procserver.policy.commands import Announce, Command, KillReason, Report
-from procserver.policy.events import (
-    Event,
-    Exited,
-    MalformedMessage,
-    MemoryMeasured,
-    PoolSettings,
-    RecycleRequested,
-    ReloadRequested,
-    ScaleRequested,
-    ScoreboardRead,
-    Spawned,
-    SpawnFailed,
-    StopMode,
-    StopRequested,
-    TemplateExited,
-    TemplateReady,
-)
 from procserver.policy.generations import Generations
 from procserver.policy.health import Health
 from procserver.policy.recycling import Recycling
@@ -61,12 +45,12 @@ class Pool:
     """
 
     def __init__(
-        self, sizes: PoolSettings, settings: object, slots: int, chance: Callable[[], float]
+        self, sizes: events.PoolSettings, settings: object, slots: int, chance: Callable[[], float]
     ) -> None:
         self.chance = chance
         self.sizing = Sizing(sizes, chance)
         self.table = WorkerTable(slots, self.sizing.quota)
-        self.generations = Generations(ReloadRequested(sizes, settings, "the service starts"))
+        self.generations = Generations(events.ReloadRequested(sizes, settings, "the service starts"))
         self.health = Health()
         self.fork_backoff = Backoff()
         self.template_due: float | None = None
@@ -76,40 +60,40 @@ class Pool:
         self.held = False
         self.saturation = Saturation()
 
-    def handle(self, event: Event, now: float) -> list[Command]:
+    def handle(self, event: events.Event, now: float) -> list[Command]:
         """Returns what to do about the event. After an Arm or a Commit the caller reads the scoreboard again."""
         match event:
-            case ScoreboardRead():
+            case events.ScoreboardRead():
                 return self._scoreboard_read(event, now)
-            case Spawned():
+            case events.Spawned():
                 return self._spawned(event, now)
-            case Exited():
+            case events.Exited():
                 return self._exited(event, now)
-            case SpawnFailed():
+            case events.SpawnFailed():
                 return self._spawn_failed(event, now)
-            case TemplateReady():
+            case events.TemplateReady():
                 return self._template_ready(event, now)
-            case TemplateExited():
+            case events.TemplateExited():
                 return self._template_exited(event, now)
-            case MalformedMessage():
+            case events.MalformedMessage():
                 return [Report("error", "template_not_understood", {"said": event.text})]
-            case MemoryMeasured():
+            case events.MemoryMeasured():
                 return self.sizing.memory_measured(self.table, event)
-            case ReloadRequested():
+            case events.ReloadRequested():
                 return self._reload_requested(event)
-            case ScaleRequested():
+            case events.ScaleRequested():
                 self.sizing.scale(event.workers)
                 workers = "as configured" if event.workers is None else event.workers
                 return [Report("info", "scaled", {"workers": workers})]
-            case RecycleRequested():
+            case events.RecycleRequested():
                 return self._recycle_requested()
-            case StopRequested():
+            case events.StopRequested():
                 return self._stop_requested(event, now)
 
     # What the supervisor asks
 
     @property
-    def sizes(self) -> PoolSettings:
+    def sizes(self) -> events.PoolSettings:
         return self.sizing.sizes
 
     @property
@@ -154,7 +138,7 @@ class Pool:
 
     # The workers
 
-    def _scoreboard_read(self, event: ScoreboardRead, now: float) -> list[Command]:
+    def _scoreboard_read(self, event: events.ScoreboardRead, now: float) -> list[Command]:
         self.health.scoreboard_read(now)
         commands: list[Command] = []
         if self.table.update(event.snapshots, now):
@@ -186,19 +170,19 @@ class Pool:
         commands += self.recycling.scoreboard_read(self.table, self.generations.newest)
         return commands + self.sizing.arm(self.table)
 
-    def _spawned(self, event: Spawned, now: float) -> list[Command]:
+    def _spawned(self, event: events.Spawned, now: float) -> list[Command]:
         entry = self.table.get(event.slot)
         if entry is None or entry.phase is not WorkerPhase.ASKED:
             return [Report("error", "unexpected_spawn", {"slot": event.slot, "pid": event.pid})]
         entry.spawned(event.pid, now)
         return []
 
-    def _spawn_failed(self, event: SpawnFailed, now: float) -> list[Command]:
+    def _spawn_failed(self, event: events.SpawnFailed, now: float) -> list[Command]:
         for slot in event.slots:
             self.table.remove(slot)
         return [self._back_off("fork_failed", {"workers": len(event.slots), "reason": event.reason}, now)]
 
-    def _exited(self, event: Exited, now: float) -> list[Command]:
+    def _exited(self, event: events.Exited, now: float) -> list[Command]:
         entry = self.table.remove(event.slot)
         if entry is None:
             return []
@@ -226,7 +210,7 @@ class Pool:
         commands: list[Command] = [self._back_off("worker_failed", facts, now)]
         if not self.announced and self.fork_backoff.failures >= FIRST_TRIES and self.shutdown is None:
             why = f"no worker became ready in {FIRST_TRIES} tries; the last: {facts['reason']}"
-            commands += self._stop_requested(StopRequested(StopMode.NOW, why, code=1), now)
+            commands += self._stop_requested(events.StopRequested(events.StopMode.NOW, why, code=1), now)
         return commands
 
     def _fork_one(self, now: float) -> list[Command]:
@@ -239,14 +223,14 @@ class Pool:
 
     # The templates
 
-    def _template_ready(self, event: TemplateReady, now: float) -> list[Command]:
+    def _template_ready(self, event: events.TemplateReady, now: float) -> list[Command]:
         commands = self.generations.loaded(event.generation, self.table, now)
         if event.threads <= 1:
             return commands
         facts: dict[str, object] = {"threads": event.threads, "risk": "fork copies held locks"}
         return [*commands, Report("warning", "template_has_threads", facts)]
 
-    def _template_exited(self, event: TemplateExited, now: float) -> list[Command]:
+    def _template_exited(self, event: events.TemplateExited, now: float) -> list[Command]:
         generations = self.generations
         was_current = event.generation == generations.current
         commands = generations.template_exited(event, self.table)
@@ -254,7 +238,7 @@ class Pool:
             return commands
         tries = self.fork_backoff.failures + 1
         if not self.announced and was_current and (event.unusable or tries >= FIRST_TRIES):
-            stop = StopRequested(StopMode.NOW, event.reason, code=2 if event.unusable else 1)
+            stop = events.StopRequested(events.StopMode.NOW, event.reason, code=2 if event.unusable else 1)
             return [*commands, *self._stop_requested(stop, now)]
         if generations.current in generations.living or (generations.attempt and not was_current):
             return commands
@@ -265,7 +249,7 @@ class Pool:
 
     # Operators
 
-    def _reload_requested(self, event: ReloadRequested) -> list[Command]:
+    def _reload_requested(self, event: events.ReloadRequested) -> list[Command]:
         if self.shutdown is not None:
             return self.generations.refuse(STOPPING)
         self.template_due = None
@@ -277,7 +261,7 @@ class Pool:
         self.sizing.hold_idle(self.table)
         return self.recycling.request(self.table)
 
-    def _stop_requested(self, event: StopRequested, now: float) -> list[Command]:
+    def _stop_requested(self, event: events.StopRequested, now: float) -> list[Command]:
         if self.shutdown is not None:
             return self.shutdown.request(event, now)
         commands = self.generations.stop(self.table, STOPPING)

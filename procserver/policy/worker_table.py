@@ -114,15 +114,7 @@ class WorkerEntry:
 
     def handed_over(self, now: float) -> WorkerEntry:
         """Returns it as the next program's pool enters it: what is timed, or read from the slot, begins anew."""
-        return replace(
-            self,
-            since=now,
-            retired_at=0.0,
-            killed=None,
-            killed_at=0.0,
-            snapshot=NOTHING_SEEN,
-            shown_since=0.0,
-        )
+        return replace(self, since=now, retired_at=0.0, killed=None, snapshot=NOTHING_SEEN, shown_since=0.0)
 
     # What is decided about it
 

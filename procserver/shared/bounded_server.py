@@ -83,15 +83,7 @@ class BoundedServer(Generic[RequestT]):
         if (listener := self.listeners.get(fd)) is not None:
             self._accept(listener)
         elif (client := self.clients.get(fd)) is not None:  # else dropped earlier in this turn of the loop
-            try:
-                if client.answer:
-                    self._write(client)
-                else:
-                    self.received(client, client.sock.recv(RECEIVE_BYTES))
-            except BlockingIOError:
-                pass
-            except OSError:
-                self.drop(client)
+            self._serve(client)
 
     def expire(self, now: float) -> None:
         """Drop the clients whose deadline has passed, and accept again after a pause."""
@@ -116,12 +108,7 @@ class BoundedServer(Generic[RequestT]):
     def send(self, client: Client[RequestT], data: bytes) -> None:
         """Send `data` as the client takes it; then drop the client, unless it is parked."""
         client.answer += data
-        try:
-            self._write(client)
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.drop(client)
+        self._serve(client)
 
     def drop(self, client: Client[RequestT]) -> None:
         del self.clients[client.sock.fileno()]
@@ -152,6 +139,18 @@ class BoundedServer(Generic[RequestT]):
             self.adopt(sock, self.now + self.timeout_s)
         else:
             sock.close()
+
+    def _serve(self, client: Client[RequestT]) -> None:
+        """Send what is left of its answer, else receive its request; drop a client that has gone."""
+        try:
+            if client.answer:
+                self._write(client)
+            else:
+                self.received(client, client.sock.recv(RECEIVE_BYTES))
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.drop(client)
 
     def _write(self, client: Client[RequestT]) -> None:
         self.poller.modify(client.sock, WRITE)

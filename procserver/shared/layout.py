@@ -58,21 +58,8 @@ OUTCOME_NAMES = (
     "handler_timeout",  # this one and the next are counted by the supervisor
     "killed",
 )
-(
-    CLOSED,
-    EOF,
-    RESET,
-    IDLE_TIMEOUT,
-    MESSAGE_TIMEOUT,
-    WRITE_TIMEOUT,
-    CONNECTION_TIMEOUT,
-    TOO_LONG,
-    REFUSED,
-    HANDLER_ERROR,
-    DRAINED,
-    HANDLER_TIMEOUT,
-    KILLED,
-) = range(OUTCOMES, OUTCOMES + len(OUTCOME_NAMES))
+CLOSED, EOF, RESET, IDLE_TIMEOUT, MESSAGE_TIMEOUT, WRITE_TIMEOUT, CONNECTION_TIMEOUT = range(OUTCOMES, 25)
+TOO_LONG, REFUSED, HANDLER_ERROR, DRAINED, HANDLER_TIMEOUT, KILLED = range(25, 31)
 
 USAGE_NAMES = (
     "cpu_user_us",

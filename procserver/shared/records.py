@@ -55,7 +55,6 @@ def opened(*, id: str, peer: str, started: float, worker: int) -> bytes:  # noqa
 def closed(
     board: Scoreboard,
     number: int,
-    *,
     local: str,
     outcome: str,
     usage: tuple[int, ...],
@@ -64,12 +63,14 @@ def closed(
 ) -> bytes:
     """The access record of the slot's connection, made by the worker or, when that has died, by the supervisor.
 
-    `local` is the listener's address, `usage` this connection's own, in the order of USAGE_NAMES;
-    `ended_ns` is on the monotonic clock.
+    `local` is the listener's address, `usage` the process's, in the order of USAGE_NAMES: what the slot has noted at
+    the begin is taken off. `ended_ns` is on the monotonic clock.
     """
     slot = board.slot(number)
     started = slot[layout.STARTED_NS] / 1e9
-    spent = dict(zip(layout.USAGE_NAMES, usage, strict=True))
+    before = slot[layout.USAGE_BEFORE : layout.USAGE_BEFORE + len(usage)].tolist()
+    own = [max(0, now - then) for now, then in zip(usage, before, strict=True)]
+    spent = dict(zip(layout.USAGE_NAMES, own, strict=True))
     return _encode(
         {
             "kind": "closed",

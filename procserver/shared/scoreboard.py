@@ -22,21 +22,7 @@ from __future__ import annotations
 import mmap
 import os
 
-from procserver.shared.layout import (
-    CONNECTIONS,
-    H_MAGIC,
-    H_SLOTS,
-    H_VERSION,
-    MAGIC,
-    OUTCOME_NAMES,
-    OUTCOMES,
-    PEER,
-    PEER_BYTES,
-    PEER_PORT,
-    SLOT_BYTES,
-    SLOT_WORDS,
-    VERSION,
-)
+from procserver.shared import layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,10 +35,10 @@ class Scoreboard:
     def __init__(self, fd: int) -> None:
         self.fd = fd
         size = os.fstat(fd).st_size
-        self.slots = size // SLOT_BYTES - 1
+        self.slots = size // layout.SLOT_BYTES - 1
         self._bytes = memoryview(mmap.mmap(fd, size))
         self.all_words = self._bytes.cast("Q")
-        self.words = self.all_words[:SLOT_WORDS]
+        self.words = self.all_words[: layout.SLOT_WORDS]
 
     @classmethod
     def create(cls, slots: int) -> Scoreboard:
@@ -60,12 +46,12 @@ class Scoreboard:
         import fcntl
 
         fd = os.memfd_create("procserver-scoreboard", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(fd, (slots + 1) * SLOT_BYTES)
+        os.ftruncate(fd, (slots + 1) * layout.SLOT_BYTES)
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         board = cls(fd)
-        board.words[H_SLOTS] = slots
-        board.words[H_VERSION] = VERSION
-        board.words[H_MAGIC] = MAGIC
+        board.words[layout.H_SLOTS] = slots
+        board.words[layout.H_VERSION] = layout.VERSION
+        board.words[layout.H_MAGIC] = layout.MAGIC
         return board
 
     @classmethod
@@ -74,21 +60,21 @@ class Scoreboard:
         return cls.create(1)
 
     def slot(self, number: int) -> memoryview:
-        start = (number + 1) * SLOT_WORDS
-        return self.all_words[start : start + SLOT_WORDS]
+        start = (number + 1) * layout.SLOT_WORDS
+        return self.all_words[start : start + layout.SLOT_WORDS]
 
     def text(self, number: int) -> memoryview:
-        start = (number + 1) * SLOT_BYTES + PEER * 8
-        return self._bytes[start : start + PEER_BYTES]
+        start = (number + 1) * layout.SLOT_BYTES + layout.PEER * 8
+        return self._bytes[start : start + layout.PEER_BYTES]
 
     def column(self, field: int) -> list[int]:
         """One field of all slots, in one strided read."""
-        return self.all_words[SLOT_WORDS + field :: SLOT_WORDS].tolist()
+        return self.all_words[layout.SLOT_WORDS + field :: layout.SLOT_WORDS].tolist()
 
     def peer(self, number: int) -> str:
         """The peer of the slot's connection, as `host:port`; a worker wrote the bytes, so they may be any."""
         host = bytes(self.text(number)).partition(b"\0")[0].decode("ascii", "backslashreplace")
-        port = self.slot(number)[PEER_PORT]
+        port = self.slot(number)[layout.PEER_PORT]
         if ":" in host:
             host = f"[{host}]"
         return f"{host}:{port}" if port else host
@@ -96,7 +82,7 @@ class Scoreboard:
 
 def open_connections(slot: memoryview) -> int:
     """Connections begun in this slot that have no outcome yet: 0 or 1, by construction."""
-    return slot[CONNECTIONS] - sum(slot[OUTCOMES : OUTCOMES + len(OUTCOME_NAMES)])
+    return slot[layout.CONNECTIONS] - sum(slot[layout.OUTCOMES : layout.OUTCOMES + len(layout.OUTCOME_NAMES)])
 
 
 def usage_words(usage: resource.struct_rusage) -> tuple[int, ...]:

@@ -5,25 +5,16 @@ Every worker loads this module.
 
 from __future__ import annotations
 
-import signal
-
 # `signal`'s own turns every number into an enum, and unshares 70 KiB by it.
 from _signal import SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, pthread_sigmask  # type: ignore[import-not-found]
+from signal import SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2
 
-SUPERVISOR_SIGNALS = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGCHLD,
-)
+SUPERVISOR_SIGNALS = (SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD)
 BLOCKED = tuple(map(int, SUPERVISOR_SIGNALS))  # around a fork, until the child's handlers are in place
 # To a worker:
-STOP = int(signal.SIGTERM)
-LOOK_AGAIN = int(signal.SIGUSR1)  # try the listeners once more
-SHOW_STACK = int(signal.SIGUSR2)  # write the Python stack to the pipe that the template has registered
+STOP = int(SIGTERM)
+LOOK_AGAIN = int(SIGUSR1)  # try the listeners once more
+SHOW_STACK = int(SIGUSR2)  # write the Python stack to the pipe that the template has registered
 
 
 def unblock() -> None:

@@ -145,11 +145,8 @@ class ReportReader:
         """The report in a packet, without repetitions; None if it is refused."""
         report = parse_report(packet)
         match report:
-            case ("ready", _) if self.phase == LOADING:
-                self.phase = READY
-                return report
-            case ("failed", _) if self.phase == LOADING:
-                self.phase = FAILED
+            case ("ready" | "failed" as verb, _) if self.phase == LOADING:
+                self.phase = READY if verb == "ready" else FAILED
                 return report
             case ("spawned", pids):
                 fresh = self._accept(pids)

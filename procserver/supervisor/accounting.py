@@ -19,13 +19,8 @@ if TYPE_CHECKING:
     from procserver.supervisor.child_processes import ExitStatus
     from procserver.supervisor.log_pipe import LogPipe
 
-TOTALS = {
-    "connections": layout.CONNECTIONS,
-    "messages": layout.MESSAGES,
-    "bytes_in": layout.BYTES_IN,
-    "bytes_out": layout.BYTES_OUT,
-    "records_dropped": layout.RECORDS_DROPPED,
-}
+# The names of the slot's words from CONNECTIONS on.
+TOTALS = ("connections", "messages", "bytes_in", "bytes_out", "records_dropped")
 
 
 class Accounting:
@@ -84,11 +79,8 @@ class Accounting:
     def snapshots(self, slots: Iterable[int]) -> dict[int, WorkerSnapshot]:
         """Return what each slot shows now, by five strided reads: a read per word costs five times as much."""
         board, now_ns = self.board, monotonic_ns()
-        states = board.column(layout.STATE)
-        stages = board.column(layout.STAGE)
-        registered = board.column(layout.REGISTERED_NS)
-        seen = board.column(layout.STOP_SEEN)
-        served = board.column(layout.CONNECTIONS)
+        shown = (layout.STATE, layout.STAGE, layout.REGISTERED_NS, layout.STOP_SEEN, layout.CONNECTIONS)
+        states, stages, registered, seen, served = map(board.column, shown)
         return {
             slot: WorkerSnapshot(
                 states[slot], registered[slot], seen[slot], _overdue(stages[slot], now_ns), served[slot]
@@ -132,26 +124,17 @@ class Accounting:
 
     def totals(self, dropped: int) -> dict[str, object]:
         """Return sums over all slots, which only grow; `dropped` is the supervisor's own count of lost records."""
-        sums = {name: sum(self.board.column(word)) for name, word in TOTALS.items()}
+        sums = {name: sum(self.board.column(word)) for word, name in enumerate(TOTALS, layout.CONNECTIONS)}
         sums["records_dropped"] += dropped
         outcomes = {name: sum(self.board.column(OUTCOMES + i)) for i, name in enumerate(OUTCOME_NAMES)}
         return {**sums, "outcomes": outcomes}
 
     def _last_record(self, slot: int, status: ExitStatus, outcome: str) -> bytes:
         """Return the access record of a killed worker's connection, from its slot and the result of `wait4`."""
-        words = self.board.slot(slot)
-        now = usage_words(status.usage)
-        before = words[layout.USAGE_BEFORE : layout.USAGE_BEFORE + len(now)].tolist()
-        which = words[layout.LISTENER]
-        return records.closed(
-            self.board,
-            slot,
-            local=self.listeners[which] if which < len(self.listeners) else "",
-            outcome=outcome,
-            usage=tuple(max(0, a - b) for a, b in zip(now, before, strict=True)),
-            max_rss_kb=status.usage.ru_maxrss,
-            ended_ns=monotonic_ns(),
-        )
+        which = self.board.slot(slot)[layout.LISTENER]
+        local = self.listeners[which] if which < len(self.listeners) else ""
+        used, max_rss_kb = usage_words(status.usage), status.usage.ru_maxrss
+        return records.closed(self.board, slot, local, outcome, used, max_rss_kb, monotonic_ns())
 
 
 def _overdue(stage_word: int, now_ns: int) -> bool:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,12 +67,11 @@ class ChildProcesses:
     def start(self, role: str, number: int, spec: dict[str, object], fds: tuple[int, ...]) -> Child:
         """Run the role's `main(JSON)` in a fresh interpreter and session; OSError if that is impossible."""
         code = _BOOTSTRAP.format(root=ROOT, module=MODULES[role])
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", code, json.dumps(spec)],
-            stdin=subprocess.DEVNULL,
-            pass_fds=fds,
-            start_new_session=True,
-        )
+        return self.run(role, number, [sys.executable, "-P", "-c", code, json.dumps(spec)], pass_fds=fds)
+
+    def run(self, role: str, number: int, command: list[str], **options: Any) -> Child:
+        """Run a command in a session of its own, with these options of `Popen`; OSError if that is impossible."""
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
         process.returncode = 0  # we reap it ourselves
         return self.adopt(role, number, process.pid)
 

@@ -18,7 +18,7 @@ import msgspec
 from procserver.addresses import address_text, parse_address
 from procserver.errors import StartError
 from procserver.shared import unix_sockets
-from procserver.shared.socket_options import IP_MINTTL, IPV6_MINHOPCOUNT, timeval
+from procserver.shared.socket_options import set_least_ttl, timeval
 from procserver.supervisor.inherited_fds import listening_socket, systemd_sockets
 
 if TYPE_CHECKING:
@@ -131,10 +131,8 @@ class Listeners:
         queue is untouched.
         """
         for sock, own in zip(self.sockets, self.ours, strict=True):
-            if own and sock.family == socket.AF_INET:
-                sock.setsockopt(socket.IPPROTO_IP, IP_MINTTL, NEVER_ARRIVES)
-            elif own and sock.family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, IPV6_MINHOPCOUNT, NEVER_ARRIVES)
+            if own:
+                set_least_ttl(sock, NEVER_ARRIVES)
         self._unlink()
         return all(self.ours)
 

@@ -21,8 +21,6 @@ from procserver.shared import records
 from procserver.supervisor.metrics_endpoint import MetricsEndpoint, MetricsState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from procserver.settings import Settings
     from procserver.supervisor.child_processes import ChildProcesses
 
@@ -55,11 +53,8 @@ class LogPipe:
             if settings.metrics
             else None
         )
-        self.spec: dict[str, object] = {
-            "log_format": settings.log_format,
-            "log_level": settings.log_level,
-            "access_log": settings.access_log,
-        }
+        names = ("log_format", "log_level", "access_log")
+        self.spec: dict[str, object] = {name: getattr(settings, name) for name in names}
         self.wants_access = bool(settings.access_log)
         self.dropped = state.dropped if state else 0
         self.reader, self.writer = state.pipe if state else os.pipe2(os.O_CLOEXEC)
@@ -102,7 +97,8 @@ class LogPipe:
 
     def announce(self, line: str, ready_fd: int) -> None:
         """Log where the service listens, and write it to `ready_fd`, which is closed then (-1: there is none)."""
-        self.write_line(line)
+        # As it is, in any format and at any level: scripts wait for it.
+        self.write(json.dumps({"kind": "line", "text": line}).encode() + b"\n")
         if self.metrics is not None:
             self.report("info", "metrics_served", addresses=", ".join(self.metrics.names))
         if ready_fd < 0:
@@ -113,23 +109,10 @@ class LogPipe:
         except OSError as error:
             self.report("warning", "ready_fd_not_written", fd=ready_fd, error=str(error))
 
-    def write_line(self, line: str) -> None:
-        """Log a line as it is, in any format and at any level: scripts wait for it."""
-        self.write(json.dumps({"kind": "line", "text": line}).encode() + b"\n")
-
     def write(self, record: bytes) -> None:
         """Write one record, or count it as dropped."""
         if not records.write(self.writer, record):
             self.dropped += 1
-
-    def owns(self, fd: int) -> bool:
-        """Whether it is the line to the observer."""
-        return self.metrics is not None and self.metrics.owns(fd)
-
-    def answer(self, facts: Callable[[], dict[str, object]]) -> None:
-        """Send the facts that the observer requested; drop the line if the observer has exited."""
-        assert self.metrics is not None
-        self.metrics.answer(facts)
 
     def export(self) -> LogPipeState:
         return LogPipeState(

@@ -62,12 +62,11 @@ class Supervisor:
         settings: Settings,
         handler: str,
         listeners: Listeners,
-        *,
         reread: Callable[[], Settings],
         control: Path | None,
-        ready_fd: int = -1,
-        pidfile: int = -1,
-        state: handover.HandoverState | None = None,
+        ready_fd: int,
+        pidfile: int,
+        state: handover.HandoverState | None,
     ) -> None:
         if state is not None:
             handover.close_on_exec(state)
@@ -190,10 +189,7 @@ class Supervisor:
         self.stack_dumps.tick(now)
         if failure := self.transfer.tick(now):
             self._upgrade_failed(failure)
-        if (
-            self.service.settings.max_worker_memory
-            and (measured := self.worker_processes.measure(now)) is not None
-        ):
+        if self.service.settings.max_worker_memory and (measured := self.worker_processes.measure(now)):
             self.handle(measured)
         self.requests.tick(now)
 
@@ -210,12 +206,12 @@ class Supervisor:
                     self.requests.signalled(signal.Signals(number))
         elif fd == self.stack_dumps.reader:
             self.stack_dumps.read()
-        elif self.log_pipe.owns(fd):
-            self.log_pipe.answer(self.status.summary)
+        elif (metrics := self.log_pipe.metrics) is not None and metrics.owns(fd):
+            metrics.answer(self.status.summary)
         elif fd in self.processes.by_pidfd:
             self._reap(self.processes.by_pidfd[fd])
-        elif self.requests.owns(fd):
-            self.requests.serve(fd, monotonic())
+        elif (control := self.requests.control) is not None and control.owns(fd):
+            control.handle(fd, monotonic())
 
     def _hear_templates(self) -> None:
         for event in self.templates.receive(self._on_template):
@@ -275,7 +271,7 @@ class Supervisor:
         return handover.HandoverState(
             version=handover.VERSION,
             board_version=layout.VERSION,
-            previous=handover.own_command(),
+            previous=handover.command_of(),
             fixed=handover.fixed_settings(self.service.settings),
             facts=self.service.facts,
             board=self.board.fd,

@@ -14,14 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from procserver.errors import ConfigError
-from procserver.policy.events import (
-    Event,
-    RecycleRequested,
-    ReloadRequested,
-    ScaleRequested,
-    StopMode,
-    StopRequested,
-)
+from procserver.policy import events
 from procserver.settings import TABLE
 from procserver.supervisor.control_server import ControlServer
 from procserver.supervisor.process_setup import has_terminal
@@ -40,9 +33,9 @@ if TYPE_CHECKING:
 
 PROGRESS_S = 1.0
 STOP_MODES = {
-    signal.SIGTERM: StopMode.GRACEFUL,
-    signal.SIGINT: StopMode.QUICK,
-    signal.SIGQUIT: StopMode.QUICK,
+    signal.SIGTERM: events.StopMode.GRACEFUL,
+    signal.SIGINT: events.StopMode.QUICK,
+    signal.SIGQUIT: events.StopMode.QUICK,
 }
 KNOWN = ("status", "reload", "recycle", "scale", "stop", "upgrade")
 
@@ -78,7 +71,7 @@ class OperatorRequests:
     status: Status
     log_pipe: LogPipe
     upgrade: Callable[[str], None]
-    handle: Callable[[Event], None]
+    handle: Callable[[events.Event], None]
     reread: Callable[[], Settings]
     control: ControlServer | None = None
     pending: list[PendingRequest] = field(default_factory=list)
@@ -89,14 +82,6 @@ class OperatorRequests:
         """Open the control socket at `path`, or take it up; StartError if it cannot be opened."""
         inherited = socket.socket(fileno=state.control) if state and state.control >= 0 else None
         self.control = ControlServer(path, poller, self.answer, self._accept_failed, inherited)
-
-    def owns(self, fd: int) -> bool:
-        return self.control is not None and self.control.owns(fd)
-
-    def serve(self, fd: int, now: float) -> None:
-        """Serve a descriptor of the control server that is ready."""
-        assert self.control is not None
-        self.control.handle(fd, now)
 
     def answer(self, command: dict[str, Any], client: Client) -> dict[str, object] | None:
         """Return the answer, or None if it comes later. ValueError: the client receives its text as the reason."""
@@ -114,14 +99,14 @@ class OperatorRequests:
                 return None
             case "recycle":
                 self.pending.append(PendingRequest("recycle", self._next_generation() - 1, client))
-                self.handle(RecycleRequested())
+                self.handle(events.RecycleRequested())
                 return None
             case "scale":
                 return self._scale(command.get("workers"))
             case "stop":
-                mode = StopMode.QUICK if command.get("now") else StopMode.GRACEFUL
+                mode = events.StopMode.QUICK if command.get("now") else events.StopMode.GRACEFUL
                 self.pending.append(PendingRequest("stop", 0, client))
-                self.handle(StopRequested(mode, "stopped by an operator"))
+                self.handle(events.StopRequested(mode, "stopped by an operator"))
                 return None
             case "upgrade":
                 program = command.get("to") or ""
@@ -137,9 +122,11 @@ class OperatorRequests:
         """Handle a signal as an operator's request, whose answer is in the log."""
         try:
             if number in STOP_MODES:
-                self.handle(StopRequested(STOP_MODES[number], f"stopped by {number.name}"))
+                self.handle(events.StopRequested(STOP_MODES[number], f"stopped by {number.name}"))
             elif number == signal.SIGHUP and self.had_terminal and not has_terminal():
-                self.handle(StopRequested(StopMode.GRACEFUL, "stopped: the terminal was closed"))
+                self.handle(
+                    events.StopRequested(events.StopMode.GRACEFUL, "stopped: the terminal was closed")
+                )
             elif number == signal.SIGHUP:
                 self.reload("SIGHUP")
             elif number == signal.SIGUSR1:
@@ -164,7 +151,7 @@ class OperatorRequests:
             text = f"{what}: cannot change without a restart; nothing was reloaded"
             self.status.reload_ended(ok=False, reason=text)
             raise ValueError(text)
-        self.handle(ReloadRequested(settings.sizes(), settings, reason))
+        self.handle(events.ReloadRequested(settings.sizes(), settings, reason))
 
     def completed(self, command: RequestCompleted) -> None:
         """Answer all clients that have waited for it."""
@@ -231,7 +218,7 @@ class OperatorRequests:
             )
         if self.pool.shutdown is not None:
             raise ValueError("no other size: the service is stopping")
-        self.handle(ScaleRequested(workers))
+        self.handle(events.ScaleRequested(workers))
         return {"ok": True, "text": "as configured" if workers is None else f"at most {workers} workers"}
 
     def _next_generation(self) -> int:

@@ -48,9 +48,10 @@ class PoolDriver:
 
     def count(self) -> None:
         """Show the pool the scoreboard. After arming, count once more: a worker may have turned busy in between."""
+        facts = self.service.facts
         for _ in range(COUNTS_MAX):
             depth = self.listeners.depth().waiting
-            self.service.queue_seen(depth)
+            facts.queue_depth_max = max(facts.queue_depth_max, depth)
             snapshots = self.accounting.snapshots(self.worker_processes.children)
             orders = self.pool.handle(events.ScoreboardRead(snapshots, depth), monotonic())
             self.carry_out(orders)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from procserver.shared.signal_numbers import SHOW_STACK
 
@@ -30,15 +30,6 @@ SILENCE = {
 }
 
 
-class DumpRequest(NamedTuple):
-    """A worker whose stack is wanted; its slot has shown the same state for `age_s` seconds."""
-
-    child: Child
-    reason: str
-    peer: str
-    age_s: float
-
-
 class StackDumps:
     """Requests one dump at a time; `ends` is the deadline of the current one, None if there is none."""
 
@@ -48,13 +39,14 @@ class StackDumps:
         self.processes = processes
         self.log_pipe = log_pipe
         self.pipe = self.reader, self.writer = pipe or os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.requests: list[DumpRequest] = []
+        self.requests: list[tuple[Child, dict[str, object]]] = []
         self.text = b""
         self.state = ""
         self.ends: float | None = None
 
-    def request(self, request: DumpRequest, now: float) -> None:
-        self.requests.append(request)
+    def request(self, child: Child, now: float, **facts: object) -> None:
+        """Ask this worker when its turn comes; `facts` are logged with its stack."""
+        self.requests.append((child, facts))
         if self.ends is None:
             self._ask(now)
 
@@ -69,29 +61,22 @@ class StackDumps:
     def tick(self, now: float) -> None:
         """Log the present dump when its time is up, and ask the next worker; dead workers are not waited for."""
         while self.ends is not None and now >= self.ends:
-            self._log(self.requests.pop(0))
+            self._log(*self.requests.pop(0))
             if self.requests:
                 self._ask(now)
 
-    def _log(self, request: DumpRequest) -> None:
+    def _log(self, child: Child, facts: dict[str, object]) -> None:
         lines = self.text.decode("utf-8", "backslashreplace").splitlines()[1 : LINES_MAX + 1]
         stack = [line.strip() for line in lines] or [SILENCE.get(self.state, "none came in time")]
         self.log_pipe.report(
-            "error",
-            "worker_stuck",
-            worker=request.child.number,
-            pid=request.child.pid,
-            reason=request.reason,
-            peer=request.peer,
-            age_s=round(request.age_s, 3),
-            stack=stack,
+            "error", "worker_stuck", worker=child.number, pid=child.pid, **facts, stack=stack
         )
         self.ends = None
 
     def _ask(self, now: float) -> None:
         self.read()
         self.text = b""
-        child = self.requests[0].child
+        child, _ = self.requests[0]
         self.state = state_of(child.pid) if self.processes.send(child, SHOW_STACK) else ""
         # Later workers in the queue may already be dead: there is no dump to wait for.
         self.ends = now + ANSWER_S if self.state else now

@@ -49,9 +49,6 @@ class Service:
     facts: ServiceFacts
     most_workers: int
 
-    def queue_seen(self, depth: int) -> None:
-        self.facts.queue_depth_max = max(self.facts.queue_depth_max, depth)
-
 
 @dataclass(eq=False)
 class Status:

@@ -15,26 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from procserver.policy.events import (
-    Event,
-    MalformedMessage,
-    Spawned,
-    SpawnFailed,
-    TemplateExited,
-    TemplateReady,
-)
-from procserver.shared.template_protocol import (
-    EXIT_UNUSABLE,
-    LOADING,
-    MESSAGE_BYTES_MAX,
-    READY,
-    ReportReader,
-    encode,
-)
+from procserver.policy import events
+from procserver.shared import template_protocol as protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from procserver.policy.events import Event
     from procserver.settings import Settings
     from procserver.shared.template_protocol import Order
     from procserver.shared.worker_config import WorkerConfig
@@ -45,7 +32,7 @@ SHOWN_CHARACTERS_MAX = 200  # of a message that was refused
 
 
 class Shared(NamedTuple):
-    """The descriptors that each generation inherits, by the names of `worker.template.Template`'s arguments."""
+    """The descriptors that each generation inherits, by the names that `worker.template` knows."""
 
     board: int
     bell: int
@@ -72,33 +59,33 @@ class Templates:
         self.shared = shared
         self.channels: dict[int, TemplateChannel] = {}
 
-    def start(self, generation: int, settings: Settings) -> TemplateExited | None:
+    def start(self, generation: int, settings: Settings) -> events.TemplateExited | None:
         """Start a template; returns the event that this was impossible, or None."""
+        config = settings.worker_config(self.handler, generation)
         try:
-            channel = TemplateChannel.start(
-                self.processes, settings.worker_config(self.handler, generation), self.shared, monotonic()
-            )
+            channel = TemplateChannel.start(self.processes, config, self.shared)
         except OSError as error:
-            return TemplateExited(generation, f"cannot be started: {error}")
-        self.channels[generation] = channel
-        self.poller.register(channel.sock, select.EPOLLIN)
+            return events.TemplateExited(generation, f"cannot be started: {error}")
+        self._add(channel)
         return None
 
     def export(self) -> list[TemplateState]:
-        living = [channel for channel in self.channels.values() if channel.ended is None]
         return [
-            TemplateState(channel.generation, channel.child.pid, channel.sock.fileno()) for channel in living
+            TemplateState(channel.generation, channel.child.pid, channel.sock.fileno())
+            for channel in self.channels.values()
+            if channel.ended is None
         ]
 
     def inherit(self, state: TemplateState) -> None:
         """Take over a template that this supervisor's former program has started."""
-        generation = state.generation
-        child = self.processes.adopt("template", generation, state.pid)
-        channel = TemplateChannel(socket.socket(fileno=state.fd), child, generation, deadline=None)
-        self.channels[generation] = channel
+        child = self.processes.adopt("template", state.generation, state.pid)
+        self._add(TemplateChannel(socket.socket(fileno=state.fd), child, state.generation, deadline=None))
+
+    def _add(self, channel: TemplateChannel) -> None:
+        self.channels[channel.generation] = channel
         self.poller.register(channel.sock, select.EPOLLIN)
 
-    def receive(self, on_event: Callable[[TemplateChannel, Event], None]) -> list[TemplateExited]:
+    def receive(self, on_event: Callable[[TemplateChannel, Event], None]) -> list[events.TemplateExited]:
         """Pass on what the templates report; returns those that are gone for good.
 
         A template that has died may have left a middle process that still
@@ -118,10 +105,11 @@ class Templates:
         """Note that a template's process was reaped; until `deadline` its middle process may still report."""
         channel = self.channels[child.number]
         reason = channel.failure or (status.reason if status else "gone")
-        unusable = status is not None and status.code == EXIT_UNUSABLE
-        channel.ended, channel.deadline = TemplateExited(child.number, reason, unusable=unusable), deadline
+        unusable = status is not None and status.code == protocol.EXIT_UNUSABLE
+        channel.ended = events.TemplateExited(child.number, reason, unusable=unusable)
+        channel.deadline = deadline
 
-    def check(self, now: float) -> list[TemplateExited]:
+    def check(self, now: float) -> list[events.TemplateExited]:
         """Kill templates that are not ready in time; returns those whose last report is overdue: they are gone."""
         gone = []
         for channel in list(self.channels.values()):
@@ -134,7 +122,7 @@ class Templates:
                 self.kill(channel.generation, "not ready within boot_timeout")
         return gone
 
-    def _remove(self, channel: TemplateChannel, ended: TemplateExited) -> TemplateExited:
+    def _remove(self, channel: TemplateChannel, ended: events.TemplateExited) -> events.TemplateExited:
         del self.channels[channel.generation]
         channel.close()
         return ended
@@ -153,12 +141,16 @@ class Templates:
             channel.deadline = None
             self.kill(generation, "dismissed")
         else:
-            channel.dismiss()
+            channel.send(("dismiss", None))
             channel.deadline = monotonic() + DISMISS_S
 
     def fork(self, generation: int, slots: tuple[int, ...]) -> bool:
+        """Order a worker for each slot; False if the order cannot be sent (it is gone, or does not read)."""
         channel = self.channels.get(generation)
-        return channel is not None and channel.fork(slots)
+        if channel is None or not channel.send(("fork", slots)):
+            return False
+        channel.reports.ordered(slots)
+        return True
 
     def due(self) -> list[float]:
         return [channel.deadline for channel in self.channels.values() if channel.deadline is not None]
@@ -186,16 +178,15 @@ class TemplateChannel:
         self.child = child
         self.generation = generation
         self.deadline = deadline
-        self.reports = ReportReader(READY if deadline is None else LOADING)
+        self.reports = protocol.ReportReader(protocol.READY if deadline is None else protocol.LOADING)
         self.failure = ""
         self.at_eof = False
-        self.ended: TemplateExited | None = None
+        self.ended: events.TemplateExited | None = None
 
     @classmethod
-    def start(
-        cls, processes: ChildProcesses, config: WorkerConfig, shared: Shared, now: float
-    ) -> TemplateChannel:
+    def start(cls, processes: ChildProcesses, config: WorkerConfig, shared: Shared) -> TemplateChannel:
         """Run a new template; OSError if that is impossible."""
+        begun = monotonic()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             fds = {"command": theirs.fileno()} | shared._asdict()
@@ -206,49 +197,39 @@ class TemplateChannel:
             raise
         finally:
             theirs.close()
-        return cls(ours, child, config.generation, now + config.boot_timeout)
+        return cls(ours, child, config.generation, begun + config.boot_timeout)
 
     def receive(self) -> list[Event]:
         """The events of all reports since the last call."""
-        events: list[Event] = []
+        found: list[Event] = []
         while True:
             try:
-                packet = self.sock.recv(MESSAGE_BYTES_MAX)
+                packet = self.sock.recv(protocol.MESSAGE_BYTES_MAX)
             except BlockingIOError:
-                return events
+                return found
             except OSError:
                 packet = b""  # reset: it has left an order of ours unread
             if not packet:
                 self.at_eof = True
-                return events
-            events += self._events(packet)
+                return found
+            found += self._events(packet)
 
     def hand_over(self, listeners: list[socket.socket], ours: list[bool]) -> None:
         """Give it the listeners; those that are `ours` are shut at the end, whichever process still holds them."""
         try:
             fds = [sock.fileno() for sock in listeners]
-            socket.send_fds(self.sock, [encode(("listeners", tuple(ours)))], fds)
+            socket.send_fds(self.sock, [protocol.encode(("listeners", tuple(ours)))], fds)
         except OSError:
             pass  # it is gone already, as its pidfd will show
-
-    def fork(self, slots: tuple[int, ...]) -> bool:
-        """Order a worker for each slot; False if the order cannot be sent (it is gone, or does not read)."""
-        if not self._send(("fork", slots)):
-            return False
-        self.reports.ordered(slots)
-        return True
-
-    def dismiss(self) -> None:
-        """Order the template, which has no workers, to exit."""
-        self._send(("dismiss", None))
 
     def close(self) -> None:
         """At EOF a template lets its workers finish, and exits."""
         self.sock.close()
 
-    def _send(self, order: Order) -> bool:
+    def send(self, order: Order) -> bool:
+        """Send an order; False if it cannot be sent."""
         try:
-            self.sock.send(encode(order))
+            self.sock.send(protocol.encode(order))
         except OSError:
             return False
         return True
@@ -257,12 +238,13 @@ class TemplateChannel:
         match self.reports.read(packet):
             case ("ready", threads):
                 self.deadline = None
-                return [TemplateReady(self.generation, threads=threads)]
+                return [events.TemplateReady(self.generation, threads=threads)]
             case ("failed", reason):
                 self.failure = reason
                 return []
             case ("spawned", pids):
-                return [Spawned(slot, pid) for slot, pid in pids.items()]
+                return [events.Spawned(slot, pid) for slot, pid in pids.items()]
             case ("unforked", (number, slots)):
-                return [SpawnFailed(slots, os.strerror(number))] if slots else []
-        return [MalformedMessage(self.generation, packet.decode("utf-8", "replace")[:SHOWN_CHARACTERS_MAX])]
+                return [events.SpawnFailed(slots, os.strerror(number))] if slots else []
+        text = packet.decode("utf-8", "replace")[:SHOWN_CHARACTERS_MAX]
+        return [events.MalformedMessage(self.generation, text)]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from procserver.policy.events import Event, Exited, MemoryMeasured, Spawned, SpawnFailed
 from procserver.shared import layout
-from procserver.supervisor.stack_dumps import DumpRequest
 
 if TYPE_CHECKING:
     from procserver.policy.commands import KillReason
@@ -64,8 +63,8 @@ class WorkerProcesses:
         if child := self.children.get(slot):
             words = self.accounting.board.slot(slot)
             peer = self.accounting.board.peer(slot) if words[layout.STATE] == layout.BUSY else ""
-            age_s = (monotonic_ns() - words[layout.SINCE_NS]) / 1e9
-            self.stack_dumps.request(DumpRequest(child, reason, peer, age_s), monotonic())
+            age_s = round((monotonic_ns() - words[layout.SINCE_NS]) / 1e9, 3)
+            self.stack_dumps.request(child, monotonic(), reason=reason, peer=peer, age_s=age_s)
 
     def measure(self, now: float) -> MemoryMeasured | None:
         """Measure the next worker in turn, when it is time."""

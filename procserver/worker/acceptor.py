@@ -9,7 +9,7 @@ import socket
 from time import sleep
 
 from procserver.shared.layout import H_DRAIN
-from procserver.shared.socket_options import IP_MINTTL, IPV6_MINHOPCOUNT
+from procserver.shared.socket_options import set_least_ttl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Acceptor:
             )
             named.settimeout(None)  # a handler's module may have called socket.setdefaulttimeout
         if self.header[H_DRAIN]:
-            thaw(named)
+            set_least_ttl(named, 0)  # its listener was frozen by a high one
         return named
 
     def poller(self) -> select.epoll:
@@ -141,11 +141,3 @@ class Acceptor:
         poller = select.poll()
         poller.register(self.lifeline, select.POLLIN)
         return bool(poller.poll(0))
-
-
-def thaw(connection: socket.SocketType) -> None:
-    """Remove from a connection accepted during a stop the minimum TTL by which its listener was frozen."""
-    if connection.family == socket.AF_INET:
-        connection.setsockopt(socket.IPPROTO_IP, IP_MINTTL, 0)
-    elif connection.family == socket.AF_INET6:
-        connection.setsockopt(socket.IPPROTO_IPV6, IPV6_MINHOPCOUNT, 0)

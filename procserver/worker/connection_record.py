@@ -87,17 +87,10 @@ class ConnectionRecord:
 
     def _emit_access_record(self, which: int, outcome: int) -> None:
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        now = usage_words(usage)
-        before = self.slot[USAGE_BEFORE : USAGE_BEFORE + len(now)].tolist()
+        now, name = usage_words(usage), layout.OUTCOME_NAMES[outcome - layout.OUTCOMES]
         self.emit(
             records.closed(
-                self.board,
-                self.number,
-                local=self.locals[which],
-                outcome=layout.OUTCOME_NAMES[outcome - layout.OUTCOMES],
-                usage=tuple(a - b for a, b in zip(now, before, strict=True)),
-                max_rss_kb=usage.ru_maxrss,
-                ended_ns=monotonic_ns(),
+                self.board, self.number, self.locals[which], name, now, usage.ru_maxrss, monotonic_ns()
             )
         )
         self._note_usage(now)

@@ -25,38 +25,13 @@ from errno import EINVAL
 from os import O_CLOEXEC, O_NONBLOCK, eventfd_write, pipe2
 from time import monotonic_ns
 
+from procserver import errors
 from procserver.addresses import address_text
-from procserver.errors import (
-    ConnectionTimeout,
-    IdleTimeout,
-    IncompleteMessage,
-    MessageTimeout,
-    MessageTooLong,
-    PeerClosed,
-    ProcserverError,
-    Refused,
-    WriteTimeout,
-)
 from procserver.handler.connection import Connection
 from procserver.handler.deadlines import Deadlines
 from procserver.handler.stop_notice import notice
 from procserver.shared import layout, records
-from procserver.shared.layout import (
-    ARMED,
-    BUSY,
-    CONNECTIONS,
-    H_DRAIN,
-    H_STOPPING,
-    H_TICK_NS,
-    IDLE,
-    LEAVING,
-    REGISTERED_NS,
-    RING_AT,
-    SINCE_NS,
-    STARTED_NS,
-    STATE,
-    STOP_SEEN,
-)
+from procserver.shared.layout import H_DRAIN, H_TICK_NS, IDLE, REGISTERED_NS, SINCE_NS, STATE, STOP_SEEN
 from procserver.shared.signal_numbers import BLOCKED
 from procserver.worker.acceptor import Acceptor
 from procserver.worker.connection_record import ConnectionRecord
@@ -73,15 +48,15 @@ PIPE_FLAGS = O_NONBLOCK | O_CLOEXEC
 EXIT_CLEAN, EXIT_HANDLER, EXIT_LISTENER = 0, 1, 7
 ORPHAN_AFTER_NS = 3_000_000_000  # the supervisor ticks once a second
 
-OUTCOME_OF: dict[type[ProcserverError], int] = {
-    IdleTimeout: layout.IDLE_TIMEOUT,
-    MessageTimeout: layout.MESSAGE_TIMEOUT,
-    WriteTimeout: layout.WRITE_TIMEOUT,
-    ConnectionTimeout: layout.CONNECTION_TIMEOUT,
-    MessageTooLong: layout.TOO_LONG,
-    IncompleteMessage: layout.EOF,
-    PeerClosed: layout.RESET,
-    Refused: layout.REFUSED,
+OUTCOME_OF: dict[type[errors.ProcserverError], int] = {
+    errors.IdleTimeout: layout.IDLE_TIMEOUT,
+    errors.MessageTimeout: layout.MESSAGE_TIMEOUT,
+    errors.WriteTimeout: layout.WRITE_TIMEOUT,
+    errors.ConnectionTimeout: layout.CONNECTION_TIMEOUT,
+    errors.MessageTooLong: layout.TOO_LONG,
+    errors.IncompleteMessage: layout.EOF,
+    errors.PeerClosed: layout.RESET,
+    errors.Refused: layout.REFUSED,
 }
 PEERS_FAULTS = tuple(OUTCOME_OF)
 
@@ -143,10 +118,10 @@ class Worker:
             self._work(poller)
         except OSError as error:
             # With the supervisor gone, the template shuts the listeners, perhaps before the lifeline's end was seen.
-            if error.errno != EINVAL or not self.header[H_STOPPING]:
+            if error.errno != EINVAL or not self.header[layout.H_STOPPING]:
                 self._report_error("listener_failed", error)
                 self.exit_code = EXIT_LISTENER
-        slot[STATE] = LEAVING
+        slot[STATE] = layout.LEAVING
         call(self.handler, "teardown")
         return self.exit_code
 
@@ -173,15 +148,15 @@ class Worker:
         handle = self.acceptor.name(fd, which)
         self.record.begin(handle, peer, which)
         # BUSY first, the armed word after: the supervisor arms, then reads the scoreboard once more.
-        slot[STATE] = BUSY
+        slot[STATE] = layout.BUSY
         conn = Connection(
             handle,
             slot,
             self.deadlines,
             peer=address_text(peer),
             name=records.connection_id(slot, self.number),
-            started=slot[STARTED_NS] / 1e9,
-            ring=slot[ARMED] != 0 or slot[CONNECTIONS] == slot[RING_AT],
+            started=slot[layout.STARTED_NS] / 1e9,
+            ring=slot[layout.ARMED] != 0 or slot[layout.CONNECTIONS] == slot[layout.RING_AT],
         )
         if self.opened_records:
             self.record.emit(
@@ -209,16 +184,11 @@ class Worker:
                 call(self.handler, "goodbye", conn)
         except PEERS_FAULTS as error:
             return next(outcome for kind, outcome in OUTCOME_OF.items() if isinstance(error, kind))
-        except Exception as error:  # noqa: BLE001  # it costs one connection
+        except BaseException as error:  # noqa: BLE001  # an Exception costs one connection
             self._report_failure(conn, error)
-            if isinstance(error, MemoryError):
-                self.exit_code = (
-                    EXIT_HANDLER  # only the end of the process gives back what the handler hoards
-                )
-            return layout.HANDLER_ERROR
-        except BaseException as error:  # noqa: BLE001  # SystemExit, KeyboardInterrupt: they cost one worker
-            self._report_failure(conn, error)
-            self.exit_code = EXIT_HANDLER
+            # SystemExit and KeyboardInterrupt cost one worker; only its end gives back what a handler hoards.
+            if not isinstance(error, Exception) or isinstance(error, MemoryError):
+                self.exit_code = EXIT_HANDLER
             return layout.HANDLER_ERROR
         if conn.drained:
             return layout.DRAINED

@@ -35,16 +35,10 @@ from procserver.handler import loader
 from procserver.handler.stop_notice import notice
 from procserver.shared import records
 from procserver.shared import signal_numbers as signals
+from procserver.shared import template_protocol as protocol
 from procserver.shared.layout import FORKED, H_STOPPING, STARTING, STATE
 from procserver.shared.process_name import set_process_name
 from procserver.shared.scoreboard import Scoreboard
-from procserver.shared.template_protocol import (
-    EXIT_UNUSABLE,
-    LISTENERS_MAX,
-    MESSAGE_BYTES_MAX,
-    encode,
-    parse_order,
-)
 from procserver.shared.worker_config import WorkerConfig
 from procserver.worker import signal_handlers
 from procserver.worker.loop import Worker
@@ -64,32 +58,19 @@ def main(text: str) -> NoReturn:
     spec = json.loads(text)
     signal_handlers.install_in_template()
     set_process_name(b"procserver-t")
-    template = Template(WorkerConfig(**spec["config"]), **spec["fds"])
+    template = Template(WorkerConfig(**spec["config"]), spec["fds"])
     exit_now(template.run())
 
 
 class Template:
     """The descriptors that a generation inherits, its handler, and its listeners. `run` is the process."""
 
-    def __init__(
-        self,
-        config: WorkerConfig,
-        *,
-        command: int,
-        board: int,
-        bell: int,
-        records: int,
-        lifeline: int,
-        stacks: int,
-    ) -> None:
+    def __init__(self, config: WorkerConfig, fds: dict[str, int]) -> None:
         self.config = config
-        self.command = socket.socket(fileno=command)
-        self.command_fd = command
-        self.board = Scoreboard(board)
-        self.bell = bell
-        self.records_fd = records
-        self.lifeline = lifeline
-        faulthandler.register(signal.SIGUSR2, file=stacks, all_threads=False)
+        self.fds = fds
+        self.command = socket.socket(fileno=fds["command"])
+        self.board = Scoreboard(fds["board"])
+        faulthandler.register(signal.SIGUSR2, file=fds["stacks"], all_threads=False)
         # A worker is aborted for its stack, not for its memory.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         self.listeners: list[socket.socket] = []
@@ -102,11 +83,10 @@ class Template:
         try:
             self.handler = loader.load(self.config)
         except BaseException as error:  # noqa: BLE001  # an import may raise anything, SystemExit too
-            records.write(
-                self.records_fd, records.failure("handler_not_loaded", error, handler=self.config.handler)
-            )
+            record = records.failure("handler_not_loaded", error, handler=self.config.handler)
+            records.write(self.fds["records"], record)
             self.report(("failed", f"{type(error).__name__}: {error}"))
-            return EXIT_UNUSABLE
+            return protocol.EXIT_UNUSABLE
         rehearse(self.config)
         flush_output()
         self.report(("ready", len(os.listdir("/proc/self/task"))))
@@ -118,7 +98,7 @@ class Template:
             if not packet:
                 self._outlive_supervisor()
                 return 0
-            match parse_order(packet, self.board.slots):
+            match protocol.parse_order(packet, self.board.slots):
                 case ("listeners", ours):
                     self._take_listeners(fds, ours)
                 case ("fork", numbers):
@@ -128,7 +108,7 @@ class Template:
 
     def report(self, report: Report) -> None:
         try:
-            self.command.send(encode(report))
+            self.command.send(protocol.encode(report))
         except OSError:
             pass  # the supervisor is gone: the next receive finds EOF
 
@@ -171,7 +151,7 @@ class Template:
         pids: list[int] = []
         error_number = 0
         reader, writer = barrier
-        command, run = self.command_fd, self.worker.run
+        command, run = self.fds["command"], self.worker.run
         for number, slot in zip(numbers, slots, strict=True):
             try:
                 pid = fork()
@@ -188,7 +168,7 @@ class Template:
                     # If the middle was killed between this fork and its note, no report names this worker: no serving.
                     code = run(number, slot) if slot[FORKED] == getpid() else EXIT_BROKEN
                 except BaseException as error:  # noqa: BLE001  # no exception may unwind into the template's code
-                    records.write(self.records_fd, records.failure("worker_raised", error, worker=number))
+                    records.write(self.fds["records"], records.failure("worker_raised", error, worker=number))
                 exit_now(code)
             slot[FORKED] = pid
             pids.append(pid)
@@ -207,10 +187,9 @@ class Template:
     def _receive(self) -> tuple[bytes, list[int]]:
         """The next packet and its descriptors; b"" once the supervisor is gone."""
         try:
-            packet, fds, _, _ = socket.recv_fds(self.command, MESSAGE_BYTES_MAX, LISTENERS_MAX)
+            return socket.recv_fds(self.command, protocol.MESSAGE_BYTES_MAX, protocol.LISTENERS_MAX)[:2]
         except ConnectionResetError:
             return b"", []  # it has left a report of ours unread
-        return packet, fds
 
     def _take_listeners(self, fds: list[int], ours: tuple[bool, ...]) -> None:
         self.listeners = [socket.socket(fileno=fd) for fd in fds]
@@ -221,9 +200,9 @@ class Template:
             self.listeners,
             self.handler,
             self.config,
-            bell=self.bell,
-            records_fd=self.records_fd,
-            lifeline=self.lifeline,
+            bell=self.fds["bell"],
+            records_fd=self.fds["records"],
+            lifeline=self.fds["lifeline"],
         )
         self.fillers = fill_holes()
         gc.freeze()

@@ -74,14 +74,8 @@ class HandoverState(Versions, frozen=True, kw_only=True):
     def descriptors(self) -> list[int]:
         """All descriptors that the state names."""
         own = [self.board, self.bell, *self.lifeline, *self.stack_pipe, self.pidfile]
-        parts: list[ListenersState | LogPipeState | RequestsState] = [
-            self.listeners,
-            self.log_pipe,
-            self.requests,
-        ]
-        named = [*own, *(fd for part in parts for fd in part.descriptors())]
-        named += [template.fd for template in self.templates]
-        return [fd for fd in named if fd >= 0]
+        parts = self.listeners.descriptors() + self.log_pipe.descriptors() + self.requests.descriptors()
+        return [fd for fd in own + parts + [template.fd for template in self.templates] if fd >= 0]
 
 
 def read(environment: dict[str, str] | os._Environ[str]) -> HandoverState | None:
@@ -172,11 +166,6 @@ def _hand_back(failure: str) -> None:
         os.close(fd)  # the caller reports its own error, which is the cause
 
 
-def own_command() -> list[str]:
-    """Return the command that started this program."""
-    return [sys.executable, *sys.orig_argv[1:]]
-
-
-def command_of(program: str) -> list[str]:
-    """Return this service's arguments for another installation's `procserver`."""
-    return [program, *sys.argv[1:]]
+def command_of(program: str = "") -> list[str]:
+    """Return the command that started this program, or the same for another installation's `procserver`."""
+    return [program, *sys.argv[1:]] if program else [sys.executable, *sys.orig_argv[1:]]

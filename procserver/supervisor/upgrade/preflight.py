@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from typing import TYPE_CHECKING
 
 from procserver.supervisor.upgrade import handover
@@ -28,11 +27,7 @@ class Preflight:
     """
 
     def __init__(
-        self,
-        processes: ChildProcesses,
-        command: list[str],
-        state: handover.HandoverState,
-        deadline: float,
+        self, processes: ChildProcesses, command: list[str], state: handover.HandoverState, deadline: float
     ) -> None:
         self.processes = processes
         self.command = command
@@ -47,21 +42,11 @@ class Preflight:
             raise
         environment = os.environ | {handover.STATE_FD: str(fd), handover.PREFLIGHT: "1"}
         try:
-            process = subprocess.Popen(
-                command,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=writer,
-                stderr=writer,
-                pass_fds=(fd,),
-                start_new_session=True,
+            self.child: Child | None = processes.run(
+                "preflight", 0, command, env=environment, stdout=writer, stderr=writer, pass_fds=(fd,)
             )
         except OSError as error:
-            self.failure = f"{command[0]}: {error.strerror}"
-            self.child: Child | None = None
-        else:
-            process.returncode = 0  # we reap it ourselves
-            self.child = processes.adopt("preflight", 0, process.pid)
+            self.child, self.failure = None, f"{command[0]}: {error.strerror}"
         finally:
             os.close(fd)
             os.close(writer)

@@ -42,7 +42,7 @@ class Transfer:
         """Start the pre-flight of `program`, or of this program if it is empty; ValueError: not possible now."""
         if self.preflight is not None or self.pool.shutdown is not None or not self.pool.announced:
             raise ValueError("not now: the service starts, stops, or is being upgraded already")
-        command = handover.command_of(program) if program else handover.own_command()
+        command = handover.command_of(program)
         deadline = monotonic() + self.service.settings.boot_timeout
         try:
             self.preflight = Preflight(self.processes, command, self.compose(), deadline)
