@@ -145,7 +145,10 @@ def host_usage() -> HostUsage:
     tcp = _counters("/proc/net/netstat", "TcpExt:") | _counters("/proc/net/snmp", "Tcp:")
     return HostUsage(
         cpus=psutil.cpu_count() or 1,
-        busy_s=sum(cpu) - cpu.idle - getattr(cpu, "iowait", 0.0) - _guest_s(cpu),
+        # The kernel counts guest time in user time as well.
+        busy_s=sum(cpu)
+        - cpu.idle
+        - sum(getattr(cpu, name, 0.0) for name in ("iowait", "guest", "guest_nice")),
         listen_overflows=tcp.get("ListenOverflows", 0),
         listen_drops=tcp.get("ListenDrops", 0),
         retransmits=tcp.get("RetransSegs", 0),
@@ -202,11 +205,6 @@ def _proc_bytes(pid: int, file_name: str, *keys: str) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return 0
     return sum(sizes) * 1024 if sizes else None
-
-
-def _guest_s(cpu: object) -> float:
-    # The kernel counts guest time in user time as well.
-    return float(getattr(cpu, "guest", 0.0)) + float(getattr(cpu, "guest_nice", 0.0))
 
 
 def _counters(path: str, group: str) -> dict[str, int]:

@@ -165,6 +165,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 _HINTS = get_type_hints(Settings, include_extras=True)
 TABLE: dict[str, Setting] = {name: hint.__metadata__[0] for name, hint in _HINTS.items()}
 _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Settings)}
+FIXED = tuple(name for name, row in TABLE.items() if row.change == "restart")
 TYPES: dict[str, Any] = {name: get_args(hint)[0] for name, hint in _HINTS.items()}
 
 

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
@@ -46,15 +46,7 @@ SECONDS_MAX = 86_400
     "--cacert", default="", metavar="FILE", help="Trust the certificates in this PEM file, no others."
 )
 @click.option("--insecure", is_flag=True, help="Trust any certificate, an impostor's too.")
-def fetch(
-    url: Url,
-    output: str,
-    max_bytes: int,
-    timeout_s: float,
-    total_timeout_s: float,
-    cacert: str,
-    insecure: bool,
-) -> None:
+def fetch(url: Url, output: str, cacert: str, insecure: bool, **bounds: Any) -> None:
     """Fetch URL (http or https): print the status line and the headers, print or save the body.
 
     Without -o the body goes to stdout and the head to stderr, so that the body can be piped. Redirects
@@ -65,9 +57,7 @@ def fetch(
         raise click.UsageError("--cacert and --insecure exclude each other")
     with errors_shown(), _stopped_cleanly():
         tls = tls_context(cacert=cacert, insecure=insecure) if url.scheme == "https" else None
-        with open_url(
-            url, max_bytes=max_bytes, timeout_s=timeout_s, total_timeout_s=total_timeout_s, tls=tls
-        ) as response:
+        with open_url(url, tls=tls, **bounds) as response:
             _deliver(response, output)
 
 

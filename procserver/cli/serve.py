@@ -14,6 +14,7 @@ from procserver.server import Server
 from procserver.settings import TABLE, TYPES, allowed, choices_of, default_of
 from procserver.shared.worker_config import BUILTIN_HANDLER
 from procserver.supervisor.inherited_fds import check_ready_fd
+from procserver.supervisor.upgrade.handover import STATE_FD
 
 Command = TypeVar("Command", bound=click.Command)
 
@@ -72,9 +73,7 @@ def serve(handler: str, ready_fd: int | None, *, debug: bool, **flags: Any) -> i
     resolved = resolve_flags(dict(flags))
     for warning in resolved.warnings:
         click.echo(f"procserver: {warning}", err=True)
-    if (
-        ready_fd is not None and "PROCSERVER_HANDOVER" not in os.environ
-    ):  # else it has been written and closed
+    if ready_fd is not None and STATE_FD not in os.environ:  # else it has been written and closed
         check_ready_fd(ready_fd)
     if debug:
         from procserver.cli.debug import serve_in_foreground

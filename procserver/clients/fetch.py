@@ -120,11 +120,8 @@ class Response:
             yield bytes(event.data)
 
     def _request(self) -> h11.Response:
-        request = h11.Request(
-            method="GET",
-            target=self.url.target,
-            headers=request_headers(self.url, f"procserver/{__version__}"),
-        )
+        headers = request_headers(self.url, f"procserver/{__version__}")
+        request = h11.Request(method="GET", target=self.url.target, headers=headers)
         self._socket.send(self._http.send(request) + self._http.send(h11.EndOfMessage()))
         for _ in range(INTERIM_MAX):
             event = self._next_event()

@@ -45,7 +45,10 @@ def politely(handle: socket.SocketType, slot: memoryview, limit_ns: int, *, at_e
 def _settled(handle: socket.SocketType, slot: memoryview) -> bool:
     """Whether no input is unread and all output has been acknowledged (our FIN apart)."""
     if handle.family == socket.AF_UNIX:
-        return _unix_settled(handle)
+        try:
+            return not handle.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
     info = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
     if len(info) < _INFO_BYTES:
         return False  # a kernel before 4.1
@@ -57,13 +60,6 @@ def _settled(handle: socket.SocketType, slot: memoryview) -> bool:
         received <= slot[layout.BYTES_IN] - slot[layout.BYTES_IN_BEFORE]
         and acknowledged >= slot[layout.BYTES_OUT] - slot[layout.BYTES_OUT_BEFORE]
     )
-
-
-def _unix_settled(handle: socket.SocketType) -> bool:
-    try:
-        return not handle.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
-    except BlockingIOError:
-        return True
 
 
 def _discard(handle: socket.SocketType, slot: memoryview, ends_ns: int) -> None:

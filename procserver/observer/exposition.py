@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from procserver.observer.collector import Snapshot
+
+    Kind = type[GaugeMetricFamily | CounterMetricFamily]
 
 STATES = ("starting", "serving", "degraded", "draining")
 G, C = GaugeMetricFamily, CounterMetricFamily
@@ -72,13 +74,11 @@ PLAIN = (
 
 def exposition(snapshot: Snapshot, accept: str) -> tuple[str, bytes]:
     """Content type and text, in the format that a scraper's `Accept` header asks for."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Once(families(snapshot)))
     try:
         encode, content_type = choose_encoder(accept)
     except (TypeError, ValueError):  # `version=` is no number
         encode, content_type = choose_encoder("")
-    return content_type, encode(registry)
+    return content_type, encode(_Once(families(snapshot)))
 
 
 def families(snapshot: Snapshot) -> Iterator[Metric]:
@@ -110,13 +110,7 @@ class _Once(Collector):
         return self.metrics
 
 
-def _labelled(
-    kind: type[GaugeMetricFamily | CounterMetricFamily],
-    name: str,
-    text: str,
-    label: str,
-    values: dict[str, int],
-) -> Metric:
+def _labelled(kind: Kind, name: str, text: str, label: str, values: dict[str, int]) -> Metric:
     family = kind(f"procserver_{name}", text, labels=[label])
     for value, number in values.items():
         family.add_metric([value], number)

@@ -79,27 +79,30 @@ class Pool:
                 return [Report("error", "template_not_understood", {"said": event.text})]
             case events.MemoryMeasured():
                 return self.sizing.memory_measured(self.table, event)
+            case events.ReloadRequested() if self.shutdown is not None:
+                return self.generations.refuse(STOPPING)
             case events.ReloadRequested():
-                return self._reload_requested(event)
+                self.template_due = None
+                return self.generations.request(event)
             case events.ScaleRequested():
                 self.sizing.scale(event.workers)
                 workers = "as configured" if event.workers is None else event.workers
                 return [Report("info", "scaled", {"workers": workers})]
+            case events.RecycleRequested() if self.shutdown is not None:
+                return self.recycling.refuse(self.generations.newest, STOPPING)
             case events.RecycleRequested():
-                return self._recycle_requested()
+                self.sizing.hold_idle(self.table)
+                return self.recycling.request(self.table)
+            case events.StopRequested() if self.shutdown is not None:
+                return self.shutdown.request(event, now)
             case events.StopRequested():
-                return self._stop_requested(event, now)
+                return self._stop(event, now)
 
     # What the supervisor asks
 
     @property
     def sizes(self) -> events.PoolSettings:
         return self.sizing.sizes
-
-    @property
-    def scaled(self) -> int | None:
-        """The size set by `scale`, which overrides the settings; None if there is none."""
-        return self.sizing.scaled
 
     @property
     def unfinished(self) -> bool:
@@ -210,7 +213,7 @@ class Pool:
         commands: list[Command] = [self._back_off("worker_failed", facts, now)]
         if not self.announced and self.fork_backoff.failures >= FIRST_TRIES and self.shutdown is None:
             why = f"no worker became ready in {FIRST_TRIES} tries; the last: {facts['reason']}"
-            commands += self._stop_requested(events.StopRequested(events.StopMode.NOW, why, code=1), now)
+            commands += self._stop(events.StopRequested(events.StopMode.NOW, why, code=1), now)
         return commands
 
     def _fork_one(self, now: float) -> list[Command]:
@@ -239,7 +242,7 @@ class Pool:
         tries = self.fork_backoff.failures + 1
         if not self.announced and was_current and (event.unusable or tries >= FIRST_TRIES):
             stop = events.StopRequested(events.StopMode.NOW, event.reason, code=2 if event.unusable else 1)
-            return [*commands, *self._stop_requested(stop, now)]
+            return [*commands, *self._stop(stop, now)]
         if generations.current in generations.living or (generations.attempt and not was_current):
             return commands
         facts: dict[str, object] = {"generation": event.generation, "reason": event.reason}
@@ -247,23 +250,9 @@ class Pool:
         self.template_due = self.fork_backoff.until
         return commands
 
-    # Operators
+    # The end
 
-    def _reload_requested(self, event: events.ReloadRequested) -> list[Command]:
-        if self.shutdown is not None:
-            return self.generations.refuse(STOPPING)
-        self.template_due = None
-        return self.generations.request(event)
-
-    def _recycle_requested(self) -> list[Command]:
-        if self.shutdown is not None:
-            return self.recycling.refuse(self.generations.newest, STOPPING)
-        self.sizing.hold_idle(self.table)
-        return self.recycling.request(self.table)
-
-    def _stop_requested(self, event: events.StopRequested, now: float) -> list[Command]:
-        if self.shutdown is not None:
-            return self.shutdown.request(event, now)
+    def _stop(self, event: events.StopRequested, now: float) -> list[Command]:
         commands = self.generations.stop(self.table, STOPPING)
         if self.recycling.active:
             commands += self.recycling.refuse(self.generations.newest, STOPPING)

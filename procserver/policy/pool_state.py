@@ -27,7 +27,7 @@ def export_pool(pool: Pool) -> PoolState:
         workers=[entry for entry in pool.table if entry.phase is not WorkerPhase.ASKED],
         current=pool.generations.current,
         newest=pool.generations.newest,
-        scaled=pool.scaled,
+        scaled=pool.sizing.scaled,
         busy_max=pool.saturation.busy_max,
         saturated_s=pool.saturation.total_s(),
     )

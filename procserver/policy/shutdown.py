@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from procserver.policy.worker_table import WorkerEntry, WorkerTable
 
+    ForkOne = Callable[[float], list[Command]]
+
 QUICK_S = 1.0
 STORM_S = 0.5
 KILL_AGAIN_S = 1.0  # the first order may have come before the child was known to the supervisor
@@ -70,9 +72,7 @@ class Shutdown:
         """Whether the service still takes connections: during `drain_delay`."""
         return now < self.begins
 
-    def drive(
-        self, table: WorkerTable, queue_depth: int, now: float, fork_one: Callable[[float], list[Command]]
-    ) -> list[Command]:
+    def drive(self, table: WorkerTable, queue_depth: int, now: float, fork_one: ForkOne) -> list[Command]:
         """What to do now; ends with Exit when no worker is left."""
         commands: list[Command] = []
         if not self.frozen:
@@ -98,9 +98,7 @@ class Shutdown:
             commands += [Release(), Exit(code, f"{self.reason}{cut}")]
         return commands
 
-    def _begin_refusing(
-        self, queue_depth: int, now: float, fork_one: Callable[[float], list[Command]]
-    ) -> list[Command]:
+    def _begin_refusing(self, queue_depth: int, now: float, fork_one: ForkOne) -> list[Command]:
         """Refuse the clients that are still in the queue at the deadline, by a worker forked for that."""
         self.refusing_until = now + (REFUSE_S if queue_depth else 0.0)
         if not queue_depth:
@@ -112,8 +110,7 @@ class Shutdown:
     def _must_die(self, entry: WorkerEntry, queue_depth: int, now: float) -> bool:
         if now < self.ends or (entry.killed is KillReason.STOP and now - entry.killed_at < KILL_AGAIN_S):
             return False
-        refuses = entry.slot in self.refusers and queue_depth and now < (self.refusing_until or 0.0)
-        return not refuses
+        return not (entry.slot in self.refusers and queue_depth and now < (self.refusing_until or 0.0))
 
     def wake_at(self, now: float) -> float:
         """The time of the next reading, should nothing happen before."""

@@ -210,11 +210,7 @@ class WorkerTable:
 
     def update(self, snapshots: dict[int, WorkerSnapshot], now: float) -> int:
         """Take in what the slots show. Returns how many workers have become ready by this."""
-        return sum(
-            entry.saw(snapshot, now)
-            for slot, snapshot in snapshots.items()
-            if (entry := self.entries.get(slot)) is not None
-        )
+        return sum(self.entries[slot].saw(snapshots[slot], now) for slot in snapshots if slot in self.entries)
 
     def count(self, which: Callable[[WorkerEntry], bool]) -> int:
         return sum(1 for entry in self if which(entry))

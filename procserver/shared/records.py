@@ -47,7 +47,7 @@ def event(level: str, name: str, **facts: object) -> bytes:
     return record
 
 
-def opened(*, id: str, peer: str, started: float, worker: int) -> bytes:  # noqa: A002  # the record's own keys
+def opened(id: str, peer: str, started: float, worker: int) -> bytes:  # noqa: A002  # the record's own keys
     """A connection was accepted; written only where the access log goes to a terminal, as text."""
     return _encode({"kind": "opened", "at": started, "id": id, "peer": peer, "worker": worker})
 

@@ -48,11 +48,10 @@ class LogPipe:
         self, processes: ChildProcesses, settings: Settings, state: LogPipeState | None = None
     ) -> None:
         self.processes = processes
-        self.metrics = (
-            MetricsEndpoint(settings.metrics, processes.poller, state.metrics if state else None)
-            if settings.metrics
-            else None
-        )
+        self.metrics: MetricsEndpoint | None = None
+        if settings.metrics:
+            metrics = state.metrics if state else None
+            self.metrics = MetricsEndpoint(settings.metrics, processes.poller, metrics)
         names = ("log_format", "log_level", "access_log")
         self.spec: dict[str, object] = {name: getattr(settings, name) for name in names}
         self.wants_access = bool(settings.access_log)
@@ -115,12 +114,9 @@ class LogPipe:
             self.dropped += 1
 
     def export(self) -> LogPipeState:
-        return LogPipeState(
-            observer=self.observer.pid if self.observer is not None else 0,
-            dropped=self.dropped,
-            pipe=(self.reader, self.writer),
-            metrics=self.metrics.export() if self.metrics is not None else None,
-        )
+        observer = self.observer.pid if self.observer is not None else 0
+        metrics = self.metrics.export() if self.metrics is not None else None
+        return LogPipeState(observer, self.dropped, (self.reader, self.writer), metrics)
 
     def reopen(self) -> None:
         if self.observer is not None:

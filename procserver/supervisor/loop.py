@@ -138,8 +138,13 @@ class Supervisor:
     def run(self) -> commands.Exit:
         """Run from the first fork to the last exit; the caller ends the process with the code that is returned."""
         signals.unblock()
-        if self.state is not None:
-            self._go_on(self.state.failure)
+        # After an upgrade, reload with the new code; after a failed one, report it and serve on.
+        if self.state is not None and self.state.failure:
+            self._upgrade_failed(self.state.failure)
+        elif self.state is not None:
+            self.log_pipe.report("info", "upgraded", pid=os.getpid())
+            settings = self.service.settings
+            self.handle(events.ReloadRequested(settings.sizes(), settings, "the upgrade"))
         while self.driver.exit is None:
             ready = self.poller.poll(self._patience_s())
             try:
@@ -151,17 +156,12 @@ class Supervisor:
                 self.failed_turns += 1
                 if self.failed_turns >= FAILED_TURNS_MAX:
                     raise
-        self._close(self.driver.exit)
-        return self.driver.exit
-
-    def _go_on(self, failure: str) -> None:
-        """After an upgrade, reload with the new code; after a failed one (`failure`), report it and serve on."""
-        if failure:
-            self._upgrade_failed(failure)
-            return
-        self.log_pipe.report("info", "upgraded", pid=os.getpid())
-        settings = self.service.settings
-        self.handle(events.ReloadRequested(settings.sizes(), settings, "the upgrade"))
+        last = self.driver.exit
+        self.transfer.close()
+        self.templates.close(LAST_STEPS_S)
+        self.requests.close(last)
+        self.log_pipe.close(last.reason, last.code, LAST_STEPS_S)
+        return last
 
     def _turn(self, ready: list[tuple[int, int]]) -> None:
         begun = monotonic()
@@ -286,9 +286,3 @@ class Supervisor:
             counted_before=self.accounting.before,
             requests=self.requests.export(),
         )
-
-    def _close(self, last: commands.Exit) -> None:
-        self.transfer.close()
-        self.templates.close(LAST_STEPS_S)
-        self.requests.close(last)
-        self.log_pipe.close(last.reason, last.code, LAST_STEPS_S)

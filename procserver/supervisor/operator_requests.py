@@ -15,7 +15,7 @@ import msgspec
 
 from procserver.errors import ConfigError
 from procserver.policy import events
-from procserver.settings import TABLE
+from procserver.settings import FIXED
 from procserver.supervisor.control_server import ControlServer
 from procserver.supervisor.process_setup import has_terminal
 
@@ -144,8 +144,7 @@ class OperatorRequests:
             self.status.reload_ended(ok=False, reason=str(error))
             raise ValueError(str(error)) from None
         old, most = self.service.settings, self.service.most_workers
-        fixed = [name for name, row in TABLE.items() if row.change == "restart"]
-        changed = [name for name in fixed if getattr(settings, name) != getattr(old, name)]
+        changed = [name for name in FIXED if getattr(settings, name) != getattr(old, name)]
         if changed or settings.cap > most:
             what = ", ".join(changed) or f"more than {most} workers"
             text = f"{what}: cannot change without a restart; nothing was reloaded"
@@ -198,11 +197,10 @@ class OperatorRequests:
         if self.control is None:
             return
         for request in list(self.pending):
+            answer: dict[str, object] = {"error": f"no {request.what}: the service has ended ({last.reason})"}
             if request.what == "stop":
                 answer = {"ok": last.code == 0, "text": last.reason, "exit_code": last.code}
-                self._finish(request, answer)
-            else:
-                self._finish(request, {"error": f"no {request.what}: the service has ended ({last.reason})"})
+            self._finish(request, answer)
         self.control.close()
 
     def _finish(self, request: PendingRequest, answer: dict[str, object]) -> None:

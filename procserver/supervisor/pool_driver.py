@@ -76,7 +76,8 @@ class PoolDriver:
                 case commands.Arm(slots):
                     self.accounting.arm(slots)
                 case commands.StartTemplate(generation, Settings() as settings):
-                    self._start_template(generation, settings)
+                    if (failed := self.templates.start(generation, settings)) is not None:
+                        self.handle(failed)
                 case commands.KillTemplate(generation, reason):
                     self.templates.kill(generation, reason)
                 case commands.DismissTemplate(generation):
@@ -108,8 +109,3 @@ class PoolDriver:
             self.accounting.open(slot, generation, self.pool.quota_of(slot))
         if not self.templates.fork(generation, slots):
             self.handle(events.SpawnFailed(slots, "the template does not take orders"))
-
-    def _start_template(self, generation: int, settings: Settings) -> None:
-        failed = self.templates.start(generation, settings)
-        if failed is not None:
-            self.handle(failed)

@@ -126,7 +126,7 @@ def pool_facts(pool: Pool) -> dict[str, object]:
         "max_workers": pool.sizes.cap,
         "busy_max": pool.saturation.busy_max,
         "saturated_s": round(pool.saturation.total_s(), 3),
-        "scaled": pool.scaled,
+        "scaled": pool.sizing.scaled,
     }
 
 

@@ -26,13 +26,7 @@ class ConnectionRecord:
     __slots__ = ("access", "board", "deadlines", "fd", "locals", "number", "slot")
 
     def __init__(
-        self,
-        board: Scoreboard,
-        listeners: list[socket.socket],
-        deadlines: Deadlines,
-        fd: int,
-        *,
-        access: bool,
+        self, board: Scoreboard, listeners: list[socket.socket], deadlines: Deadlines, fd: int, access: bool
     ) -> None:
         self.board = board
         self.locals = [address_text(listener.getsockname()) for listener in listeners]

@@ -159,9 +159,7 @@ class Worker:
             ring=slot[layout.ARMED] != 0 or slot[layout.CONNECTIONS] == slot[layout.RING_AT],
         )
         if self.opened_records:
-            self.record.emit(
-                records.opened(id=conn.id, peer=conn.peer, started=conn.started, worker=self.number)
-            )
+            self.record.emit(records.opened(conn.id, conn.peer, conn.started, self.number))
         notice.conversation = handle
         outcome = self._converse(conn)
         conn.close()

@@ -28,5 +28,5 @@ def test_a_pool_goes_on_in_the_next_program() -> None:
         assert (entry.pid, entry.phase, entry.generation) == (before.pid, before.phase, before.generation)
         assert (entry.since, entry.snapshot) == (1000.0, NOTHING_SEEN)
     assert (new.generations.current, new.generations.newest) == (1, 1)
-    assert (new.announced, new.scaled, new.sizes.cap) == (True, 7, 7)
+    assert (new.announced, new.sizing.scaled, new.sizes.cap) == (True, 7, 7)
     assert export_pool(new)._replace(workers=[]) == export_pool(old)._replace(workers=[])

@@ -22,7 +22,7 @@ import msgspec
 
 from procserver.errors import ConfigError
 from procserver.policy.pool_state import PoolState
-from procserver.settings import TABLE, Settings
+from procserver.settings import FIXED, Settings
 from procserver.shared import layout
 from procserver.supervisor.listeners import ListenersState
 from procserver.supervisor.log_pipe import LogPipeState
@@ -103,18 +103,15 @@ def check(state: HandoverState, settings: Settings) -> None:
     mine = fixed_settings(settings)
     # A setting that the former program did not have was at its default.
     left = fixed_settings(Settings()) | state.fixed
-    changed = [name for name in TABLE if name in mine and mine[name] != left[name]]
+    changed = [name for name in FIXED if mine[name] != left[name]]
     if changed:
         raise ConfigError(f"{', '.join(changed)}: cannot change without a restart")
 
 
 def fixed_settings(settings: Settings) -> dict[str, object]:
     """Return the settings that a restart alone can change, as they look in JSON."""
-    names = [name for name, row in TABLE.items() if row.change == "restart"]
-    decoded: dict[str, object] = msgspec.json.decode(
-        msgspec.json.encode({name: getattr(settings, name) for name in names})
-    )
-    return decoded
+    encoded = msgspec.json.encode({name: getattr(settings, name) for name in FIXED})
+    return msgspec.json.decode(encoded, type=dict[str, object])
 
 
 def write(state: HandoverState) -> int:
