@@ -11,7 +11,6 @@ import json
 import os
 import select
 import signal
-import sys
 import threading
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
@@ -170,7 +169,3 @@ class Observer:
                 self.lost += data.count(b"\n")  # closed, or the disk is full
                 self.lost_why = str(error)
                 return
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

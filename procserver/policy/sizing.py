@@ -83,8 +83,8 @@ class Sizing:
 
     def quota(self) -> int:
         """Drawn at each fork, so that workers of the same age are not all outdated at once."""
-        sizes = self.sizes
-        return sizes.quota and sizes.quota + int(self.chance() * (sizes.quota_jitter + 1))
+        quota, jitter = self.sizes.quota, self.sizes.quota_jitter
+        return quota and quota + int(self.chance() * (jitter + 1))
 
     def hold_idle(self, table: WorkerTable) -> None:
         """Many workers are about to be replaced: as many as are idle now stay so, but no more than `max_spare`."""

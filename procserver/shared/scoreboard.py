@@ -87,11 +87,5 @@ def open_connections(slot: memoryview) -> int:
 
 def usage_words(usage: resource.struct_rusage) -> tuple[int, ...]:
     """What a process has cost so far, in the order of USAGE_NAMES."""
-    return (
-        round(usage.ru_utime * 1e6),
-        round(usage.ru_stime * 1e6),
-        usage.ru_minflt,
-        usage.ru_majflt,
-        usage.ru_nvcsw,
-        usage.ru_nivcsw,
-    )
+    user_us, system_us = round(usage.ru_utime * 1e6), round(usage.ru_stime * 1e6)
+    return user_us, system_us, usage.ru_minflt, usage.ru_majflt, usage.ru_nvcsw, usage.ru_nivcsw

@@ -91,9 +91,9 @@ class ControlServer(BoundedServer[bytes]):
         reply = self._answer(line, client)
         if reply is None:
             client.deadline = float("inf")
-            return
-        client.parked = False
-        self._reply(client, reply)
+        else:
+            client.parked = False
+            self._reply(client, reply)
 
     def _answer(self, line: bytes, client: Client) -> dict[str, object] | None:
         try:

@@ -248,7 +248,3 @@ def flush_output() -> None:
             stream.flush()
         except (OSError, ValueError, AttributeError):
             pass  # closed, or on a full disk: there is no place left to report it
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
