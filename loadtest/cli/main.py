@@ -26,8 +26,6 @@ from loadtest.runs.progress import Progress, summary
 from loadtest.runs.resolve import check_plan, results_folder, settings_of
 from procserver.errors import ConfigError, ProcserverError
 
-__all__ = ["main"]
-
 SIGNALLED = (
     128  # plus the signal's number: the exit code of a command that was interrupted before it had results
 )

@@ -14,22 +14,6 @@ from loadtest.runs.resolve import DEFAULT_THRESHOLD
 from loadtest.runs.settings import TABLE
 from loadtest.workload.limits import CONNECT_RATE_DEFAULT
 
-__all__ = [
-    "all_of",
-    "distribution_options",
-    "elsewhere_options",
-    "folder_options",
-    "load_options",
-    "load_options_with",
-    "result_options",
-    "server_options",
-    "service_options",
-    "setting",
-    "speech_options",
-    "talk_options",
-    "tls_options",
-]
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 

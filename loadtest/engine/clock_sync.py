@@ -15,8 +15,6 @@ from loadtest.engine.clock_offset import CpuReport, Exchange, Offset, cores_betw
 from loadtest.engine.progress_pipe import ProgressPipe
 from loadtest.engine.run_clock import RunClock
 
-__all__ = ["ClockSync", "report_workers"]
-
 REQUEST, ANSWER, ADOPTED = "loadtest clock request", "loadtest clock answer", "loadtest clock adopted"
 CPU_KEY = "loadtest_cpu"
 REPORTS_MAX = 1000  # of each worker; beyond it every second one is dropped

@@ -9,8 +9,6 @@ import gevent
 
 from loadtest.workload.target import Target, Tls, resolve
 
-__all__ = ["Connector", "describe", "shake_hands", "wrap"]
-
 UNIX_RETRY_S = 0.001
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; `socket` has it from Python 3.12 on
 

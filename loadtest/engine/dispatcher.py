@@ -17,8 +17,6 @@ import gevent
 from loadtest.engine.timerfd import Timer
 from loadtest.stats.recorder import LAG, Recorder, RequestCounter
 
-__all__ = ["NEVER", "Dispatcher"]
-
 NEVER = 1 << 62
 
 _now_ns = time.monotonic_ns

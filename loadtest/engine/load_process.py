@@ -36,8 +36,6 @@ from loadtest.stats.run_stats import RunRecord
 from loadtest.workload.arrivals import Timetable
 from loadtest.workload.dialogue.file import parse_dialogue, read_text
 
-__all__ = ["LoadProcess"]
-
 
 class LoadProcess:
     """Everything that this process holds of a load test; users reach it as `self.process`."""

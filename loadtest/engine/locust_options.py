@@ -14,8 +14,6 @@ from loadtest.workload.settings import GeneratorSettings, Row, table_of
 from loadtest.workload.target import check_sources
 from procserver.errors import ConfigError
 
-__all__ = ["add_options", "settings_of"]
-
 TABLE = table_of(GeneratorSettings)
 
 

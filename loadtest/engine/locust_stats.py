@@ -18,8 +18,6 @@ from locust.stats import RequestStats, StatsEntry, StatsError
 from loadtest.stats.histogram import bucket_us, percentile_us
 from loadtest.stats.recorder import RequestTotals
 
-__all__ = ["feed", "install"]
-
 REQUEST_TYPE = "TCP"
 REPORT_INTERVAL_S = 1.0  # Locust's 3 s is as long as a short test
 

@@ -9,8 +9,6 @@ from loadtest.engine.schedule import Schedule
 from loadtest.stats.recorder import Recorder, RequestCounter
 from procserver.errors import ProcserverError
 
-__all__ = ["CompositeRequest", "Request", "counter_of", "record_failure", "record_success"]
-
 _now_ns = time.monotonic_ns
 
 

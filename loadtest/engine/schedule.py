@@ -17,8 +17,6 @@ from loadtest.workload.scenarios import SCENARIOS
 from loadtest.workload.settings import GeneratorSettings
 from loadtest.workload.time_slots import Slots
 
-__all__ = ["Assignment", "Schedule"]
-
 
 class Assignment(msgspec.Struct):
     """One test. `shares`: which part of the plan each worker carries out, by its id; empty for a process alone."""

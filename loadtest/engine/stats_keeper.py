@@ -21,8 +21,6 @@ from loadtest.engine.schedule import Schedule
 from loadtest.stats.recorder import LAG, Interval, Recorder, RequestTotals
 from loadtest.stats.run_stats import RunStats
 
-__all__ = ["FIRST_REPORT", "REPORT_KEY", "StatsKeeper"]
-
 FINAL_REPORTS_TIMEOUT_S = 15.0  # beyond the stop timeout: a worker that has not reported by then is lost
 REPORT_KEY = "loadtest"
 FIRST_REPORT = {"number": 0, "final": False, "intervals": []}  # of a worker that has counted nothing yet

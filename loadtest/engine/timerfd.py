@@ -9,8 +9,6 @@ import os
 import time
 from collections.abc import Callable
 
-__all__ = ["Timer"]
-
 TFD_TIMER_ABSTIME = 1
 TFD_NONBLOCK, TFD_CLOEXEC = os.O_NONBLOCK, os.O_CLOEXEC
 

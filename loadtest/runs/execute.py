@@ -17,8 +17,6 @@ from loadtest.runs.service import Service, ServiceError
 from loadtest.runs.settings import RunSettings
 from loadtest.stats.run_stats import RunRecord
 
-__all__ = ["Load", "Observation", "Show", "execute"]
-
 Show = Callable[[dict[str, Any]], str | None]
 
 SETTLE_TIMEOUT_S = 5.0

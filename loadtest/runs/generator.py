@@ -20,8 +20,6 @@ from loadtest.stats.run_stats import RunRecord
 from procserver.addresses import parse_address
 from procserver.errors import ProcserverError
 
-__all__ = ["Generator", "GeneratorError"]
-
 STOP_TIMEOUT_S = 5
 # Beyond warm-up, duration and stop: importing Locust, forking, workers' reports.
 OVERHEAD_TIMEOUT_S = 45.0

@@ -9,8 +9,6 @@ from loadtest.base.units import format_bytes, format_count, format_duration, for
 from loadtest.runs.settings import RunSettings
 from loadtest.runs.status_line import StatusLine
 
-__all__ = ["Progress", "summary"]
-
 TIMES = ("p50", "p90", "p99", "max")
 OTHERS_SHARE_NOTED = 0.15  # of the host's CPUs: enough to affect a 99th percentile
 HEADLINES = {"pass": "PASS", "fail": "FAIL", "invalid": "INVALID"}

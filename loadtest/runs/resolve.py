@@ -14,15 +14,6 @@ from loadtest.workload.limits import FRAMINGS
 from loadtest.workload.scenarios import SCENARIOS
 from procserver.errors import ConfigError
 
-__all__ = [
-    "DEFAULT_THRESHOLD",
-    "check_plan",
-    "framing_of",
-    "results_folder",
-    "serve_args",
-    "settings_of",
-]
-
 DEFAULT_THRESHOLD = "errors=0"
 
 

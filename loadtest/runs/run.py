@@ -29,8 +29,6 @@ from loadtest.workload.arrivals import Planned, Timetable, planned_of
 from loadtest.workload.scenarios import SCENARIOS
 from procserver.resources import host_usage
 
-__all__ = ["run", "run_beside", "service_of"]
-
 
 def run(settings: RunSettings, thresholds: list[Threshold], folder: Path, show: Show) -> dict[str, Any]:
     """Make the run, write its results to the empty `folder`, and return the document of `run.json`.

@@ -19,8 +19,6 @@ from loadtest.workload.target import Tls, resolve
 from procserver.clients import control as control_client
 from procserver.errors import ProcserverError
 
-__all__ = ["Places", "Program", "Service", "ServiceError", "attached", "launched", "option_value", "started"]
-
 READY_TIMEOUT_S = 20.0
 POLL_S = 0.02
 STOP_TIMEOUT_S = 5.0  # all our connections are closed: only a handler itself can last longer

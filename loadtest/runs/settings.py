@@ -25,8 +25,6 @@ from loadtest.workload.target import check_sources, check_tls, parse_endpoint, p
 from loadtest.workload.workload import WORKLOADS, Workload, workload_of
 from procserver.errors import ConfigError
 
-__all__ = ["TABLE", "RunSettings", "check_service"]
-
 SHARES = ", ".join(f"{name} {row.beside.share:.0%}" for name, row in SCENARIOS.items() if row.beside)
 SERVE = Option('Start a procserver: --serve "--workers 8 --delay 0.01".', metavar="ARGS")
 HOST = Option("Load a running service; also tls://HOST:PORT, unix:///PATH.", metavar="tcp://HOST:PORT")

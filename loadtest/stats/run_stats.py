@@ -8,8 +8,6 @@ import msgspec
 from loadtest.stats.histogram import TIMELINE_BITS, TOTAL_BITS, Histogram
 from loadtest.stats.recorder import Interval, RequestTotals
 
-__all__ = ["RunRecord", "RunStats"]
-
 TIMELINE_INTERVALS_MAX = 600  # beyond it two neighbours are merged, so that a run of any length fits
 
 

@@ -11,8 +11,6 @@ from loadtest.users.dialogue import DialogueBase
 from loadtest.users.tcp import TcpUser
 from loadtest.workload.dialogue.dialogue import Dialogue, greeting
 
-__all__ = ["BackgroundUser", "ChurnUser", "EndOfTest", "HoldUser"]
-
 
 class EndOfTest(Exception):
     """The test ended while this user waited: the request was neither answered nor failed."""

@@ -14,8 +14,6 @@ from loadtest.workload.dialogue.file import parse_dialogue
 from loadtest.workload.dialogue.session import DialogueSession, names
 from procserver.errors import ConfigError, RemoteProtocolError
 
-__all__ = ["DialogueBase", "DialogueUser"]
-
 PAUSE_KEPT_S = 1.0
 WORKERS_MAX = 10_000  # the stride of user numbers where the number of workers is not known beforehand
 

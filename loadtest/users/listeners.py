@@ -17,8 +17,6 @@ from loadtest.engine.stats_keeper import FIRST_REPORT, REPORT_KEY
 from loadtest.web import tab
 from procserver.errors import ConfigError
 
-__all__ = ["Listeners", "install", "process_of"]
-
 
 class Listeners:
     """Of one process. `process` and `tab` are made at Locust's `init` event; before it nothing is to be done."""

@@ -17,8 +17,6 @@ from loadtest.users.background import BackgroundUser, EndOfTest
 from loadtest.workload.dialogue.session import RECV_BYTES, names
 from procserver.errors import ProcserverError
 
-__all__ = ["HostileUser", "SlowUser"]
-
 PAUSE_S = 0.2  # from one connection of a misbehaving user to its next
 SLICE_S = 0.1  # how soon a waiting user notices the end of the test
 DRIP_S = 0.1

@@ -34,8 +34,6 @@ from loadtest.workload.dialogue.session import Session
 from loadtest.workload.target import DEFAULT_HOST, Target
 from procserver.errors import ConfigError, ProcserverError, RemoteProtocolError
 
-__all__ = ["TcpUser", "describe"]
-
 BATCH_MAX = 64  # requests per task: Locust's own loop then costs little beside them
 BATCH_MAX_NS = 50_000_000  # but never so long that a stop waits for it
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.05, 2.0

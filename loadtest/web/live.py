@@ -27,8 +27,6 @@ from loadtest.workload.target import parse_host
 from procserver.clients import control as control_client
 from procserver.errors import ConfigError, ProcserverError
 
-__all__ = ["ROWS_MAX", "Followed", "Live", "find_server", "server_row"]
-
 ROWS_MAX = 600
 SAMPLES_KEPT = 300  # a minute: memory is not in each of them
 FRESH_S = 5.0  # an older gauge is none

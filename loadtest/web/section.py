@@ -14,8 +14,6 @@ from loadtest.stats.recorder import LAG
 from loadtest.stats.run_stats import RunStats
 from loadtest.web.live import Live
 
-__all__ = ["CHARTS", "section", "table_rows"]
-
 SECTION = Path(__file__).with_name("section.html")
 TICKS_US = [10**k for k in range(8)]
 DURATION = {

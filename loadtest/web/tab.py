@@ -22,8 +22,6 @@ from loadtest.web.live import ROWS_MAX, Live, find_server
 from loadtest.web.section import CHARTS, section, table_rows
 from procserver.errors import ConfigError
 
-__all__ = ["ServerTab", "add_options"]
-
 KEY = "server"
 PAGE = Path(__file__).with_name("web.html")
 TAB = Path(__file__).with_name("web_tab.html")

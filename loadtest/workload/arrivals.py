@@ -22,8 +22,6 @@ from loadtest.workload.time_slots import Slots
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Planned", "Profile", "Timetable", "Turns", "plan", "planned_of", "profile_of"]
-
 SPAWN_S, SPAWN_EACH_S = 0.25, 0.0001  # from the start of a test until its users exist, and for each of them
 
 

@@ -14,20 +14,6 @@ from procserver.addresses import Address, parse_address
 from procserver.clients.connect import tls_trust
 from procserver.errors import ConfigError
 
-__all__ = [
-    "DEFAULT_HOST",
-    "SOURCES_MAX",
-    "Place",
-    "Target",
-    "Tls",
-    "check_sources",
-    "check_tls",
-    "parse_endpoint",
-    "parse_host",
-    "resolve",
-    "tls_context",
-]
-
 DEFAULT_HOST = "tcp://127.0.0.1:9999"
 FORMS = "tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH; a V6 address in [brackets]"
 ENDPOINT_FORMS = "HOST:PORT, [V6]:PORT"

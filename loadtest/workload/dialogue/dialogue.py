@@ -11,8 +11,6 @@ from typing import NamedTuple
 from loadtest.workload.dialogue.framing import Framing
 from loadtest.workload.dialogue.templates import Template
 
-__all__ = ["ROUND", "Answer", "Counted", "Dialogue", "Step"]
-
 RAW_BYTES_MAX = 1024  # what a server reads at once, and far less than a segment
 ROUND = "round"  # the request that one turn of `steps` is
 

@@ -20,8 +20,6 @@ from loadtest.workload.dialogue.templates import BUILT_IN, Template, parse_templ
 from loadtest.workload.target import parse_host
 from procserver.errors import ConfigError, ProcserverError
 
-__all__ = ["Reader"]
-
 STEPS_MAX = 100  # in each list
 REPEAT_MAX = 10_000
 FRAMES_MAX = 10_000
