@@ -42,13 +42,10 @@ class ClockSync:
 
     def workers(self, since: float, until: float) -> list[dict[str, str | float | None]]:
         """Id, cores used between two times, and clock offset of each worker that has reported."""
-        unknown: dict[str, float | None] = {"offset_s": None, "error_s": None}
+        unknown: dict[str, Any] = dict.fromkeys(Offset._fields)
         return [
-            {
-                "id": name,
-                "cores": cores_between(reports, since, until),
-                **(self.offsets[name]._asdict() if name in self.offsets else unknown),
-            }
+            {"id": name, "cores": cores_between(reports, since, until)}
+            | (self.offsets[name]._asdict() if name in self.offsets else unknown)
             for name, reports in sorted(self.cpu.items())
         ]
 
@@ -56,11 +53,8 @@ class ClockSync:
         """Wait, at the start of a master's test, until its workers have adopted its time."""
         self.cpu.clear()
         if isinstance(self.runner, MasterRunner):
-            deadline = time.monotonic() + SYNC_TIMEOUT_S
-            while (
-                time.monotonic() < deadline
-                and {c.id for c in self.runner.clients.ready} - self.offsets.keys()
-            ):
+            deadline, clients = time.monotonic() + SYNC_TIMEOUT_S, self.runner.clients
+            while time.monotonic() < deadline and {c.id for c in clients.ready} - self.offsets.keys():
                 gevent.sleep(INTERVAL_S)
 
     def add_report(self, data: dict[str, Any]) -> None:

@@ -101,13 +101,9 @@ def _table_row(entry: StatsEntry, current: bool = True) -> str:
     type_width = locust.stats.STATS_TYPE_WIDTH
     name_width = locust.stats.STATS_NAME_WIDTH - type_width + 4
     failed = f"{entry.num_failures}({entry.fail_ratio:.2%})"
-    times = (
-        entry.avg_response_time,
-        entry.min_response_time,
-        entry.max_response_time,
-        entry.median_response_time,
+    avg, least, most, median = (
+        _ms(getattr(entry, f"{kind}_response_time")) for kind in ("avg", "min", "max", "median")
     )
-    avg, least, most, median = (_ms(value) for value in times)
     return (
         f"{entry.method or '':<{type_width}} {entry.name:<{name_width}} {entry.num_requests:7d} {failed:>12} |"
         f"{avg:>7} {least:>7} {most:>7}{median:>7} | {rate:7.2f} {failures:11.2f}"
@@ -117,10 +113,9 @@ def _table_row(entry: StatsEntry, current: bool = True) -> str:
 def _percentile_row(entry: StatsEntry) -> str:
     shares = locust.stats.PERCENTILES_TO_REPORT
     times = " ".join(f"{_ms(entry.get_response_time_percentile(share)):>6}" for share in shares)
-    kind = (
-        f"{entry.method or '':<{locust.stats.STATS_TYPE_WIDTH}} {entry.name:<{locust.stats.STATS_NAME_WIDTH}}"
-    )
-    return f"{kind} {times.rjust(9 + 7 * (len(shares) - 1))} {entry.num_requests:>6}"
+    kind = f"{entry.method or '':<{locust.stats.STATS_TYPE_WIDTH}}"
+    name = f"{entry.name:<{locust.stats.STATS_NAME_WIDTH}}"
+    return f"{kind} {name} {times.rjust(9 + 7 * (len(shares) - 1))} {entry.num_requests:>6}"
 
 
 def _to_dict_of(in_whole_ms: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
@@ -148,14 +143,11 @@ def _close_files_of(close: Callable[[Any], None]) -> Callable[[Any], None]:
     """Locust writes these files once a second and not at the end: the last second would be missing."""
 
     def close_files(writer: Any) -> None:
-        for handle, write, rows in (
-            (writer.requests_csv_filehandle, writer.requests_csv, writer.requests_csv_writer),
-            (writer.failures_csv_filehandle, writer.failures_csv, writer.failures_csv_writer),
-            (writer.exceptions_csv_filehandle, writer.exceptions_csv, writer.exceptions_csv_writer),
-        ):
+        for name in ("requests_csv", "failures_csv", "exceptions_csv"):
+            handle = getattr(writer, f"{name}_filehandle")
             handle.seek(0)
             handle.truncate()
-            write(rows)
+            getattr(writer, name)(getattr(writer, f"{name}_writer"))
         close(writer)
 
     return close_files

@@ -1,7 +1,6 @@
 """One request: timed, and recorded with exactly one end; planned, if it is what an arrival is."""
 
 import time
-from types import TracebackType
 from typing import Protocol
 
 from loadtest.engine.connecting import describe
@@ -40,9 +39,7 @@ class Request:
         self.start = _now_ns()
         user.overdue, user.deadline_ns = False, self.start + user.timeout_ns
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if error is not None:
             return record_failure(self.user, self.counter, error, self.start, self.due)
         self.user.deadline_ns = 0
@@ -67,11 +64,9 @@ class CompositeRequest:
         self.start = _now_ns()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if error is not None:
-            return _record_end(self.counter, error, self.start, self.due, overdue=False, reached=False)
+            return record_end(self.counter, error, self.start, self.due, reached=False)
         record_success(self.counter, self.start, self.due)
         self.ok = True
         return False
@@ -87,7 +82,7 @@ def counter_of(user: Requester, name: str, due: int) -> RequestCounter:
     return user.recorder.counter(name)
 
 
-def record_success(counter: RequestCounter, start: int, due: int) -> None:
+def record_success(counter: RequestCounter, start: int, due: int = 0) -> None:
     end = _now_ns()
     service = (end - start + 500) // 1000
     if due:
@@ -100,14 +95,21 @@ def record_failure(
     user: Requester, counter: RequestCounter, error: BaseException, start: int, due: int
 ) -> bool:
     """Close the connection and record that a request failed (True) or was cut off by the end of the test (False)."""
-    failed = _record_end(counter, error, start, due, overdue=user.overdue, reached=True)
+    failed = record_end(counter, error, start, due, overdue=user.overdue)
     user.close()
     return failed
 
 
-def _record_end(
-    counter: RequestCounter, error: BaseException, start: int, due: int, *, overdue: bool, reached: bool
+def record_end(
+    counter: RequestCounter,
+    error: BaseException,
+    start: int = 0,
+    due: int = 0,
+    *,
+    overdue: bool = False,
+    reached: bool = True,
 ) -> bool:
+    """Record that a request failed (True) or was cut off (False); `reached`: the server may have seen it."""
     failed = isinstance(error, OSError | ProcserverError)
     if failed:
         counter.fail(describe(error, overdue=overdue), reached=reached)

@@ -45,9 +45,7 @@ class Schedule:
         self.end()
         settings = self.settings = assignment.settings
         self.timetable = assignment.timetable
-        share: int | None = 0
-        if assignment.shares:
-            share = assignment.shares.get(process_id)
+        share = assignment.shares.get(process_id) if assignment.shares else 0
         of = max(1, len(assignment.shares))
         self.started_s, self.slots = self.clock.monotonic_s(self.timetable.started), self.timetable.slots
         self.turns = Turns(self.timetable.connects_per_s, self.started_s, share=share or 0, of=of)
