@@ -1,7 +1,7 @@
 """One request: timed, and recorded with exactly one end; planned, if it is what an arrival is."""
 
 import time
-from typing import Protocol
+from typing import Protocol, Self
 
 from loadtest.engine.connecting import describe
 from loadtest.engine.schedule import Schedule
@@ -32,12 +32,13 @@ class Request:
         self.user = user
         self.name = name
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         user = self.user
         self.due, user.due_ns = user.due_ns, 0
         self.counter = counter_of(self.user, self.name, self.due)
         self.start = _now_ns()
         user.overdue, user.deadline_ns = False, self.start + user.timeout_ns
+        return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if error is not None:
@@ -47,18 +48,15 @@ class Request:
         return False
 
 
-class CompositeRequest:
+class CompositeRequest(Request):
     """A request made of others, which keep the deadlines, and close the connection when they fail.
 
     An OSError or ProcserverError in its body makes it fail; `ok` says how it ended.
     """
 
-    def __init__(self, user: Requester, name: str) -> None:
-        self.user = user
-        self.name = name
-        self.ok = False
+    ok = False
 
-    def __enter__(self) -> "CompositeRequest":
+    def __enter__(self) -> Self:
         self.due, self.user.due_ns = self.user.due_ns, 0
         self.counter = counter_of(self.user, self.name, self.due)
         self.start = _now_ns()

@@ -20,7 +20,7 @@ import msgspec
 from loadtest.base.processes import Piped, start
 from loadtest.results import timeline
 from loadtest.stats.histogram import Histogram
-from loadtest.stats.recorder import LAG, RequestTotals
+
 from loadtest.stats.run_stats import RunStats
 from loadtest.workload.arrivals import Planned
 from loadtest.workload.target import parse_host
@@ -32,15 +32,8 @@ SAMPLES_KEPT = 300  # a minute: memory is not in each of them
 FRESH_S = 5.0  # an older gauge is none
 ACCEPTED_SPAN_MIN_S = 0.35  # less than from one time that the server is asked to the next
 MEMORY_FRESH_S = 60.0  # of a large pool it is read seldom, lest the reading be a load
-GAUGES = {
-    "cpu_cores": FRESH_S,
-    "generator_cores_max": FRESH_S,
-    "pss_bytes": MEMORY_FRESH_S,
-    "processes": FRESH_S,
-    "workers_busy": FRESH_S,
-    "workers_idle": FRESH_S,
-    "queue_depth": FRESH_S,
-}
+GAUGES = ("cpu_cores", "generator_cores_max", "processes", "workers_busy", "workers_idle", "queue_depth")
+GAUGES_FRESH_S = dict.fromkeys(GAUGES, FRESH_S) | {"pss_bytes": MEMORY_FRESH_S}
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 STATUS_TIMEOUT_S = 2.0
 END_TIMEOUT_S = 3.0
@@ -97,9 +90,8 @@ class Live:
         self.most: dict[str, float] = {}
         self.answered: collections.Counter[str] = collections.Counter()
         self.second = int(started)
-        self.accepted: tuple[float, int] | None = (
-            None  # connections up to the last row, and when they were read
-        )
+        # Connections up to the last row, and when they were read.
+        self.accepted: tuple[float, int] | None = None
         self.complaint = ""
         self.process: Piped | None = None
         self.folder: str | None = None
@@ -129,7 +121,7 @@ class Live:
         self.read_samples()
         points = timeline.points([*self.begun, *self.samples], self.started)
         while self.second + 1 + self.reports_after_s <= now:
-            for name, entry in entries_of(stats, self.second).items():
+            for name, entry in stats.requests_at(self.second).items():
                 self.answered[name] += entry.ok.count
             row = generator_row(stats, self.second, self.main, planned)
             row |= server_row(points, self.second + 1 - self.started)
@@ -195,7 +187,7 @@ def generator_row(
     stats: RunStats, second: int, main: str | None, planned: Planned | None = None
 ) -> dict[str, Any]:
     """What ended in that second, with the percentiles of the request `main`; in a stall, zeros."""
-    entries = entries_of(stats, second)
+    entries = stats.requests_at(second)
 
     def per_s(what: str) -> float:
         return sum(float(getattr(entry, what)) for entry in entries.values()) / stats.interval_s
@@ -218,15 +210,11 @@ def is_handshake(name: str) -> bool:
     return name.rpartition(".")[2] == "handshake"
 
 
-def entries_of(stats: RunStats, second: int) -> dict[str, RequestTotals]:
-    """The requests of the interval that holds the second, without the generator's lag."""
-    window = stats.timeline.get(second // stats.interval_s * stats.interval_s, {})
-    return {name: entry for name, entry in window.items() if name != LAG}
-
-
 def server_row(points: list[timeline.Point], until_s: float) -> dict[str, Any]:
     """The latest of each gauge up to that time."""
-    return {field: _latest(points, field, until_s - fresh_s, until_s) for field, fresh_s in GAUGES.items()}
+    return {
+        field: _latest(points, field, until_s - fresh_s, until_s) for field, fresh_s in GAUGES_FRESH_S.items()
+    }
 
 
 def _latest(points: list[timeline.Point], field: str, since_s: float, until_s: float) -> float | None:

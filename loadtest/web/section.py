@@ -10,7 +10,7 @@ from loadtest.report import axes, plot
 from loadtest.report.page import paragraph, table
 from loadtest.report.plot import BLUE, GREY, ORANGE, PURPLE, RED, SKY
 from loadtest.stats.histogram import PERCENTILES, Histogram, samples_beyond
-from loadtest.stats.recorder import LAG
+
 from loadtest.stats.run_stats import RunStats
 from loadtest.web.live import Live
 
@@ -133,8 +133,6 @@ def section(stats: RunStats, live: Live | None) -> str:
     ]
     rows = []
     for name in stats.names():
-        if name == LAG:
-            continue
         entry = stats.total(name)
         counts = [format_count(n) for n in (entry.ok.count, entry.failed, entry.censored, entry.dropped)]
         rows.append([name, *counts, *map(format_us, _percentiles(entry.times))])
