@@ -3,14 +3,13 @@
 import contextlib
 import itertools
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from loadtest.base.processes import LineReader, Piped, start
+from loadtest.base.processes import LineReader, end, start
 from loadtest.results import run_folder
 from loadtest.runs.generator import Generator, GeneratorError
 from loadtest.runs.service import Service, ServiceError
@@ -83,18 +82,11 @@ def execute(loads: Sequence[Load], show: Show) -> list[Observation]:
                 raise KeyboardInterrupt from None
             raise
         afters = [_after(load.service) for load in loads]
-    return [
-        Observation(
-            record,
-            before,
-            *after,
-            interrupted,
-            ended_early,
-            run_folder.samples(load.folder),
-            load.service.log_since(size),
-        )
-        for load, record, (before, size), after in zip(loads, records, befores, afters, strict=True)
-    ]
+    observed = []
+    for load, record, (before, size), after in zip(loads, records, befores, afters, strict=True):
+        samples, log = run_folder.samples(load.folder), load.service.log_since(size)
+        observed.append(Observation(record, before, *after, interrupted, ended_early, samples, log))
+    return observed
 
 
 @contextlib.contextmanager
@@ -127,19 +119,7 @@ def _sampled(service: Service, generator: Generator, folder: Path) -> Iterator[N
         yield
     finally:
         ready.close()
-        _end(sampler)
-
-
-def _end(sampler: Piped) -> None:
-    assert sampler.stdin is not None
-    assert sampler.stdout is not None
-    sampler.stdin.close()
-    sampler.stdout.close()
-    try:
-        sampler.wait(SAMPLER_END_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        sampler.kill()
-        sampler.wait()
+        end(sampler, SAMPLER_END_TIMEOUT_S)
 
 
 def _after(service: Service) -> tuple[dict[str, Any] | None, str | None]:

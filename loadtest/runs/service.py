@@ -8,12 +8,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
 
 from loadtest.base.interrupts import interruptible
-from loadtest.base.processes import LineReader, Piped, free_port, start, stop
+from loadtest.base.processes import LineReader, Piped, free_port, last_line, start, stop
 from loadtest.sampler.scrape import Endpoint, ScrapeError, metrics_url
 from loadtest.workload.target import Tls, resolve
 from procserver.clients import control as control_client
@@ -31,26 +32,20 @@ class ServiceError(ProcserverError):
     """The service could not be started or found."""
 
 
+@dataclass(eq=False)
 class Service:
     """The address under load, and how the processes of the server are followed."""
 
-    def __init__(
-        self,
-        host: str,
-        pid: int | None,
-        control: str | None,
-        process: Piped | None = None,
-        log_path: str | None = None,
-        metrics: str | None = None,
-    ) -> None:
-        self.host = host
-        self.log_path = log_path  # of a server that was started here
-        self.pid = pid
-        self.control = control
-        self.metrics = metrics  # of a server on another host
-        self.endpoint = Endpoint(metrics_url(metrics)) if metrics is not None else None
-        self.process = process
-        self.exit_code: int | None = None
+    host: str
+    pid: int | None
+    control: str | None
+    process: Piped | None = None
+    log_path: str | None = None  # of a server that was started here
+    metrics: str | None = None  # of a server on another host
+    exit_code: int | None = None
+
+    def __post_init__(self) -> None:
+        self.endpoint = Endpoint(metrics_url(self.metrics)) if self.metrics is not None else None
 
     @property
     def sampler_options(self) -> list[str]:
@@ -239,7 +234,7 @@ def _host_when_ready(ready: int, log_path: str) -> str:
         reader.close()
     if line is None:
         why = "ended" if reader.ended else f"was not ready after {READY_TIMEOUT_S:.0f} s"
-        raise ServiceError(f"the server {why}: {_last_line(log_path)}")
+        raise ServiceError(f"the server {why}: {last_line(log_path)}")
     first = line.decode().removeprefix("listening on ").split(", ")[0]
     if first.startswith("unix:"):
         return f"unix://{first.removeprefix('unix:')}"
@@ -257,9 +252,3 @@ def _await_port(service: Service, port: int) -> None:
         if time.monotonic() > deadline:
             raise ServiceError(f"the server does not listen on port {port} after {READY_TIMEOUT_S:.0f} s")
         time.sleep(POLL_S)
-
-
-def _last_line(path: str) -> str:
-    with open(path, "rb") as file:
-        lines = file.read()[-4096:].decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "its log is empty"

@@ -8,7 +8,6 @@ import collections
 import contextlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,10 +16,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from loadtest.base.processes import Piped, start
+from loadtest.base.processes import Piped, end, last_line, start
 from loadtest.results import timeline
 from loadtest.stats.histogram import Histogram
-
 from loadtest.stats.run_stats import RunStats
 from loadtest.workload.arrivals import Planned
 from loadtest.workload.target import parse_host
@@ -29,11 +27,10 @@ from procserver.errors import ConfigError, ProcserverError
 
 ROWS_MAX = 600
 SAMPLES_KEPT = 300  # a minute: memory is not in each of them
-FRESH_S = 5.0  # an older gauge is none
 ACCEPTED_SPAN_MIN_S = 0.35  # less than from one time that the server is asked to the next
-MEMORY_FRESH_S = 60.0  # of a large pool it is read seldom, lest the reading be a load
 GAUGES = ("cpu_cores", "generator_cores_max", "processes", "workers_busy", "workers_idle", "queue_depth")
-GAUGES_FRESH_S = dict.fromkeys(GAUGES, FRESH_S) | {"pss_bytes": MEMORY_FRESH_S}
+# An older gauge is none. The memory of a large pool is read seldom, lest the reading be a load.
+FRESH_S = dict.fromkeys(GAUGES, 5.0) | {"pss_bytes": 60.0}
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 STATUS_TIMEOUT_S = 2.0
 END_TIMEOUT_S = 3.0
@@ -163,20 +160,12 @@ class Live:
         assert self.folder is not None
         if self.samples and "reason" in self.samples[-1]:
             return str(self.samples[-1]["reason"])
-        lines = Path(self.folder, "log").read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "the sampler has exited"
+        return last_line(os.path.join(self.folder, "log"), otherwise="the sampler has exited")
 
     def end(self) -> None:
         """Stop the sampler and remove its folder."""
         if self.process is not None:
-            for pipe in (self.process.stdin, self.process.stdout):
-                if pipe is not None:
-                    pipe.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(END_TIMEOUT_S)
-            if self.process.poll() is None:
-                self.process.kill()
-                self.process.wait()
+            end(self.process, END_TIMEOUT_S)
             self.process = None
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -196,11 +185,8 @@ def generator_row(
     made = sum(entry.ok.count for name, entry in entries.items() if is_handshake(name)) / stats.interval_s
     row: dict[str, Any] = {"answered": answered, "failed": per_s("failed"), "made": made}
     if planned is not None:
-        row |= {
-            "planned": planned.between(second, second + 1),
-            "late": per_s("late"),
-            "dropped": per_s("dropped"),
-        }
+        row |= {what: per_s(what) for what in ("late", "dropped")}
+        row["planned"] = planned.between(second, second + 1)
     times = entries[main].times if main in entries else Histogram()
     return row | {f"{key}_us": times.percentile(share) for key, share in PERCENTILES.items()}
 
@@ -212,9 +198,7 @@ def is_handshake(name: str) -> bool:
 
 def server_row(points: list[timeline.Point], until_s: float) -> dict[str, Any]:
     """The latest of each gauge up to that time."""
-    return {
-        field: _latest(points, field, until_s - fresh_s, until_s) for field, fresh_s in GAUGES_FRESH_S.items()
-    }
+    return {field: _latest(points, field, until_s - fresh_s, until_s) for field, fresh_s in FRESH_S.items()}
 
 
 def _latest(points: list[timeline.Point], field: str, since_s: float, until_s: float) -> float | None:

@@ -10,7 +10,6 @@ from loadtest.report import axes, plot
 from loadtest.report.page import paragraph, table
 from loadtest.report.plot import BLUE, GREY, ORANGE, PURPLE, RED, SKY
 from loadtest.stats.histogram import PERCENTILES, Histogram, samples_beyond
-
 from loadtest.stats.run_stats import RunStats
 from loadtest.web.live import Live
 
