@@ -36,9 +36,8 @@ def add_options(parser: Any) -> None:
     add("--account", metavar="FILE", help="Write the record of the run here, as JSON, when Locust quits.")
     add("--load", help=argparse.SUPPRESS)  # GeneratorSettings in JSON, instead of the options above
     add("--progress-fd", type=int, help=argparse.SUPPRESS)  # for a JSON line each second
-    add(
-        "--start-fd", type=int, help=argparse.SUPPRESS
-    )  # where the start of the test comes from: see start_barrier
+    # Where the start of the test comes from: see start_barrier.
+    add("--start-fd", type=int, help=argparse.SUPPRESS)
 
 
 def settings_of(options: argparse.Namespace | None) -> GeneratorSettings:

@@ -53,7 +53,7 @@ class Schedule:
         if settings.rate:
             self.planned = planned_of(settings.rate, SCENARIOS[settings.scenario].shape, self.timetable)
             if has_users:
-                self.dispatcher = self._dispatcher(settings, self.planned, share, of)
+                self.dispatcher = self._dispatcher(self.planned, share, of)
 
     def end(self) -> None:
         """End a test, when its users have been stopped."""
@@ -69,10 +69,8 @@ class Schedule:
         """The moment of the monotonic clock at that own time of the run."""
         return self.started_s + self.slots.elapsed(own_s)
 
-    def _dispatcher(
-        self, settings: GeneratorSettings, planned: Planned, share: int | None, of: int
-    ) -> Dispatcher:
-        table = self.timetable
+    def _dispatcher(self, planned: Planned, share: int | None, of: int) -> Dispatcher:
+        table, settings = self.timetable, self.settings
         arrivals = plan(planned.profile, settings.arrivals, Random(settings.seed), share=share or 0, of=of)
         due_ns = planned.moments_ns(arrivals, self._monotonic_ns(table.started))
         return Dispatcher(

@@ -32,20 +32,20 @@ BUNDLE_CACHE_S = 24 * 3600
 
 
 def add_options(parser: Any) -> None:
-    add = parser.add_argument
+    def add(flag: str, metavar: str, variable: str, text: str) -> None:
+        parser.add_argument(flag, default="", metavar=metavar, env_var=variable, help=text)
+
     add(
         "--server-pid",
-        default="",
-        metavar="PID",
-        env_var="LOCUST_SERVER_PID",
-        help="Sample this process and its children, for the tab Server and the HTML report.",
+        "PID",
+        "LOCUST_SERVER_PID",
+        "Sample this process and its children, for the tab Server and the HTML report.",
     )
     add(
         "--server-control",
-        default="",
-        metavar="PATH",
-        env_var="LOCUST_SERVER_CONTROL",
-        help="Sample the procserver with this control socket; without either option, the one at the target's address.",
+        "PATH",
+        "LOCUST_SERVER_CONTROL",
+        "Sample the procserver with this control socket; without either option, the one at the target's address.",
     )
 
 
@@ -68,9 +68,7 @@ class ServerTab:
     def start_test(self) -> None:
         self.stop_test()
         environment, options = self.environment, self.environment.parsed_options
-        if self.process.is_worker or options is None:
-            return
-        if environment.web_ui is None and not options.html_file:
+        if self.process.is_worker or options is None or not (environment.web_ui or options.html_file):
             return
         self.test += 1
         distributed = isinstance(environment.runner, MasterRunner)
@@ -120,19 +118,10 @@ class ServerTab:
     # --- the web UI ---
 
     def open_tab(self, web_ui: WebUI) -> None:
-        web_ui.template_args.update(
-            extended_tabs=[{"title": "Server", "key": KEY}],
-            extended_tables=[
-                {
-                    "key": KEY,
-                    "structure": [
-                        {"key": "what", "title": "Server"},
-                        {"key": "now", "title": "Now"},
-                        {"key": "most", "title": "Most"},
-                    ],
-                }
-            ],
-        )
+        columns = {"what": "Server", "now": "Now", "most": "Most"}
+        structure = [{"key": key, "title": title} for key, title in columns.items()]
+        web_ui.template_args["extended_tabs"] = [{"title": "Server", "key": KEY}]
+        web_ui.template_args["extended_tables"] = [{"key": KEY, "structure": structure}]
         assert web_ui.app is not None
         guard: Any = web_ui.auth_required_if_enabled  # untyped
         options = self.environment.parsed_options
@@ -144,10 +133,8 @@ class ServerTab:
         web_ui.app.after_request(self.extend)
 
     def serve_page(self) -> str:
-        page = Template(PAGE.read_text(encoding="utf-8"))
-        return page.substitute(
-            charts=json.dumps(CHARTS), rows_max=ROWS_MAX, interval_ms=round(1000 * INTERVAL_S)
-        )
+        page, charts = Template(PAGE.read_text(encoding="utf-8")), json.dumps(CHARTS)
+        return page.substitute(charts=charts, rows_max=ROWS_MAX, interval_ms=round(1000 * INTERVAL_S))
 
     def serve_rows(self) -> flask.Response:
         """The rows from number `after` on, of the current or the last test."""
