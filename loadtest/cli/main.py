@@ -51,8 +51,7 @@ def run(**options: Any) -> None:
 
     Exit code: 0 pass, 3 a threshold failed, 4 the run is invalid, 2 usage, 1 the run could not be made.
     """
-    as_json: bool = options.pop("as_json")
-    results: str | None = options.pop("results")
+    as_json, results = options.pop("as_json"), options.pop("results")
     try:
         settings, thresholds = settings_of(options)
         check_plan(settings, thresholds)

@@ -87,8 +87,7 @@ class ClockSync:
     # --- the master ---
 
     def on_request(self, msg: Message, **_: object) -> None:
-        answer = {"asked": msg.data["asked"], "theirs": self.clock.now()}
-        self.runner.send_message(ANSWER, answer, msg.node_id)
+        self.runner.send_message(ANSWER, msg.data | {"theirs": self.clock.now()}, msg.node_id)
 
     def on_adopted(self, msg: Message, **_: object) -> None:
         self.offsets[msg.node_id] = Offset(**msg.data)

@@ -46,8 +46,10 @@ class LoadProcess:
         self.environment = environment
         self.is_worker = isinstance(runner, WorkerRunner)
         self.settings = settings_of(options)  # a worker gets its master's at the start of each test
-        if self.settings.dialogue and not self.is_worker:
-            self._read_dialogue(self.settings.dialogue)
+        if (path := self.settings.dialogue) and not self.is_worker:
+            text = self.settings.dialogue_text or read_text(path)
+            parse_dialogue(text, path)
+            self.settings = msgspec.structs.replace(self.settings, dialogue_text=text)
         # The test is about to stop: no user begins what was not due before.
         self.ending = gevent.event.Event()
         self.recorder = Recorder()
@@ -149,11 +151,6 @@ class LoadProcess:
             begun=runner.target_user_count > 0,
             workers=self.clock_sync.workers(table.measure_from, self.measure_to or now),
         )
-
-    def _read_dialogue(self, path: str) -> None:
-        text = self.settings.dialogue_text or read_text(path)
-        parse_dialogue(text, path)
-        self.settings = msgspec.structs.replace(self.settings, dialogue_text=text)
 
     def _assignment(self) -> Assignment:
         """The assignment of the test that starts. It travels from the master to its workers in the parsed options."""

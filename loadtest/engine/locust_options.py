@@ -26,8 +26,7 @@ def add_options(parser: Any) -> None:
             kwargs["action"] = "store_true"
         else:
             kwargs |= {"default": row.default, "type": _type_of(row), "metavar": option.metavar}
-            if option.choices:
-                kwargs["choices"] = option.choices
+            kwargs["choices"] = option.choices or None
         parser.add_argument(row.flag, **kwargs)
 
     def add(flag: str, **kwargs: Any) -> None:

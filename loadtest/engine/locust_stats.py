@@ -70,14 +70,10 @@ def feed(stats: RequestStats, entries: Mapping[str, RequestTotals], second: int)
         stats.entries[(name, REQUEST_TYPE)].extend(row)
         stats.total.extend(row)
         for error, count in entry.errors.items():
-            _count_error(stats, name, error, count, float(second))
-
-
-def _count_error(stats: RequestStats, name: str, error: str, count: int, at: float) -> None:
-    key = StatsError.create_key(REQUEST_TYPE, name, error)
-    row = stats.errors.setdefault(key, StatsError(REQUEST_TYPE, name, error, first_seen=at))
-    row.occurrences += count
-    row.last_seen = at
+            key, seen = StatsError.create_key(REQUEST_TYPE, name, error), float(second)
+            kind = stats.errors.setdefault(key, StatsError(REQUEST_TYPE, name, error, first_seen=seen))
+            kind.occurrences += count
+            kind.last_seen = seen
 
 
 def _bucket_ms(response_time: float) -> float:

@@ -64,7 +64,9 @@ class CompositeRequest(Request):
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if error is not None:
-            return record_end(self.counter, error, self.start, self.due, reached=False)
+            return record_end(
+                self.counter, error, overdue=False, reached=False, start=self.start, due=self.due
+            )
         record_success(self.counter, self.start, self.due)
         self.ok = True
         return False
@@ -93,19 +95,13 @@ def record_failure(
     user: Requester, counter: RequestCounter, error: BaseException, start: int, due: int
 ) -> bool:
     """Close the connection and record that a request failed (True) or was cut off by the end of the test (False)."""
-    failed = record_end(counter, error, start, due, overdue=user.overdue)
+    failed = record_end(counter, error, overdue=user.overdue, reached=True, start=start, due=due)
     user.close()
     return failed
 
 
 def record_end(
-    counter: RequestCounter,
-    error: BaseException,
-    start: int = 0,
-    due: int = 0,
-    *,
-    overdue: bool = False,
-    reached: bool = True,
+    counter: RequestCounter, error: BaseException, overdue: bool, reached: bool, start: int = 0, due: int = 0
 ) -> bool:
     """Record that a request failed (True) or was cut off (False); `reached`: the server may have seen it."""
     failed = isinstance(error, OSError | ProcserverError)

@@ -124,12 +124,10 @@ def _sampled(service: Service, generator: Generator, folder: Path) -> Iterator[N
 
 def _after(service: Service) -> tuple[dict[str, Any] | None, str | None]:
     """The status of the service after the load, and how the service ended, if it did."""
-    after = unreachable = None
     try:
-        after = _settled(service)
+        return _settled(service), service.ended()
     except ServiceError as error:
-        unreachable = str(error)
-    return after, service.ended() or unreachable
+        return None, service.ended() or str(error)
 
 
 def _settled(service: Service) -> dict[str, Any] | None:

@@ -168,14 +168,9 @@ def launched(
             raise ServiceError(f"{words[0]} cannot be started: {error.strerror}") from None
         finally:
             os.close(writer)
-        socket_path = control or places.control
-        service = Service(
-            f"tcp://127.0.0.1:{places.port}",
-            process.pid,
-            None if socket_path == "none" else socket_path,
-            process,
-            log_path,
-        )
+        host, socket_path = f"tcp://127.0.0.1:{places.port}", control or places.control
+        followed = None if socket_path == "none" else socket_path
+        service = Service(host, process.pid, followed, process, log_path)
         try:
             if reports_ready:
                 service.host = _host_when_ready(ready, log_path)
@@ -191,12 +186,7 @@ def launched(
 
 @contextlib.contextmanager
 def attached(
-    host: str,
-    control: str | None,
-    pid: int | None,
-    *,
-    remote: bool = False,
-    metrics: str | None = None,
+    host: str, control: str | None, pid: int | None, *, remote: bool = False, metrics: str | None = None
 ) -> Iterator[Service]:
     """A service that runs already; its processes are followed by `control`, `pid` or `metrics`.
 

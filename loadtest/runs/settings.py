@@ -134,7 +134,9 @@ class RunSettings(LoadSettings, frozen=True, kw_only=True):
         settings.check(self, TABLE.values())
         self._check_background()
         _ = self.workload  # it raises ConfigError
-        self._check_target()
+        place = parse_host(self.host) if self.host is not None else None
+        check_sources(self.source_addresses, place)
+        check_tls(self.tls, place)
         self._check_hosts()
         sources = max(1, len(self.source_addresses)) * max(1, self.expect_workers)
         settings.within("--connections", self.connections, 1, limits.CONNECTIONS_MAX * sources)
@@ -189,11 +191,6 @@ class RunSettings(LoadSettings, frozen=True, kw_only=True):
             raise ConfigError(
                 f"--expect-workers {self.expect_workers}: more than connections that are not in the background"
             )
-
-    def _check_target(self) -> None:
-        place = parse_host(self.host) if self.host is not None else None
-        check_sources(self.source_addresses, place)
-        check_tls(self.tls, place)
 
     def _check_arrivals(self) -> None:
         if self.rate is not None:

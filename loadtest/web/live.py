@@ -69,10 +69,8 @@ def find_server(host: str, pid: str, control: str) -> Followed:
 
 def _default_control(host: str) -> Path:
     address = parse_host(host).address
-    if address.kind == "unix":
-        return control_client.find(bind=f"unix:{address.path}")
-    name = "127.0.0.1" if address.host == "localhost" else address.host
-    return control_client.find(bind=f"[{name}]:{address.port}" if ":" in name else f"{name}:{address.port}")
+    bind = f"127.0.0.1:{address.port}" if address.host == "localhost" else str(address)
+    return control_client.find(bind=bind)
 
 
 class Live:
@@ -154,13 +152,9 @@ class Live:
             for line in map(msgspec.json.decode, lines):
                 (self.begun if "epoch" in line else self.samples).append(line)
         if ended and not self.complaint:
-            self.complaint = f"the server's processes are no longer sampled: {self.last_line()}"
-
-    def last_line(self) -> str:
-        assert self.folder is not None
-        if self.samples and "reason" in self.samples[-1]:
-            return str(self.samples[-1]["reason"])
-        return last_line(os.path.join(self.folder, "log"), otherwise="the sampler has exited")
+            reason = self.samples[-1].get("reason") if self.samples else None
+            reason = reason or last_line(os.path.join(self.folder, "log"), otherwise="the sampler has exited")
+            self.complaint = f"the server's processes are no longer sampled: {reason}"
 
     def end(self) -> None:
         """Stop the sampler and remove its folder."""
@@ -182,18 +176,15 @@ def generator_row(
         return sum(float(getattr(entry, what)) for entry in entries.values()) / stats.interval_s
 
     answered = sum(entry.ok.count for entry in entries.values()) / stats.interval_s
-    made = sum(entry.ok.count for name, entry in entries.items() if is_handshake(name)) / stats.interval_s
+    # Those of misbehaving users are named KIND.handshake.
+    handshakes = (entry for name, entry in entries.items() if name.rpartition(".")[2] == "handshake")
+    made = sum(entry.ok.count for entry in handshakes) / stats.interval_s
     row: dict[str, Any] = {"answered": answered, "failed": per_s("failed"), "made": made}
     if planned is not None:
         row |= {what: per_s(what) for what in ("late", "dropped")}
         row["planned"] = planned.between(second, second + 1)
     times = entries[main].times if main in entries else Histogram()
     return row | {f"{key}_us": times.percentile(share) for key, share in PERCENTILES.items()}
-
-
-def is_handshake(name: str) -> bool:
-    """Whether a request is a TCP handshake; that of a misbehaving user is KIND.handshake."""
-    return name.rpartition(".")[2] == "handshake"
 
 
 def server_row(points: list[timeline.Point], until_s: float) -> dict[str, Any]:

@@ -141,16 +141,15 @@ class ServerTab:
         live = self.live
         asked = flask.request.args
         known = asked.get("after", 0, int) if asked.get("test", 0, int) == self.test else 0
-        rows = list(live.rows) if live is not None else []
-        first = live.made - len(rows) if live is not None else 0
+        rows, made = (list(live.rows), live.made) if live is not None else ([], 0)
         return flask.jsonify(
             {
                 "test": self.test,
                 "running": self.greenlet is not None,
                 "complaint": live.complaint if live is not None else "No test has been started yet.",
                 "request": live.main if live is not None else None,
-                "next": first + len(rows),
-                "rows": rows[max(0, known - first) :],
+                "next": made,
+                "rows": rows[max(0, known - (made - len(rows))) :],
             }
         )
 
