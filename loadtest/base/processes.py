@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
-__all__ = ["LineReader", "Piped", "free_port", "start", "stop"]
+__all__ = ["LineReader", "Piped", "end", "free_port", "last_line", "start", "stop"]
 
 PR_SET_PDEATHSIG = 1
 LINE_BYTES_MAX = 1 << 20
@@ -67,6 +67,23 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def end(process: Piped, timeout_s: float) -> None:
+    """End a process that exits when its lifeline, stdin, is closed; SIGKILL to its group if it does not."""
+    for pipe in (process.stdin, process.stdout):
+        assert pipe is not None, "started with pipes"
+        pipe.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout_s)
+    stop(process, 0.0)
+
+
+def last_line(log_path: str, *, otherwise: str = "its log is empty") -> str:
+    """The last line of a process's log."""
+    with open(log_path, "rb") as file:
+        lines = file.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else otherwise
 
 
 class LineReader:

@@ -8,29 +8,15 @@ import click
 
 from loadtest.base.exits import fail
 from loadtest.base.interrupts import interruptions
-from loadtest.cli.capacity import capacity
-from loadtest.cli.compare import compare
-from loadtest.cli.cost import cost
-from loadtest.cli.options import (
-    distribution_options,
-    load_options,
-    result_options,
-    service_options,
-    talk_options,
-)
-from loadtest.cli.report import report
-from loadtest.cli.worker import worker
-from loadtest.cli.workers import workers
+from loadtest.cli import capacity, compare, cost, report, worker, workers
+from loadtest.cli.options import run_options
 from loadtest.results.verdict import EXIT_CODES
 from loadtest.runs.progress import Progress, summary
 from loadtest.runs.resolve import check_plan, results_folder, settings_of
 from procserver.errors import ConfigError, ProcserverError
 
-__all__ = ["main"]
-
-SIGNALLED = (
-    128  # plus the signal's number: the exit code of a command that was interrupted before it had results
-)
+# Plus the signal's number: the exit code of a command that was interrupted before it had results.
+SIGNALLED = 128
 EXAMPLES = """\b
 Examples:
   python -m loadtest run --serve "" --connections 100
@@ -56,11 +42,7 @@ def main() -> None:
 
 
 @main.command(epilog=EXAMPLES)
-@service_options
-@talk_options
-@load_options
-@distribution_options
-@result_options()
+@run_options
 def run(**options: Any) -> None:
     """Make one run and write a folder of results with a report.
 
@@ -69,8 +51,7 @@ def run(**options: Any) -> None:
 
     Exit code: 0 pass, 3 a threshold failed, 4 the run is invalid, 2 usage, 1 the run could not be made.
     """
-    as_json: bool = options.pop("as_json")
-    results: str | None = options.pop("results")
+    as_json, results = options.pop("as_json"), options.pop("results")
     try:
         settings, thresholds = settings_of(options)
         check_plan(settings, thresholds)
@@ -90,9 +71,5 @@ def run(**options: Any) -> None:
     sys.exit(EXIT_CODES[document["verdict"]])
 
 
-main.add_command(capacity)
-main.add_command(compare)
-main.add_command(cost)
-main.add_command(workers)
-main.add_command(worker)
-main.add_command(report)
+for command in (capacity.capacity, compare.compare, cost.cost, workers.workers, worker.worker, report.report):
+    main.add_command(command)

@@ -14,22 +14,6 @@ from loadtest.runs.resolve import DEFAULT_THRESHOLD
 from loadtest.runs.settings import TABLE
 from loadtest.workload.limits import CONNECT_RATE_DEFAULT
 
-__all__ = [
-    "all_of",
-    "distribution_options",
-    "elsewhere_options",
-    "folder_options",
-    "load_options",
-    "load_options_with",
-    "result_options",
-    "server_options",
-    "service_options",
-    "setting",
-    "speech_options",
-    "talk_options",
-    "tls_options",
-]
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -100,11 +84,7 @@ def load_options_with(
 
     `duration` None: that of the scenario.
     """
-    measured = (
-        setting("duration_s", note="20s; soak: 10 minutes")
-        if duration is None
-        else setting("duration_s", default=duration)
-    )
+    measured = {"default": duration} if duration else {"note": "20s; soak: 10 minutes"}
     return lambda command: all_of(
         command,
         setting("connections", default=connections),
@@ -114,14 +94,12 @@ def load_options_with(
         settings("rate", "arrivals"),
         setting("pacing_s", note=pacing),
         settings("scenario", "beside", "every_s", "seed"),
-        measured,
+        setting("duration_s", **measured),
         setting("warmup_s", default=warmup),
     )
 
 
-load_options = load_options_with(connections=50, pacing="100ms", warmup="2s", duration=None)
 elsewhere_options = settings("expect_workers", "master_bind", "workers_timeout_s")
-distribution_options = settings("expect_workers", "master_bind", "workers_timeout_s", "remote")
 
 
 def result_options(default_threshold: str = DEFAULT_THRESHOLD) -> Callable[[Command], Command]:
@@ -134,6 +112,19 @@ def result_options(default_threshold: str = DEFAULT_THRESHOLD) -> Callable[[Comm
         help=f"message.p99<5ms, errors<0.1% ...; repeatable.  [default: {default_threshold}]",
     )
     return lambda command: all_of(command, thresholds, folder_options)
+
+
+def run_options(command: Command) -> Command:
+    """All of one run."""
+    return all_of(
+        command,
+        service_options,
+        talk_options,
+        load_options_with(connections=50, pacing="100ms", warmup="2s", duration=None),
+        elsewhere_options,
+        setting("remote"),
+        result_options(),
+    )
 
 
 def folder_options(command: Command) -> Command:

@@ -7,8 +7,6 @@ import click
 
 from loadtest.base.units import parse_duration_s
 
-__all__ = ["Duration", "Share", "Words"]
-
 
 class Duration(click.ParamType[float]):
     """`500ms`, `20s`, `5m`, `1h`, in seconds."""

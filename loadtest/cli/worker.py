@@ -17,8 +17,6 @@ from loadtest.workload.target import check_sources, parse_endpoint
 from procserver.addresses import Address
 from procserver.errors import ConfigError
 
-__all__ = ["worker"]
-
 LOCUSTFILES = ("tcp_user.py", "dialogue_user.py", "background_user.py")
 STAY_MAX_S = 7 * 24 * 3600.0
 POLL_S = 0.5

@@ -7,8 +7,6 @@ between request and answer, so the middle is wrong by half of their distance at 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = ["CpuReport", "Exchange", "Offset", "cores_between", "offset_of"]
-
 
 class Exchange(NamedTuple):
     """Our time at the request, the master's time at its answer, our time at its receipt; in seconds."""

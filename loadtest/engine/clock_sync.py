@@ -15,8 +15,6 @@ from loadtest.engine.clock_offset import CpuReport, Exchange, Offset, cores_betw
 from loadtest.engine.progress_pipe import ProgressPipe
 from loadtest.engine.run_clock import RunClock
 
-__all__ = ["ClockSync", "report_workers"]
-
 REQUEST, ANSWER, ADOPTED = "loadtest clock request", "loadtest clock answer", "loadtest clock adopted"
 CPU_KEY = "loadtest_cpu"
 REPORTS_MAX = 1000  # of each worker; beyond it every second one is dropped
@@ -44,13 +42,10 @@ class ClockSync:
 
     def workers(self, since: float, until: float) -> list[dict[str, str | float | None]]:
         """Id, cores used between two times, and clock offset of each worker that has reported."""
-        unknown: dict[str, float | None] = {"offset_s": None, "error_s": None}
+        unknown: dict[str, Any] = dict.fromkeys(Offset._fields)
         return [
-            {
-                "id": name,
-                "cores": cores_between(reports, since, until),
-                **(self.offsets[name]._asdict() if name in self.offsets else unknown),
-            }
+            {"id": name, "cores": cores_between(reports, since, until)}
+            | (self.offsets[name]._asdict() if name in self.offsets else unknown)
             for name, reports in sorted(self.cpu.items())
         ]
 
@@ -58,11 +53,8 @@ class ClockSync:
         """Wait, at the start of a master's test, until its workers have adopted its time."""
         self.cpu.clear()
         if isinstance(self.runner, MasterRunner):
-            deadline = time.monotonic() + SYNC_TIMEOUT_S
-            while (
-                time.monotonic() < deadline
-                and {c.id for c in self.runner.clients.ready} - self.offsets.keys()
-            ):
+            deadline, clients = time.monotonic() + SYNC_TIMEOUT_S, self.runner.clients
+            while time.monotonic() < deadline and {c.id for c in clients.ready} - self.offsets.keys():
                 gevent.sleep(INTERVAL_S)
 
     def add_report(self, data: dict[str, Any]) -> None:
@@ -95,8 +87,7 @@ class ClockSync:
     # --- the master ---
 
     def on_request(self, msg: Message, **_: object) -> None:
-        answer = {"asked": msg.data["asked"], "theirs": self.clock.now()}
-        self.runner.send_message(ANSWER, answer, msg.node_id)
+        self.runner.send_message(ANSWER, msg.data | {"theirs": self.clock.now()}, msg.node_id)
 
     def on_adopted(self, msg: Message, **_: object) -> None:
         self.offsets[msg.node_id] = Offset(**msg.data)

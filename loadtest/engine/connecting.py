@@ -1,5 +1,6 @@
 """Makes a connection, step by step: from an address, to a target, secured; and names the kinds of its failures."""
 
+import functools
 import itertools
 import socket
 import ssl
@@ -7,9 +8,7 @@ from collections.abc import Sequence
 
 import gevent
 
-from loadtest.workload.target import Target, Tls, resolve
-
-__all__ = ["Connector", "describe", "shake_hands", "wrap"]
+from loadtest.workload.target import Target, resolve
 
 UNIX_RETRY_S = 0.001
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; `socket` has it from Python 3.12 on
@@ -20,14 +19,7 @@ class Connector:
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self.addresses = itertools.cycle(addresses) if addresses else None
-        self.targets: dict[str, Target] = {}  # by host: resolved once per process
-
-    def target(self, host: str, tls: Tls) -> Target:
-        """Where connections to `host` go. ConfigError or OSError: it cannot be resolved."""
-        target = self.targets.get(host)
-        if target is None:
-            target = self.targets[host] = resolve(host, tls)
-        return target
+        self.target = functools.cache(resolve)  # once per process
 
     def socket(self, family: int) -> socket.socket:
         """A socket that is not connected. The kernel chooses its port at `connect`: 28 000 per pair of addresses."""

@@ -10,8 +10,6 @@ from typing import Protocol
 
 import gevent
 
-__all__ = ["Deadlines", "Timed"]
-
 INTERVAL_S = 0.1
 AT_ONCE = 250  # users checked before others may run: some ten microseconds
 

@@ -17,8 +17,6 @@ import gevent
 from loadtest.engine.timerfd import Timer
 from loadtest.stats.recorder import LAG, Recorder, RequestCounter
 
-__all__ = ["NEVER", "Dispatcher"]
-
 NEVER = 1 << 62
 
 _now_ns = time.monotonic_ns
@@ -112,10 +110,7 @@ class Dispatcher:
         """The planned time of the next arrival if it is due; else 0."""
         if self.due + self.timeout < now:
             self._expire(now)
-        if not (self.due <= now and self.due < self.end):
-            return 0
-        due, _ = self._draw(name, now)
-        return due
+        return self._draw(name, now)[0] if self.due <= now and self.due < self.end else 0
 
     def _draw(self, name: str, now: int) -> tuple[int, RequestCounter]:
         """Take the next arrival from the plan, and count it as planned."""

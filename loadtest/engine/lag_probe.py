@@ -10,8 +10,6 @@ import gevent
 from loadtest.engine.timerfd import Timer
 from loadtest.stats.recorder import LAG, Recorder
 
-__all__ = ["LagProbe"]
-
 INTERVAL_NS = 10_000_000
 
 

@@ -36,8 +36,6 @@ from loadtest.stats.run_stats import RunRecord
 from loadtest.workload.arrivals import Timetable
 from loadtest.workload.dialogue.file import parse_dialogue, read_text
 
-__all__ = ["LoadProcess"]
-
 
 class LoadProcess:
     """Everything that this process holds of a load test; users reach it as `self.process`."""
@@ -48,11 +46,12 @@ class LoadProcess:
         self.environment = environment
         self.is_worker = isinstance(runner, WorkerRunner)
         self.settings = settings_of(options)  # a worker gets its master's at the start of each test
-        if self.settings.dialogue and not self.is_worker:
-            self._read_dialogue(self.settings.dialogue)
-        self.ending = (
-            gevent.event.Event()
-        )  # the test is about to stop: no user begins what was not due before
+        if (path := self.settings.dialogue) and not self.is_worker:
+            text = self.settings.dialogue_text or read_text(path)
+            parse_dialogue(text, path)
+            self.settings = msgspec.structs.replace(self.settings, dialogue_text=text)
+        # The test is about to stop: no user begins what was not due before.
+        self.ending = gevent.event.Event()
         self.recorder = Recorder()
         self.clock = RunClock()
         self.progress = ProgressPipe(None if options is None or self.is_worker else options.progress_fd)
@@ -79,8 +78,7 @@ class LoadProcess:
         # What Locust has imported would be searched for garbage in the middle of the test: tens of milliseconds.
         gc.collect()
         gc.freeze()
-        runner = self.environment.runner
-        assignment = self._assignment()
+        assignment, runner = self._assignment(), self.environment.runner
         self.settings = assignment.settings
         process_id = getattr(runner, "client_id", "")
         self.schedule.begin(assignment, process_id, has_users=not isinstance(runner, MasterRunner))
@@ -91,9 +89,8 @@ class LoadProcess:
         until_measured_s = table.measure_from - self.clock.now()
         if table.warmup_s or table.measure_s is not None:
             self.recorder.enter("warmup")
-            self.greenlets.append(
-                gevent.spawn_later(max(0.0, until_measured_s), self.keeper.enter, "measure")
-            )
+            until_s = max(0.0, until_measured_s)
+            self.greenlets.append(gevent.spawn_later(until_s, self.keeper.enter, "measure"))
         if table.measure_s is not None and not self.is_worker:
             gevent.spawn_later(until_measured_s + table.measure_s, self.finish)
 
@@ -136,13 +133,9 @@ class LoadProcess:
 
     def record(self) -> RunRecord:
         """The record of the run, as of the end of its last test."""
-        options, runner, table = (
-            self.environment.parsed_options,
-            self.environment.runner,
-            self.schedule.timetable,
-        )
+        options, runner = self.environment.parsed_options, self.environment.runner
         assert runner is not None
-        now, master = self.clock.now(), isinstance(runner, MasterRunner)
+        now, table, master = self.clock.now(), self.schedule.timetable, isinstance(runner, MasterRunner)
         processes = (options.expect_workers or 1) if options is not None and master else 1
         return RunRecord(
             stats=self.keeper.stats,
@@ -158,11 +151,6 @@ class LoadProcess:
             begun=runner.target_user_count > 0,
             workers=self.clock_sync.workers(table.measure_from, self.measure_to or now),
         )
-
-    def _read_dialogue(self, path: str) -> None:
-        text = self.settings.dialogue_text or read_text(path)
-        parse_dialogue(text, path)
-        self.settings = msgspec.structs.replace(self.settings, dialogue_text=text)
 
     def _assignment(self) -> Assignment:
         """The assignment of the test that starts. It travels from the master to its workers in the parsed options."""

@@ -14,8 +14,6 @@ from loadtest.workload.settings import GeneratorSettings, Row, table_of
 from loadtest.workload.target import check_sources
 from procserver.errors import ConfigError
 
-__all__ = ["add_options", "settings_of"]
-
 TABLE = table_of(GeneratorSettings)
 
 
@@ -28,8 +26,7 @@ def add_options(parser: Any) -> None:
             kwargs["action"] = "store_true"
         else:
             kwargs |= {"default": row.default, "type": _type_of(row), "metavar": option.metavar}
-            if option.choices:
-                kwargs["choices"] = option.choices
+            kwargs["choices"] = option.choices or None
         parser.add_argument(row.flag, **kwargs)
 
     def add(flag: str, **kwargs: Any) -> None:
@@ -38,9 +35,8 @@ def add_options(parser: Any) -> None:
     add("--account", metavar="FILE", help="Write the record of the run here, as JSON, when Locust quits.")
     add("--load", help=argparse.SUPPRESS)  # GeneratorSettings in JSON, instead of the options above
     add("--progress-fd", type=int, help=argparse.SUPPRESS)  # for a JSON line each second
-    add(
-        "--start-fd", type=int, help=argparse.SUPPRESS
-    )  # where the start of the test comes from: see start_barrier
+    # Where the start of the test comes from: see start_barrier.
+    add("--start-fd", type=int, help=argparse.SUPPRESS)
 
 
 def settings_of(options: argparse.Namespace | None) -> GeneratorSettings:

@@ -18,8 +18,6 @@ from locust.stats import RequestStats, StatsEntry, StatsError
 from loadtest.stats.histogram import bucket_us, percentile_us
 from loadtest.stats.recorder import RequestTotals
 
-__all__ = ["feed", "install"]
-
 REQUEST_TYPE = "TCP"
 REPORT_INTERVAL_S = 1.0  # Locust's 3 s is as long as a short test
 
@@ -72,14 +70,10 @@ def feed(stats: RequestStats, entries: Mapping[str, RequestTotals], second: int)
         stats.entries[(name, REQUEST_TYPE)].extend(row)
         stats.total.extend(row)
         for error, count in entry.errors.items():
-            _count_error(stats, name, error, count, float(second))
-
-
-def _count_error(stats: RequestStats, name: str, error: str, count: int, at: float) -> None:
-    key = StatsError.create_key(REQUEST_TYPE, name, error)
-    row = stats.errors.setdefault(key, StatsError(REQUEST_TYPE, name, error, first_seen=at))
-    row.occurrences += count
-    row.last_seen = at
+            key, seen = StatsError.create_key(REQUEST_TYPE, name, error), float(second)
+            kind = stats.errors.setdefault(key, StatsError(REQUEST_TYPE, name, error, first_seen=seen))
+            kind.occurrences += count
+            kind.last_seen = seen
 
 
 def _bucket_ms(response_time: float) -> float:
@@ -103,13 +97,9 @@ def _table_row(entry: StatsEntry, current: bool = True) -> str:
     type_width = locust.stats.STATS_TYPE_WIDTH
     name_width = locust.stats.STATS_NAME_WIDTH - type_width + 4
     failed = f"{entry.num_failures}({entry.fail_ratio:.2%})"
-    times = (
-        entry.avg_response_time,
-        entry.min_response_time,
-        entry.max_response_time,
-        entry.median_response_time,
+    avg, least, most, median = (
+        _ms(getattr(entry, f"{kind}_response_time")) for kind in ("avg", "min", "max", "median")
     )
-    avg, least, most, median = (_ms(value) for value in times)
     return (
         f"{entry.method or '':<{type_width}} {entry.name:<{name_width}} {entry.num_requests:7d} {failed:>12} |"
         f"{avg:>7} {least:>7} {most:>7}{median:>7} | {rate:7.2f} {failures:11.2f}"
@@ -119,10 +109,9 @@ def _table_row(entry: StatsEntry, current: bool = True) -> str:
 def _percentile_row(entry: StatsEntry) -> str:
     shares = locust.stats.PERCENTILES_TO_REPORT
     times = " ".join(f"{_ms(entry.get_response_time_percentile(share)):>6}" for share in shares)
-    kind = (
-        f"{entry.method or '':<{locust.stats.STATS_TYPE_WIDTH}} {entry.name:<{locust.stats.STATS_NAME_WIDTH}}"
-    )
-    return f"{kind} {times.rjust(9 + 7 * (len(shares) - 1))} {entry.num_requests:>6}"
+    kind = f"{entry.method or '':<{locust.stats.STATS_TYPE_WIDTH}}"
+    name = f"{entry.name:<{locust.stats.STATS_NAME_WIDTH}}"
+    return f"{kind} {name} {times.rjust(9 + 7 * (len(shares) - 1))} {entry.num_requests:>6}"
 
 
 def _to_dict_of(in_whole_ms: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
@@ -150,14 +139,11 @@ def _close_files_of(close: Callable[[Any], None]) -> Callable[[Any], None]:
     """Locust writes these files once a second and not at the end: the last second would be missing."""
 
     def close_files(writer: Any) -> None:
-        for handle, write, rows in (
-            (writer.requests_csv_filehandle, writer.requests_csv, writer.requests_csv_writer),
-            (writer.failures_csv_filehandle, writer.failures_csv, writer.failures_csv_writer),
-            (writer.exceptions_csv_filehandle, writer.exceptions_csv, writer.exceptions_csv_writer),
-        ):
+        for name in ("requests_csv", "failures_csv", "exceptions_csv"):
+            handle = getattr(writer, f"{name}_filehandle")
             handle.seek(0)
             handle.truncate()
-            write(rows)
+            getattr(writer, name)(getattr(writer, f"{name}_writer"))
         close(writer)
 
     return close_files

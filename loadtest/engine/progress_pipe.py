@@ -4,8 +4,6 @@ import json
 import os
 from typing import Any
 
-__all__ = ["ProgressPipe"]
-
 
 class ProgressPipe:
     """Writes to the descriptor `fd`; None: this process has no such reader."""

@@ -1,15 +1,12 @@
 """One request: timed, and recorded with exactly one end; planned, if it is what an arrival is."""
 
 import time
-from types import TracebackType
-from typing import Protocol
+from typing import Protocol, Self
 
 from loadtest.engine.connecting import describe
 from loadtest.engine.schedule import Schedule
 from loadtest.stats.recorder import Recorder, RequestCounter
 from procserver.errors import ProcserverError
-
-__all__ = ["CompositeRequest", "Request", "counter_of", "record_failure", "record_success"]
 
 _now_ns = time.monotonic_ns
 
@@ -35,16 +32,15 @@ class Request:
         self.user = user
         self.name = name
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         user = self.user
         self.due, user.due_ns = user.due_ns, 0
         self.counter = counter_of(self.user, self.name, self.due)
         self.start = _now_ns()
         user.overdue, user.deadline_ns = False, self.start + user.timeout_ns
+        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if error is not None:
             return record_failure(self.user, self.counter, error, self.start, self.due)
         self.user.deadline_ns = 0
@@ -52,28 +48,25 @@ class Request:
         return False
 
 
-class CompositeRequest:
+class CompositeRequest(Request):
     """A request made of others, which keep the deadlines, and close the connection when they fail.
 
     An OSError or ProcserverError in its body makes it fail; `ok` says how it ended.
     """
 
-    def __init__(self, user: Requester, name: str) -> None:
-        self.user = user
-        self.name = name
-        self.ok = False
+    ok = False
 
-    def __enter__(self) -> "CompositeRequest":
+    def __enter__(self) -> Self:
         self.due, self.user.due_ns = self.user.due_ns, 0
         self.counter = counter_of(self.user, self.name, self.due)
         self.start = _now_ns()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if error is not None:
-            return _record_end(self.counter, error, self.start, self.due, overdue=False, reached=False)
+            return record_end(
+                self.counter, error, overdue=False, reached=False, start=self.start, due=self.due
+            )
         record_success(self.counter, self.start, self.due)
         self.ok = True
         return False
@@ -89,7 +82,7 @@ def counter_of(user: Requester, name: str, due: int) -> RequestCounter:
     return user.recorder.counter(name)
 
 
-def record_success(counter: RequestCounter, start: int, due: int) -> None:
+def record_success(counter: RequestCounter, start: int, due: int = 0) -> None:
     end = _now_ns()
     service = (end - start + 500) // 1000
     if due:
@@ -102,14 +95,15 @@ def record_failure(
     user: Requester, counter: RequestCounter, error: BaseException, start: int, due: int
 ) -> bool:
     """Close the connection and record that a request failed (True) or was cut off by the end of the test (False)."""
-    failed = _record_end(counter, error, start, due, overdue=user.overdue, reached=True)
+    failed = record_end(counter, error, overdue=user.overdue, reached=True, start=start, due=due)
     user.close()
     return failed
 
 
-def _record_end(
-    counter: RequestCounter, error: BaseException, start: int, due: int, *, overdue: bool, reached: bool
+def record_end(
+    counter: RequestCounter, error: BaseException, overdue: bool, reached: bool, start: int = 0, due: int = 0
 ) -> bool:
+    """Record that a request failed (True) or was cut off (False); `reached`: the server may have seen it."""
     failed = isinstance(error, OSError | ProcserverError)
     if failed:
         counter.fail(describe(error, overdue=overdue), reached=reached)

@@ -2,8 +2,6 @@
 
 import time
 
-__all__ = ["RunClock"]
-
 _EPOCH = time.time() - time.monotonic()  # taken before generators fork: they share it
 
 

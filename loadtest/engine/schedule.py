@@ -17,8 +17,6 @@ from loadtest.workload.scenarios import SCENARIOS
 from loadtest.workload.settings import GeneratorSettings
 from loadtest.workload.time_slots import Slots
 
-__all__ = ["Assignment", "Schedule"]
-
 
 class Assignment(msgspec.Struct):
     """One test. `shares`: which part of the plan each worker carries out, by its id; empty for a process alone."""
@@ -47,9 +45,7 @@ class Schedule:
         self.end()
         settings = self.settings = assignment.settings
         self.timetable = assignment.timetable
-        share: int | None = 0
-        if assignment.shares:
-            share = assignment.shares.get(process_id)
+        share = assignment.shares.get(process_id) if assignment.shares else 0
         of = max(1, len(assignment.shares))
         self.started_s, self.slots = self.clock.monotonic_s(self.timetable.started), self.timetable.slots
         self.turns = Turns(self.timetable.connects_per_s, self.started_s, share=share or 0, of=of)
@@ -57,7 +53,7 @@ class Schedule:
         if settings.rate:
             self.planned = planned_of(settings.rate, SCENARIOS[settings.scenario].shape, self.timetable)
             if has_users:
-                self.dispatcher = self._dispatcher(settings, self.planned, share, of)
+                self.dispatcher = self._dispatcher(self.planned, share, of)
 
     def end(self) -> None:
         """End a test, when its users have been stopped."""
@@ -73,10 +69,8 @@ class Schedule:
         """The moment of the monotonic clock at that own time of the run."""
         return self.started_s + self.slots.elapsed(own_s)
 
-    def _dispatcher(
-        self, settings: GeneratorSettings, planned: Planned, share: int | None, of: int
-    ) -> Dispatcher:
-        table = self.timetable
+    def _dispatcher(self, planned: Planned, share: int | None, of: int) -> Dispatcher:
+        table, settings = self.timetable, self.settings
         arrivals = plan(planned.profile, settings.arrivals, Random(settings.seed), share=share or 0, of=of)
         due_ns = planned.moments_ns(arrivals, self._monotonic_ns(table.started))
         return Dispatcher(

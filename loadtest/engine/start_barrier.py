@@ -9,8 +9,6 @@ from gevent.socket import wait_read
 from loadtest.engine.progress_pipe import ProgressPipe
 from loadtest.engine.run_clock import RunClock
 
-__all__ = ["await_start"]
-
 
 def await_start(options: Namespace | None, clock: RunClock, progress: ProgressPipe) -> float:
     """The start of the test in Unix seconds, which may lie a little ahead; without a barrier it is now.

@@ -6,6 +6,7 @@ the run. Its `request` event is not fired: that alone would cost as much as a re
 """
 
 import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import gevent
@@ -21,35 +22,26 @@ from loadtest.engine.schedule import Schedule
 from loadtest.stats.recorder import LAG, Interval, Recorder, RequestTotals
 from loadtest.stats.run_stats import RunStats
 
-__all__ = ["FIRST_REPORT", "REPORT_KEY", "StatsKeeper"]
-
 FINAL_REPORTS_TIMEOUT_S = 15.0  # beyond the stop timeout: a worker that has not reported by then is lost
 REPORT_KEY = "loadtest"
 FIRST_REPORT = {"number": 0, "final": False, "intervals": []}  # of a worker that has counted nothing yet
 
 
+@dataclass(eq=False)
 class StatsKeeper:
     """The statistics of one process and, on the master or in a process alone, those of the run."""
 
-    def __init__(
-        self,
-        environment: Environment,
-        clock: RunClock,
-        recorder: Recorder,
-        schedule: Schedule,
-        progress: ProgressPipe,
-    ) -> None:
-        self.environment = environment
-        self.clock = clock
-        self.recorder = recorder
-        self.schedule = schedule
-        self.progress = progress
-        self.stats = RunStats()  # of the run; empty in a worker
-        self.pending: list[Interval] = []  # a worker's, until its next report
-        self.reports = 0
-        self.received: dict[str, int] = {}  # by worker: the number of its latest report
-        self.final: set[str] = set()  # workers whose latest report was their last
-        self.lost: set[str] = set()
+    environment: Environment
+    clock: RunClock
+    recorder: Recorder
+    schedule: Schedule
+    progress: ProgressPipe
+    stats: RunStats = field(default_factory=RunStats)  # of the run; empty in a worker
+    pending: list[Interval] = field(default_factory=list)  # a worker's, until its next report
+    reports: int = 0
+    received: dict[str, int] = field(default_factory=dict)  # by worker: the number of its latest report
+    final: set[str] = field(default_factory=set)  # workers whose latest report was their last
+    lost: set[str] = field(default_factory=set)
 
     def reset(self) -> None:
         """Forget the previous test, as Locust does with its own tables when one starts."""
@@ -96,11 +88,8 @@ class StatsKeeper:
         self.reports += 1
         runner = self.environment.runner
         final = runner is not None and runner.state == STATE_STOPPED
-        data[REPORT_KEY] = {
-            "number": self.reports,
-            "final": final,
-            "intervals": msgspec.to_builtins(self.pending),
-        }
+        intervals = msgspec.to_builtins(self.pending)
+        data[REPORT_KEY] = {"number": self.reports, "final": final, "intervals": intervals}
         self.pending.clear()
 
     def take_report(self, client_id: str, data: dict[str, Any]) -> None:
@@ -138,8 +127,7 @@ class StatsKeeper:
             return
         if isinstance(runner, MasterRunner):
             second -= 1
-        start = second // self.stats.interval_s * self.stats.interval_s
-        latest = {name: totals for name, totals in self.stats.timeline.get(start, {}).items() if name != LAG}
+        latest = self.stats.requests_at(second)
         measured_s = self.clock.now() - schedule.timetable.measure_from
         report = {
             "users": runner.user_count,
@@ -151,9 +139,7 @@ class StatsKeeper:
         }
         over_us = schedule.settings.over_us
         if over_us is not None and measured_s >= 0:
-            report["measured_s"] = measured_s
-            so_far = self.stats.measured_so_far(over_us)
-            report["so_far"] = {name: row for name, row in so_far.items() if name != LAG}
+            report |= {"measured_s": measured_s, "so_far": self.stats.measured_so_far(over_us)}
         self.progress.send(report)
 
     def lost_workers(self, expected: int) -> list[str]:

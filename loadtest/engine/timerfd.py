@@ -9,19 +9,12 @@ import os
 import time
 from collections.abc import Callable
 
-__all__ = ["Timer"]
-
 TFD_TIMER_ABSTIME = 1
 TFD_NONBLOCK, TFD_CLOEXEC = os.O_NONBLOCK, os.O_CLOEXEC
 
 
 class _Itimerspec(ctypes.Structure):
-    _fields_ = (
-        ("interval_s", ctypes.c_long),
-        ("interval_ns", ctypes.c_long),
-        ("value_s", ctypes.c_long),
-        ("value_ns", ctypes.c_long),
-    )
+    _fields_ = tuple((name, ctypes.c_long) for name in ("interval_s", "interval_ns", "value_s", "value_ns"))
 
 
 # os.timerfd_create came with Python 3.13.

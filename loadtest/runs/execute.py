@@ -3,21 +3,18 @@
 import contextlib
 import itertools
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from loadtest.base.processes import LineReader, Piped, start
+from loadtest.base.processes import LineReader, end, start
 from loadtest.results import run_folder
 from loadtest.runs.generator import Generator, GeneratorError
 from loadtest.runs.service import Service, ServiceError
 from loadtest.runs.settings import RunSettings
 from loadtest.stats.run_stats import RunRecord
-
-__all__ = ["Load", "Observation", "Show", "execute"]
 
 Show = Callable[[dict[str, Any]], str | None]
 
@@ -85,18 +82,11 @@ def execute(loads: Sequence[Load], show: Show) -> list[Observation]:
                 raise KeyboardInterrupt from None
             raise
         afters = [_after(load.service) for load in loads]
-    return [
-        Observation(
-            record,
-            before,
-            *after,
-            interrupted,
-            ended_early,
-            run_folder.samples(load.folder),
-            load.service.log_since(size),
-        )
-        for load, record, (before, size), after in zip(loads, records, befores, afters, strict=True)
-    ]
+    observed = []
+    for load, record, (before, size), after in zip(loads, records, befores, afters, strict=True):
+        samples, log = run_folder.samples(load.folder), load.service.log_since(size)
+        observed.append(Observation(record, before, *after, interrupted, ended_early, samples, log))
+    return observed
 
 
 @contextlib.contextmanager
@@ -129,29 +119,15 @@ def _sampled(service: Service, generator: Generator, folder: Path) -> Iterator[N
         yield
     finally:
         ready.close()
-        _end(sampler)
-
-
-def _end(sampler: Piped) -> None:
-    assert sampler.stdin is not None
-    assert sampler.stdout is not None
-    sampler.stdin.close()
-    sampler.stdout.close()
-    try:
-        sampler.wait(SAMPLER_END_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        sampler.kill()
-        sampler.wait()
+        end(sampler, SAMPLER_END_TIMEOUT_S)
 
 
 def _after(service: Service) -> tuple[dict[str, Any] | None, str | None]:
     """The status of the service after the load, and how the service ended, if it did."""
-    after = unreachable = None
     try:
-        after = _settled(service)
+        return _settled(service), service.ended()
     except ServiceError as error:
-        unreachable = str(error)
-    return after, service.ended() or unreachable
+        return None, service.ended() or str(error)
 
 
 def _settled(service: Service) -> dict[str, Any] | None:

@@ -14,13 +14,11 @@ from typing import Any
 import msgspec
 
 from loadtest.base.interrupts import interruptible
-from loadtest.base.processes import LineReader, Piped, free_port, start, stop
+from loadtest.base.processes import LineReader, Piped, free_port, last_line, start, stop
 from loadtest.runs.settings import RunSettings
 from loadtest.stats.run_stats import RunRecord
 from procserver.addresses import parse_address
 from procserver.errors import ProcserverError
-
-__all__ = ["Generator", "GeneratorError"]
 
 STOP_TIMEOUT_S = 5
 # Beyond warm-up, duration and stop: importing Locust, forking, workers' reports.
@@ -62,14 +60,8 @@ class Generator:
         if settings.processes > 1:
             # Locust's default port is that of every other run on this host: their processes would join this run.
             port = str(free_port())
-            command += [
-                "--processes",
-                str(settings.processes),
-                "--master-port",
-                port,
-                "--master-bind-port",
-                port,
-            ]
+            command += ["--processes", str(settings.processes)]
+            command += ["--master-port", port, "--master-bind-port", port]
         if settings.expect_workers:
             place = parse_address(settings.master_bind)
             command += ["--master", "--master-bind-host", place.host, "--master-bind-port", str(place.port)]
@@ -130,13 +122,10 @@ class Generator:
             with open(self.record_path, "rb") as file:
                 record = msgspec.json.decode(file.read(), type=RunRecord)
         except FileNotFoundError:
+            code = self.process.returncode
             raise GeneratorError(
-                f"Locust wrote no record (exit {self.process.returncode}): {self._last_line()}"
+                f"Locust wrote no record (exit {code}): {last_line(self.log_path)}"
             ) from None
         if not record.begun:
-            raise GeneratorError(f"the test never began: {self._last_line()}")
+            raise GeneratorError(f"the test never began: {last_line(self.log_path)}")
         return record
-
-    def _last_line(self) -> str:
-        lines = Path(self.log_path).read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "its log is empty"

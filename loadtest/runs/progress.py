@@ -9,11 +9,8 @@ from loadtest.base.units import format_bytes, format_count, format_duration, for
 from loadtest.runs.settings import RunSettings
 from loadtest.runs.status_line import StatusLine
 
-__all__ = ["Progress", "summary"]
-
 TIMES = ("p50", "p90", "p99", "max")
 OTHERS_SHARE_NOTED = 0.15  # of the host's CPUs: enough to affect a 99th percentile
-HEADLINES = {"pass": "PASS", "fail": "FAIL", "invalid": "INVALID"}
 
 
 class Progress:
@@ -56,7 +53,7 @@ def summary(document: dict[str, Any], folder: Path) -> str:
     settings = document["settings"]
     framing = "" if settings["framing"] == "raw" else f", {settings['framing']} framing"
     load = f"{settings['connections']} connections to {settings['host']}{framing}"
-    lines = [f"{HEADLINES[document['verdict']]}  {load}, {format_duration(document['duration_s'])} measured"]
+    lines = [f"{document['verdict'].upper()}  {load}, {format_duration(document['duration_s'])} measured"]
     lines += [f"  because {reason}" for reason in document["reasons"]]
     lines += [f"  note: {note}" for note in document["notes"]]
     width = max([10, *map(len, document["requests"])])

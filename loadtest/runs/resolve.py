@@ -14,15 +14,6 @@ from loadtest.workload.limits import FRAMINGS
 from loadtest.workload.scenarios import SCENARIOS
 from procserver.errors import ConfigError
 
-__all__ = [
-    "DEFAULT_THRESHOLD",
-    "check_plan",
-    "framing_of",
-    "results_folder",
-    "serve_args",
-    "settings_of",
-]
-
 DEFAULT_THRESHOLD = "errors=0"
 
 
@@ -81,15 +72,12 @@ def serve_args(serve: str | None) -> list[str] | None:
 
 def results_folder(results: str | None) -> Path:
     """The folder of results, made if it is missing; ConfigError if it is not empty or cannot be made."""
-    folder = (
-        Path(results) if results else Path("results") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
-    )
+    folder = Path(results or f"results/{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"[:-3])
+    given = f"--results {str(folder)!r}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise ConfigError(
-                f"--results {str(folder)!r}: it is not empty; each run needs a folder of its own"
-            )
+            raise ConfigError(f"{given}: it is not empty; each run needs a folder of its own")
     except OSError as error:
-        raise ConfigError(f"--results {str(folder)!r}: {error.strerror}") from None
+        raise ConfigError(f"{given}: {error.strerror}") from None
     return folder

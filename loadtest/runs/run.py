@@ -29,8 +29,6 @@ from loadtest.workload.arrivals import Planned, Timetable, planned_of
 from loadtest.workload.scenarios import SCENARIOS
 from procserver.resources import host_usage
 
-__all__ = ["run", "run_beside", "service_of"]
-
 
 def run(settings: RunSettings, thresholds: list[Threshold], folder: Path, show: Show) -> dict[str, Any]:
     """Make the run, write its results to the empty `folder`, and return the document of `run.json`.
@@ -74,9 +72,8 @@ def _write(load: Load, observation: Observation, thresholds: list[Threshold]) ->
     _, settings, folder = load
     account = observation.account
     points = timeline.points(observation.samples, account.started)
-    table = timeline.rows(
-        account, points, settings.workload.main, _planned(settings, account), settings.slots
-    )
+    planned = _planned(settings, account)
+    table = timeline.rows(account, points, settings.workload.main, planned, settings.slots)
     document = _document(load, observation, points)
     judged = verdict.judge(document, thresholds)
     document = {
@@ -111,19 +108,19 @@ def _document(load: Load, observation: Observation, points: list[timeline.Point]
     """`run.json` without the verdict."""
     service, settings, _ = load
     account, before, after = observation.account, observation.before, observation.after
-    workload, measured_to = settings.workload, account.measure_to or 0.0
+    workload = settings.workload
+    since, until = account.measure_from or 0.0, account.measure_to or 0.0
     server = server_side.server_side(observation.samples, points, account, before, after, workload)
     if server is not None:
         server["exit_code"] = service.exit_code
-        server["saturation"] = msgspec.to_builtins(
-            saturation(observation.samples, account.measure_from or 0.0, measured_to, observation.log)
-        )
-    if server is not None and observation.ended:
-        server["ended"] = observation.ended
+        saturated = saturation(observation.samples, since, until, observation.log)
+        server["saturation"] = msgspec.to_builtins(saturated)
+        if observation.ended:
+            server["ended"] = observation.ended
     lag = run_document.summary_us(account.stats.total(LAG, ("measure",)).ok)
     return {
         "started": datetime.fromtimestamp(account.started, UTC).isoformat(timespec="milliseconds"),
-        "duration_s": round(measured_to - account.measure_from, 3) if account.measure_from else 0.0,
+        "duration_s": round(until - since, 3) if since else 0.0,
         "clock": run_document.clock(account),
         "interrupted": observation.interrupted,
         "ended_early": observation.ended_early,
@@ -174,14 +171,13 @@ def host_facts() -> dict[str, Any]:
 
 def commit() -> str | None:
     """The commit of this code, with `+` if the working tree differs; None outside of a repository."""
-
-    def git(*args: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parent), *args]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
     try:
-        return git("rev-parse", "HEAD") + (
-            "+" if git("status", "--porcelain", "--untracked-files=no") else ""
-        )
+        changed = "+" if _git("status", "--porcelain", "--untracked-files=no") else ""
+        return _git("rev-parse", "HEAD") + changed
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _git(*args: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *args]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

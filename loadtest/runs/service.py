@@ -8,18 +8,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
 
 from loadtest.base.interrupts import interruptible
-from loadtest.base.processes import LineReader, Piped, free_port, start, stop
+from loadtest.base.processes import LineReader, Piped, free_port, last_line, start, stop
 from loadtest.sampler.scrape import Endpoint, ScrapeError, metrics_url
 from loadtest.workload.target import Tls, resolve
 from procserver.clients import control as control_client
 from procserver.errors import ProcserverError
-
-__all__ = ["Places", "Program", "Service", "ServiceError", "attached", "launched", "option_value", "started"]
 
 READY_TIMEOUT_S = 20.0
 POLL_S = 0.02
@@ -33,26 +32,20 @@ class ServiceError(ProcserverError):
     """The service could not be started or found."""
 
 
+@dataclass(eq=False)
 class Service:
     """The address under load, and how the processes of the server are followed."""
 
-    def __init__(
-        self,
-        host: str,
-        pid: int | None,
-        control: str | None,
-        process: Piped | None = None,
-        log_path: str | None = None,
-        metrics: str | None = None,
-    ) -> None:
-        self.host = host
-        self.log_path = log_path  # of a server that was started here
-        self.pid = pid
-        self.control = control
-        self.metrics = metrics  # of a server on another host
-        self.endpoint = Endpoint(metrics_url(metrics)) if metrics is not None else None
-        self.process = process
-        self.exit_code: int | None = None
+    host: str
+    pid: int | None
+    control: str | None
+    process: Piped | None = None
+    log_path: str | None = None  # of a server that was started here
+    metrics: str | None = None  # of a server on another host
+    exit_code: int | None = None
+
+    def __post_init__(self) -> None:
+        self.endpoint = Endpoint(metrics_url(self.metrics)) if self.metrics is not None else None
 
     @property
     def sampler_options(self) -> list[str]:
@@ -175,14 +168,9 @@ def launched(
             raise ServiceError(f"{words[0]} cannot be started: {error.strerror}") from None
         finally:
             os.close(writer)
-        socket_path = control or places.control
-        service = Service(
-            f"tcp://127.0.0.1:{places.port}",
-            process.pid,
-            None if socket_path == "none" else socket_path,
-            process,
-            log_path,
-        )
+        host, socket_path = f"tcp://127.0.0.1:{places.port}", control or places.control
+        followed = None if socket_path == "none" else socket_path
+        service = Service(host, process.pid, followed, process, log_path)
         try:
             if reports_ready:
                 service.host = _host_when_ready(ready, log_path)
@@ -198,12 +186,7 @@ def launched(
 
 @contextlib.contextmanager
 def attached(
-    host: str,
-    control: str | None,
-    pid: int | None,
-    *,
-    remote: bool = False,
-    metrics: str | None = None,
+    host: str, control: str | None, pid: int | None, *, remote: bool = False, metrics: str | None = None
 ) -> Iterator[Service]:
     """A service that runs already; its processes are followed by `control`, `pid` or `metrics`.
 
@@ -241,7 +224,7 @@ def _host_when_ready(ready: int, log_path: str) -> str:
         reader.close()
     if line is None:
         why = "ended" if reader.ended else f"was not ready after {READY_TIMEOUT_S:.0f} s"
-        raise ServiceError(f"the server {why}: {_last_line(log_path)}")
+        raise ServiceError(f"the server {why}: {last_line(log_path)}")
     first = line.decode().removeprefix("listening on ").split(", ")[0]
     if first.startswith("unix:"):
         return f"unix://{first.removeprefix('unix:')}"
@@ -259,9 +242,3 @@ def _await_port(service: Service, port: int) -> None:
         if time.monotonic() > deadline:
             raise ServiceError(f"the server does not listen on port {port} after {READY_TIMEOUT_S:.0f} s")
         time.sleep(POLL_S)
-
-
-def _last_line(path: str) -> str:
-    with open(path, "rb") as file:
-        lines = file.read()[-4096:].decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "its log is empty"

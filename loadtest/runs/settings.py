@@ -7,25 +7,13 @@ import msgspec
 
 from loadtest.base.units import format_duration
 from loadtest.sampler.scrape import metrics_url
-from loadtest.workload import limits
+from loadtest.workload import limits, settings
 from loadtest.workload.dialogue.file import parse_dialogue
 from loadtest.workload.scenarios import SCENARIOS
-from loadtest.workload.settings import (
-    CONNECTING,
-    RATE,
-    WARMUP,
-    GeneratorSettings,
-    LoadSettings,
-    Option,
-    table_of,
-    within,
-)
-from loadtest.workload.settings import check as check_rows
+from loadtest.workload.settings import GeneratorSettings, LoadSettings, Option
 from loadtest.workload.target import check_sources, check_tls, parse_endpoint, parse_host
 from loadtest.workload.workload import WORKLOADS, Workload, workload_of
 from procserver.errors import ConfigError
-
-__all__ = ["TABLE", "RunSettings", "check_service"]
 
 SHARES = ", ".join(f"{name} {row.beside.share:.0%}" for name, row in SCENARIOS.items() if row.beside)
 SERVE = Option('Start a procserver: --serve "--workers 8 --delay 0.01".', metavar="ARGS")
@@ -61,11 +49,11 @@ class RunSettings(LoadSettings, frozen=True, kw_only=True):
     remote: Annotated[bool, Option("--control is forwarded from the server's host.")] = False
     user: Annotated[str, USER] = "greeting"
     connections: Annotated[int, Option("Users, each with one connection at a time.")] = 50
-    connect_rate: Annotated[float | None, CONNECTING] = None
-    rate: Annotated[float | None, RATE] = None
+    connect_rate: Annotated[float | None, settings.CONNECTING] = None
+    rate: Annotated[float | None, settings.RATE] = None
     beside: Annotated[float | None, BESIDE] = None
     duration_s: Annotated[float, DURATION] = 20.0
-    warmup_s: Annotated[float, WARMUP] = 2.0
+    warmup_s: Annotated[float, settings.WARMUP] = 2.0
     processes: Annotated[int, Option("Processes of the generator.", 1, limits.PROCESSES_MAX)] = 1
     expect_workers: Annotated[int, EXPECT_WORKERS] = 0
     master_bind: Annotated[str, Option("Where workers find the run.", metavar="HOST:PORT")] = "127.0.0.1:5557"
@@ -143,13 +131,15 @@ class RunSettings(LoadSettings, frozen=True, kw_only=True):
         check_service(self.serve, self.host, self.control, self.pid)
         if (self.user == "dialogue") != (self.dialogue is not None):
             raise ConfigError(f"--user {self.user}: the user `dialogue`, and no other, needs --dialogue FILE")
-        check_rows(self, TABLE.values())
+        settings.check(self, TABLE.values())
         self._check_background()
         _ = self.workload  # it raises ConfigError
-        self._check_target()
+        place = parse_host(self.host) if self.host is not None else None
+        check_sources(self.source_addresses, place)
+        check_tls(self.tls, place)
         self._check_hosts()
         sources = max(1, len(self.source_addresses)) * max(1, self.expect_workers)
-        within("--connections", self.connections, 1, limits.CONNECTIONS_MAX * sources)
+        settings.within("--connections", self.connections, 1, limits.CONNECTIONS_MAX * sources)
         if self.processes > self.connections:
             raise ConfigError(f"--processes {self.processes}: more than --connections {self.connections}")
         self._check_arrivals()
@@ -202,11 +192,6 @@ class RunSettings(LoadSettings, frozen=True, kw_only=True):
                 f"--expect-workers {self.expect_workers}: more than connections that are not in the background"
             )
 
-    def _check_target(self) -> None:
-        place = parse_host(self.host) if self.host is not None else None
-        check_sources(self.source_addresses, place)
-        check_tls(self.tls, place)
-
     def _check_arrivals(self) -> None:
         if self.rate is not None:
             processes = self.expect_workers or self.processes
@@ -235,4 +220,4 @@ def check_service(serve: list[str] | None, host: str | None, control: str | None
         raise ConfigError("--control and --pid are for --host; with --serve they are known")
 
 
-TABLE = table_of(RunSettings)
+TABLE = settings.table_of(RunSettings)

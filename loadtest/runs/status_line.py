@@ -4,8 +4,6 @@ import contextlib
 import os
 from typing import TextIO
 
-__all__ = ["StatusLine"]
-
 CLEAR = "\r\x1b[K"
 COLUMNS_DEFAULT = 80  # where the terminal does not report its width
 

@@ -9,16 +9,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-__all__ = [
-    "PERCENTILES",
-    "TIMELINE_BITS",
-    "TOTAL_BITS",
-    "Histogram",
-    "bucket_us",
-    "percentile_us",
-    "samples_beyond",
-]
-
 TOTAL_BITS = 11
 # The percentiles reported of a distribution: the share, and the least samples beyond it. The rarer the event, the more
 # one sample sways it; a 99.9th percentile of 2 000 samples would be the third greatest of them.

@@ -13,8 +13,6 @@ import msgspec
 
 from loadtest.stats.histogram import TOTAL_BITS, Histogram
 
-__all__ = ["ERRORS_MAX", "LAG", "Interval", "Recorder", "RequestCounter", "RequestTotals"]
-
 LAG = "generator lag"  # how late the generator itself was: not a request, and in no table of Locust's
 ERRORS_MAX = 50  # kinds of failure counted apart per name; all others are counted together
 OTHER_ERRORS = "other failures"

@@ -6,9 +6,7 @@ from typing import Any
 import msgspec
 
 from loadtest.stats.histogram import TIMELINE_BITS, TOTAL_BITS, Histogram
-from loadtest.stats.recorder import Interval, RequestTotals
-
-__all__ = ["RunRecord", "RunStats"]
+from loadtest.stats.recorder import LAG, Interval, RequestTotals
 
 TIMELINE_INTERVALS_MAX = 600  # beyond it two neighbours are merged, so that a run of any length fits
 
@@ -26,8 +24,7 @@ class RunStats(msgspec.Struct):
 
     def add(self, interval: Interval) -> None:
         _add(self.phases.setdefault(interval.phase, {}), interval.entries, TOTAL_BITS)
-        start = interval.second // self.interval_s * self.interval_s
-        _add(self.timeline.setdefault(start, {}), interval.entries, TIMELINE_BITS)
+        _add(self.timeline.setdefault(self._start(interval.second), {}), interval.entries, TIMELINE_BITS)
         answered = self.answered.setdefault(interval.period, {})
         for name, requests in interval.entries.items():
             answered[name] = answered.get(name, 0) + requests.ok.count
@@ -35,7 +32,12 @@ class RunStats(msgspec.Struct):
             self._coarsen()
 
     def names(self) -> list[str]:
-        return sorted({name for entries in self.phases.values() for name in entries})
+        return sorted({name for entries in self.phases.values() for name in entries} - {LAG})
+
+    def requests_at(self, second: int) -> dict[str, RequestTotals]:
+        """The requests of the interval that holds the second, by name."""
+        entries = self.timeline.get(self._start(second), {})
+        return {name: entry for name, entry in entries.items() if name != LAG}
 
     def total(self, name: str, phases: Iterable[str] = ("warmup", "measure")) -> RequestTotals:
         """The requests of a name over whole phases; all zero if there were none."""
@@ -58,17 +60,18 @@ class RunStats(msgspec.Struct):
                 "over": [sum(n for us, n in entry.times.counts.items() if us >= limit) for limit in over_us],
             }
             for name, entry in self.phases.get("measure", {}).items()
+            if name != LAG
         }
 
     def _coarsen(self) -> None:
         self.interval_s *= 2
         fine, self.timeline = self.timeline, {}
         for second, entries in fine.items():
-            _add(
-                self.timeline.setdefault(second // self.interval_s * self.interval_s, {}),
-                entries,
-                TIMELINE_BITS,
-            )
+            _add(self.timeline.setdefault(self._start(second), {}), entries, TIMELINE_BITS)
+
+    def _start(self, second: int) -> int:
+        """The start of the interval that holds the second."""
+        return second // self.interval_s * self.interval_s
 
 
 def _add(into: dict[str, RequestTotals], entries: Mapping[str, RequestTotals], bits: int) -> None:

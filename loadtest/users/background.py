@@ -3,19 +3,14 @@
 They speak the protocol of the test: its dialogue, or the greeting. They take no arrivals of an open loop.
 """
 
+import contextlib
 import time
 
 from locust import task
 
-from loadtest.users.dialogue import DialogueBase
+from loadtest.users.dialogue import DialogueBase, EndOfTest
 from loadtest.users.tcp import TcpUser
 from loadtest.workload.dialogue.dialogue import Dialogue, greeting
-
-__all__ = ["BackgroundUser", "ChurnUser", "EndOfTest", "HoldUser"]
-
-
-class EndOfTest(Exception):
-    """The test ended while this user waited: the request was neither answered nor failed."""
 
 
 class BackgroundUser(DialogueBase):
@@ -39,22 +34,13 @@ class BackgroundUser(DialogueBase):
     def come_and_go(self) -> None:
         if self.ending.is_set() or not self.connected():
             return
-        try:
+        with contextlib.closing(self), contextlib.suppress(EndOfTest):
             self.use_connection()
-        except EndOfTest:
-            pass
-        finally:
-            self.close()
 
     def use_connection(self) -> None:
         raise NotImplementedError
 
     # --- for subclasses ---
-
-    def pause(self, seconds: float) -> None:
-        """Wait; EndOfTest if the test ends before."""
-        if self.ending.wait(max(0.0, seconds)):
-            raise EndOfTest
 
     def sample_request(self) -> tuple[bytes, bytes]:
         """A valid request, and its answer if that is known beforehand, else b""."""

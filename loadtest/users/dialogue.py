@@ -1,5 +1,6 @@
 """Users of a dialogue: they perform the steps of a file over the connections of a TcpUser."""
 
+import contextlib
 import random
 
 import gevent
@@ -14,10 +15,12 @@ from loadtest.workload.dialogue.file import parse_dialogue
 from loadtest.workload.dialogue.session import DialogueSession, names
 from procserver.errors import ConfigError, RemoteProtocolError
 
-__all__ = ["DialogueBase", "DialogueUser"]
-
 PAUSE_KEPT_S = 1.0
 WORKERS_MAX = 10_000  # the stride of user numbers where the number of workers is not known beforehand
+
+
+class EndOfTest(Exception):
+    """The test ended in a pause: the request that the pause is part of was neither answered nor failed."""
 
 
 class DialogueBase(DialogueSession, TcpUser):
@@ -54,7 +57,7 @@ class DialogueBase(DialogueSession, TcpUser):
         self.rounds_here = 0
         try:
             return self.perform_all(self.dialogue.on_connect)
-        except _EndOfTest:
+        except EndOfTest:
             self.close()
             return False
 
@@ -69,7 +72,7 @@ class DialogueBase(DialogueSession, TcpUser):
             with CompositeRequest(self, ROUND) as request:
                 if not self.perform_all(self.dialogue.steps):
                     raise RemoteProtocolError("see its steps")
-        except _EndOfTest:
+        except EndOfTest:
             return False
         if not request.ok:
             return False
@@ -80,10 +83,8 @@ class DialogueBase(DialogueSession, TcpUser):
         return True
 
     def say_goodbye(self) -> None:
-        try:
+        with contextlib.suppress(EndOfTest):
             self.perform_all(self.dialogue.goodbye)
-        except _EndOfTest:
-            return
 
     # --- one step ---
 
@@ -91,7 +92,7 @@ class DialogueBase(DialogueSession, TcpUser):
         return all(self.perform_step(step) for step in steps)
 
     def perform_step(self, step: Step) -> bool:
-        """Perform a step as often as it says, as requests; False, and no connection, if one failed. _EndOfTest."""
+        """Perform a step as often as it says, as requests; False, and no connection, if one failed. EndOfTest."""
         for i in range(1, step.repeat + 1):
             self.pause_before(step.pause_s)
             if not step.name:
@@ -109,8 +110,13 @@ class DialogueBase(DialogueSession, TcpUser):
         """Pause. A short pause is kept also when the test ends: then the round that it is part of is whole."""
         if pause_s <= PAUSE_KEPT_S:
             gevent.sleep(pause_s)
-        elif self.ending.wait(pause_s):
-            raise _EndOfTest
+        else:
+            self.pause(pause_s)
+
+    def pause(self, seconds: float) -> None:
+        """Wait; EndOfTest if the test ends before."""
+        if self.ending.wait(max(0.0, seconds)):
+            raise EndOfTest
 
     # --- its settings ---
 
@@ -141,7 +147,3 @@ class DialogueUser(DialogueBase):
         for _ in self.turns():
             if not self.connected() or not self.round():
                 return
-
-
-class _EndOfTest(Exception):
-    """The test ended in a pause: the request that the pause is part of was neither answered nor failed."""

@@ -8,8 +8,6 @@ from loadtest.workload.dialogue.session import names
 from procserver.errors import RemoteProtocolError
 from procserver.protocols.greeting import BANNER, answer_to
 
-__all__ = ["ConnectUser", "GreetingUser", "TcpUser"]
-
 
 class _Greeter(TcpUser):
     """What both share: framing, names, and the expected answers."""

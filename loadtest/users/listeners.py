@@ -17,8 +17,6 @@ from loadtest.engine.stats_keeper import FIRST_REPORT, REPORT_KEY
 from loadtest.web import tab
 from procserver.errors import ConfigError
 
-__all__ = ["Listeners", "install", "process_of"]
-
 
 class Listeners:
     """Of one process. `process` and `tab` are made at Locust's `init` event; before it nothing is to be done."""
@@ -35,7 +33,8 @@ class Listeners:
         """A wrong dialogue is a mistake in the command line: Locust exits with 2, before anything has started."""
         try:
             self.process = process = LoadProcess(environment)
-            if not process.settings.dialogue and not process.is_worker and _needs_dialogue(environment):
+            needed = any(getattr(user, "needs_dialogue", False) for user in environment.user_classes)
+            if needed and not process.settings.dialogue and not process.is_worker:
                 raise ConfigError("--dialogue FILE is missing")
         except ConfigError as error:
             print(f"loadtest: {error}", file=sys.stderr)
@@ -94,7 +93,3 @@ def process_of(environment: Environment) -> LoadProcess:
     if _listeners.process is None:
         _listeners.process = LoadProcess(environment)
     return _listeners.process
-
-
-def _needs_dialogue(environment: Environment) -> bool:
-    return any(getattr(user, "needs_dialogue", False) for user in environment.user_classes)

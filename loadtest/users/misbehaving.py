@@ -11,13 +11,11 @@ import ssl
 import struct
 import time
 
-from loadtest.engine.connecting import describe
+from loadtest.engine.request import record_end, record_success
 from loadtest.stats.recorder import RequestCounter
-from loadtest.users.background import BackgroundUser, EndOfTest
+from loadtest.users.background import BackgroundUser
+from loadtest.users.dialogue import EndOfTest
 from loadtest.workload.dialogue.session import RECV_BYTES, names
-from procserver.errors import ProcserverError
-
-__all__ = ["HostileUser", "SlowUser"]
 
 PAUSE_S = 0.2  # from one connection of a misbehaving user to its next
 SLICE_S = 0.1  # how soon a waiting user notices the end of the test
@@ -34,7 +32,7 @@ GARBAGE_BYTES = 512
 ENDED = (ConnectionError, ssl.SSLError)  # the server ended the connection, in any way
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s: RST instead of FIN
 
-_now_ns = time.perf_counter_ns
+_now_ns = time.monotonic_ns
 
 
 class _MisbehavingUser(BackgroundUser):
@@ -55,13 +53,11 @@ class _MisbehavingUser(BackgroundUser):
         start = _now_ns()
         try:
             getattr(self, self.act)(counter)
-        except (OSError, ProcserverError) as error:
-            counter.fail(describe(error, overdue=self.overdue), reached=False)
-        except BaseException:
-            counter.censor(reached=False)
-            raise
+        except BaseException as error:
+            if not record_end(counter, error, overdue=self.overdue, reached=False):
+                raise
         else:
-            counter.complete((_now_ns() - start + 500) // 1000)
+            record_success(counter, start)
         self.close()
         self.pause(PAUSE_S * self.rng.uniform(0.5, 1.0))
 
@@ -182,9 +178,7 @@ class HostileUser(_MisbehavingUser):
 
     def half_close(self, counter: RequestCounter) -> None:
         """Close the sending side in the middle of a message, and wait for the server to close its own."""
-        if self.send_counted(self.half(), counter):
-            self.close_sending_side()
-            self.until_ended(self.request_timeout_s)
+        self.send_last(self.half(), counter)
 
     def oversize(self, counter: RequestCounter) -> None:
         """Send a message longer than any allowed, without an end."""
@@ -193,18 +187,19 @@ class HostileUser(_MisbehavingUser):
 
     def garbage(self, counter: RequestCounter) -> None:
         """Send random bytes, and close the sending side."""
-        if self.send_counted(self.rng.randbytes(GARBAGE_BYTES), counter):
-            self.close_sending_side()
-            self.until_ended(self.request_timeout_s)
+        self.send_last(self.rng.randbytes(GARBAGE_BYTES), counter)
 
     def half(self) -> bytes:
         request, _ = self.sample_request()
         return request[: max(1, len(request) // 2)]
 
-    def close_sending_side(self) -> None:
-        assert self.sock is not None
-        with contextlib.suppress(OSError):  # the connection may have been reset
-            self.sock.shutdown(socket.SHUT_WR)
+    def send_last(self, data: bytes, counter: RequestCounter) -> None:
+        """Send, close the sending side, and wait for the server to close its own."""
+        if self.send_counted(data, counter):
+            assert self.sock is not None
+            with contextlib.suppress(OSError):  # the connection may have been reset
+                self.sock.shutdown(socket.SHUT_WR)
+            self.until_ended(self.request_timeout_s)
 
     def reset(self) -> None:
         assert self.sock is not None

@@ -28,13 +28,11 @@ from locust.user.task import LOCUST_STATE_STOPPING
 from loadtest.engine import connecting
 from loadtest.engine.connecting import describe
 from loadtest.engine.dispatcher import Dispatcher
-from loadtest.engine.request import Request, counter_of, record_failure, record_success
+from loadtest.engine.request import Request, counter_of, record_end, record_failure, record_success
 from loadtest.users.listeners import process_of
 from loadtest.workload.dialogue.session import Session
 from loadtest.workload.target import DEFAULT_HOST, Target
 from procserver.errors import ConfigError, ProcserverError, RemoteProtocolError
-
-__all__ = ["TcpUser", "describe"]
 
 BATCH_MAX = 64  # requests per task: Locust's own loop then costs little beside them
 BATCH_MAX_NS = 50_000_000  # but never so long that a stop waits for it
@@ -49,11 +47,8 @@ class TcpUser(Session, User):
     abstract = True
     host = DEFAULT_HOST
     banner: bytes = b""  # what the server sends first; b"" if the client sends first
-    connect_name, handshake_name, tls_name = (
-        "connect",
-        "handshake",
-        "tls",
-    )  # of the requests that make a connection
+    # Of the requests that make a connection.
+    connect_name, handshake_name, tls_name = "connect", "handshake", "tls"
     arrives_as: str = "message"  # the request that an arrival of an open loop is: the first of each turn
     holds_connection: bool = True  # whether it must be connected before a turn begins
     background: bool = False  # counted among the background users of a scenario
@@ -207,11 +202,8 @@ class TcpUser(Session, User):
             # Wrap first: the deadline must find the socket that waits in the handshake.
             self.sock = secured = connecting.wrap(self.sock, target)
             secured.do_handshake()
-        except OSError as error:
-            counter.fail(describe(error, overdue=self.overdue), reached=False)
-            raise
-        except BaseException:
-            counter.censor(reached=False)
+        except BaseException as error:
+            record_end(counter, error, overdue=self.overdue, reached=False)
             raise
         counter.complete((_now_ns() - start + 500) // 1000)
 

@@ -8,7 +8,6 @@ import collections
 import contextlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,32 +16,21 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from loadtest.base.processes import Piped, start
+from loadtest.base.processes import Piped, end, last_line, start
 from loadtest.results import timeline
 from loadtest.stats.histogram import Histogram
-from loadtest.stats.recorder import LAG, RequestTotals
 from loadtest.stats.run_stats import RunStats
 from loadtest.workload.arrivals import Planned
 from loadtest.workload.target import parse_host
 from procserver.clients import control as control_client
 from procserver.errors import ConfigError, ProcserverError
 
-__all__ = ["ROWS_MAX", "Followed", "Live", "find_server", "server_row"]
-
 ROWS_MAX = 600
 SAMPLES_KEPT = 300  # a minute: memory is not in each of them
-FRESH_S = 5.0  # an older gauge is none
 ACCEPTED_SPAN_MIN_S = 0.35  # less than from one time that the server is asked to the next
-MEMORY_FRESH_S = 60.0  # of a large pool it is read seldom, lest the reading be a load
-GAUGES = {
-    "cpu_cores": FRESH_S,
-    "generator_cores_max": FRESH_S,
-    "pss_bytes": MEMORY_FRESH_S,
-    "processes": FRESH_S,
-    "workers_busy": FRESH_S,
-    "workers_idle": FRESH_S,
-    "queue_depth": FRESH_S,
-}
+GAUGES = ("cpu_cores", "generator_cores_max", "processes", "workers_busy", "workers_idle", "queue_depth")
+# An older gauge is none. The memory of a large pool is read seldom, lest the reading be a load.
+FRESH_S = dict.fromkeys(GAUGES, 5.0) | {"pss_bytes": 60.0}
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 STATUS_TIMEOUT_S = 2.0
 END_TIMEOUT_S = 3.0
@@ -81,10 +69,8 @@ def find_server(host: str, pid: str, control: str) -> Followed:
 
 def _default_control(host: str) -> Path:
     address = parse_host(host).address
-    if address.kind == "unix":
-        return control_client.find(bind=f"unix:{address.path}")
-    name = "127.0.0.1" if address.host == "localhost" else address.host
-    return control_client.find(bind=f"[{name}]:{address.port}" if ":" in name else f"{name}:{address.port}")
+    bind = f"127.0.0.1:{address.port}" if address.host == "localhost" else str(address)
+    return control_client.find(bind=bind)
 
 
 class Live:
@@ -99,9 +85,8 @@ class Live:
         self.most: dict[str, float] = {}
         self.answered: collections.Counter[str] = collections.Counter()
         self.second = int(started)
-        self.accepted: tuple[float, int] | None = (
-            None  # connections up to the last row, and when they were read
-        )
+        # Connections up to the last row, and when they were read.
+        self.accepted: tuple[float, int] | None = None
         self.complaint = ""
         self.process: Piped | None = None
         self.folder: str | None = None
@@ -131,7 +116,7 @@ class Live:
         self.read_samples()
         points = timeline.points([*self.begun, *self.samples], self.started)
         while self.second + 1 + self.reports_after_s <= now:
-            for name, entry in entries_of(stats, self.second).items():
+            for name, entry in stats.requests_at(self.second).items():
                 self.answered[name] += entry.ok.count
             row = generator_row(stats, self.second, self.main, planned)
             row |= server_row(points, self.second + 1 - self.started)
@@ -167,26 +152,14 @@ class Live:
             for line in map(msgspec.json.decode, lines):
                 (self.begun if "epoch" in line else self.samples).append(line)
         if ended and not self.complaint:
-            self.complaint = f"the server's processes are no longer sampled: {self.last_line()}"
-
-    def last_line(self) -> str:
-        assert self.folder is not None
-        if self.samples and "reason" in self.samples[-1]:
-            return str(self.samples[-1]["reason"])
-        lines = Path(self.folder, "log").read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "the sampler has exited"
+            reason = self.samples[-1].get("reason") if self.samples else None
+            reason = reason or last_line(os.path.join(self.folder, "log"), otherwise="the sampler has exited")
+            self.complaint = f"the server's processes are no longer sampled: {reason}"
 
     def end(self) -> None:
         """Stop the sampler and remove its folder."""
         if self.process is not None:
-            for pipe in (self.process.stdin, self.process.stdout):
-                if pipe is not None:
-                    pipe.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(END_TIMEOUT_S)
-            if self.process.poll() is None:
-                self.process.kill()
-                self.process.wait()
+            end(self.process, END_TIMEOUT_S)
             self.process = None
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -197,38 +170,26 @@ def generator_row(
     stats: RunStats, second: int, main: str | None, planned: Planned | None = None
 ) -> dict[str, Any]:
     """What ended in that second, with the percentiles of the request `main`; in a stall, zeros."""
-    entries = entries_of(stats, second)
+    entries = stats.requests_at(second)
 
     def per_s(what: str) -> float:
         return sum(float(getattr(entry, what)) for entry in entries.values()) / stats.interval_s
 
     answered = sum(entry.ok.count for entry in entries.values()) / stats.interval_s
-    made = sum(entry.ok.count for name, entry in entries.items() if is_handshake(name)) / stats.interval_s
+    # Those of misbehaving users are named KIND.handshake.
+    handshakes = (entry for name, entry in entries.items() if name.rpartition(".")[2] == "handshake")
+    made = sum(entry.ok.count for entry in handshakes) / stats.interval_s
     row: dict[str, Any] = {"answered": answered, "failed": per_s("failed"), "made": made}
     if planned is not None:
-        row |= {
-            "planned": planned.between(second, second + 1),
-            "late": per_s("late"),
-            "dropped": per_s("dropped"),
-        }
+        row |= {what: per_s(what) for what in ("late", "dropped")}
+        row["planned"] = planned.between(second, second + 1)
     times = entries[main].times if main in entries else Histogram()
     return row | {f"{key}_us": times.percentile(share) for key, share in PERCENTILES.items()}
 
 
-def is_handshake(name: str) -> bool:
-    """Whether a request is a TCP handshake; that of a misbehaving user is KIND.handshake."""
-    return name.rpartition(".")[2] == "handshake"
-
-
-def entries_of(stats: RunStats, second: int) -> dict[str, RequestTotals]:
-    """The requests of the interval that holds the second, without the generator's lag."""
-    window = stats.timeline.get(second // stats.interval_s * stats.interval_s, {})
-    return {name: entry for name, entry in window.items() if name != LAG}
-
-
 def server_row(points: list[timeline.Point], until_s: float) -> dict[str, Any]:
     """The latest of each gauge up to that time."""
-    return {field: _latest(points, field, until_s - fresh_s, until_s) for field, fresh_s in GAUGES.items()}
+    return {field: _latest(points, field, until_s - fresh_s, until_s) for field, fresh_s in FRESH_S.items()}
 
 
 def _latest(points: list[timeline.Point], field: str, since_s: float, until_s: float) -> float | None:

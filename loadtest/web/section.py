@@ -1,6 +1,6 @@
 """The charts and table of the tab "Server", and the section for Locust's own report. Pure but for its template."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -10,11 +10,8 @@ from loadtest.report import axes, plot
 from loadtest.report.page import paragraph, table
 from loadtest.report.plot import BLUE, GREY, ORANGE, PURPLE, RED, SKY
 from loadtest.stats.histogram import PERCENTILES, Histogram, samples_beyond
-from loadtest.stats.recorder import LAG
 from loadtest.stats.run_stats import RunStats
 from loadtest.web.live import Live
-
-__all__ = ["CHARTS", "section", "table_rows"]
 
 SECTION = Path(__file__).with_name("section.html")
 TICKS_US = [10**k for k in range(8)]
@@ -31,7 +28,7 @@ def _series(column: str, name: str, colour: str, kind: str, **more: Any) -> dict
     return {"column": column, "name": name, "colour": colour, "kind": kind, "dash": "solid", **more}
 
 
-def _chart(key: str, title: str, series: list[dict[str, Any]], axis: Mapping[str, Any]) -> dict[str, Any]:
+def _chart(key: str, title: str, series: list[Any], axis: dict[str, Any] = COUNT) -> dict[str, Any]:
     layout = plot.figure([], {}, axes.Axis(dict(axis), 0, 1, log=False), 200)["layout"]
     layout |= {"hovermode": "x unified", "margin": plot.MARGIN | {"l": 62}}
     return {"key": key, "title": title, "series": series, "layout": layout}
@@ -58,7 +55,6 @@ CHARTS = [
             _series("dropped", "dropped", PURPLE, "per_s", dash="dot", open_loop=True),
             _series("failed", "failed", RED, "per_s", dash="dot"),
         ],
-        COUNT,
     ),
     _chart(
         "connections",
@@ -67,7 +63,6 @@ CHARTS = [
             _series("made", "made", BLUE, "per_s", fill=True),
             _series("accepted", "accepted by the server", ORANGE, "per_s", dash="dot"),
         ],
-        COUNT,
     ),
     _chart(
         "workers",
@@ -78,7 +73,6 @@ CHARTS = [
             _series("queue_depth", "waiting", RED, "count"),
             _series("processes", "all processes", GREY, "count", dash="dot"),
         ],
-        COUNT,
     ),
     _chart(
         "cpu",
@@ -87,11 +81,8 @@ CHARTS = [
             _series("cpu_cores", "server", BLUE, "cores", fill=True),
             _series("generator_cores_max", "generator's busiest process", ORANGE, "cores"),
         ],
-        COUNT,
     ),
-    _chart(
-        "memory", "Memory of the server (PSS)", [_series("pss_bytes", "PSS", BLUE, "bytes", fill=True)], COUNT
-    ),
+    _chart("memory", "Memory of the server (PSS)", [_series("pss_bytes", "PSS", BLUE, "bytes", fill=True)]),
 ]
 
 _SHOWN: dict[str, Callable[[float | None], str]] = {
@@ -113,9 +104,8 @@ def table_rows(live: Live) -> list[dict[str, str]]:
                 continue
             shown, column = _SHOWN[series["kind"]], series["column"]
             name = f"{chart['title']}: {series['name']}" if len(chart["series"]) > 1 else chart["title"]
-            rows.append(
-                {"what": name, "now": shown(latest.get(column)), "most": shown(live.most.get(column))}
-            )
+            now, most = shown(latest.get(column)), shown(live.most.get(column))
+            rows.append({"what": name, "now": now, "most": most})
     return rows
 
 
@@ -135,8 +125,6 @@ def section(stats: RunStats, live: Live | None) -> str:
     ]
     rows = []
     for name in stats.names():
-        if name == LAG:
-            continue
         entry = stats.total(name)
         counts = [format_count(n) for n in (entry.ok.count, entry.failed, entry.censored, entry.dropped)]
         rows.append([name, *counts, *map(format_us, _percentiles(entry.times))])

@@ -22,8 +22,6 @@ from loadtest.web.live import ROWS_MAX, Live, find_server
 from loadtest.web.section import CHARTS, section, table_rows
 from procserver.errors import ConfigError
 
-__all__ = ["ServerTab", "add_options"]
-
 KEY = "server"
 PAGE = Path(__file__).with_name("web.html")
 TAB = Path(__file__).with_name("web_tab.html")
@@ -34,20 +32,20 @@ BUNDLE_CACHE_S = 24 * 3600
 
 
 def add_options(parser: Any) -> None:
-    add = parser.add_argument
+    def add(flag: str, metavar: str, variable: str, text: str) -> None:
+        parser.add_argument(flag, default="", metavar=metavar, env_var=variable, help=text)
+
     add(
         "--server-pid",
-        default="",
-        metavar="PID",
-        env_var="LOCUST_SERVER_PID",
-        help="Sample this process and its children, for the tab Server and the HTML report.",
+        "PID",
+        "LOCUST_SERVER_PID",
+        "Sample this process and its children, for the tab Server and the HTML report.",
     )
     add(
         "--server-control",
-        default="",
-        metavar="PATH",
-        env_var="LOCUST_SERVER_CONTROL",
-        help="Sample the procserver with this control socket; without either option, the one at the target's address.",
+        "PATH",
+        "LOCUST_SERVER_CONTROL",
+        "Sample the procserver with this control socket; without either option, the one at the target's address.",
     )
 
 
@@ -70,9 +68,7 @@ class ServerTab:
     def start_test(self) -> None:
         self.stop_test()
         environment, options = self.environment, self.environment.parsed_options
-        if self.process.is_worker or options is None:
-            return
-        if environment.web_ui is None and not options.html_file:
+        if self.process.is_worker or options is None or not (environment.web_ui or options.html_file):
             return
         self.test += 1
         distributed = isinstance(environment.runner, MasterRunner)
@@ -122,19 +118,10 @@ class ServerTab:
     # --- the web UI ---
 
     def open_tab(self, web_ui: WebUI) -> None:
-        web_ui.template_args.update(
-            extended_tabs=[{"title": "Server", "key": KEY}],
-            extended_tables=[
-                {
-                    "key": KEY,
-                    "structure": [
-                        {"key": "what", "title": "Server"},
-                        {"key": "now", "title": "Now"},
-                        {"key": "most", "title": "Most"},
-                    ],
-                }
-            ],
-        )
+        columns = {"what": "Server", "now": "Now", "most": "Most"}
+        structure = [{"key": key, "title": title} for key, title in columns.items()]
+        web_ui.template_args["extended_tabs"] = [{"title": "Server", "key": KEY}]
+        web_ui.template_args["extended_tables"] = [{"key": KEY, "structure": structure}]
         assert web_ui.app is not None
         guard: Any = web_ui.auth_required_if_enabled  # untyped
         options = self.environment.parsed_options
@@ -146,26 +133,23 @@ class ServerTab:
         web_ui.app.after_request(self.extend)
 
     def serve_page(self) -> str:
-        page = Template(PAGE.read_text(encoding="utf-8"))
-        return page.substitute(
-            charts=json.dumps(CHARTS), rows_max=ROWS_MAX, interval_ms=round(1000 * INTERVAL_S)
-        )
+        page, charts = Template(PAGE.read_text(encoding="utf-8")), json.dumps(CHARTS)
+        return page.substitute(charts=charts, rows_max=ROWS_MAX, interval_ms=round(1000 * INTERVAL_S))
 
     def serve_rows(self) -> flask.Response:
         """The rows from number `after` on, of the current or the last test."""
         live = self.live
         asked = flask.request.args
         known = asked.get("after", 0, int) if asked.get("test", 0, int) == self.test else 0
-        rows = list(live.rows) if live is not None else []
-        first = live.made - len(rows) if live is not None else 0
+        rows, made = (list(live.rows), live.made) if live is not None else ([], 0)
         return flask.jsonify(
             {
                 "test": self.test,
                 "running": self.greenlet is not None,
                 "complaint": live.complaint if live is not None else "No test has been started yet.",
                 "request": live.main if live is not None else None,
-                "next": first + len(rows),
-                "rows": rows[max(0, known - first) :],
+                "next": made,
+                "rows": rows[max(0, known - (made - len(rows))) :],
             }
         )
 

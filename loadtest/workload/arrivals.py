@@ -22,8 +22,7 @@ from loadtest.workload.time_slots import Slots
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Planned", "Profile", "Timetable", "Turns", "plan", "planned_of", "profile_of"]
-
+Knots = Sequence[tuple[float, float]]  # of a piecewise-linear rate: time and rate
 SPAWN_S, SPAWN_EACH_S = 0.25, 0.0001  # from the start of a test until its users exist, and for each of them
 
 
@@ -63,7 +62,7 @@ class Profile:
     ValueError if there is no knot, time runs backwards, or a rate is negative or not finite.
     """
 
-    def __init__(self, knots: Sequence[tuple[float, float]]) -> None:
+    def __init__(self, knots: Knots) -> None:
         if not knots or any(b[0] < a[0] for a, b in pairwise(knots)):
             raise ValueError(f"{knots!r}: knots need times that do not run backwards")
         if any(not 0 <= rate < math.inf for _, rate in knots):
@@ -126,9 +125,7 @@ class Planned(NamedTuple):
         return (started_ns + round(slots.elapsed(plan_from_s + at_s) * 1e9) for at_s in arrivals)
 
 
-def planned_of(
-    rate: float, shape: Sequence[tuple[float, float]], table: Timetable, end: float | None = None
-) -> Planned:
+def planned_of(rate: float, shape: Knots, table: Timetable, end: float | None = None) -> Planned:
     """The plan of a test with that timetable; `end` if it was ended early."""
     lead_s = _own_s(table, table.plan_from, table.measure_from)
     until = table.measure_to
@@ -140,9 +137,7 @@ def _own_s(table: Timetable, since: float, until: float) -> float:
     return table.slots.own(until - table.started) - table.slots.own(since - table.started)
 
 
-def profile_of(
-    rate: float, shape: Sequence[tuple[float, float]], warmup_s: float, measure_s: float | None
-) -> Profile:
+def profile_of(rate: float, shape: Knots, warmup_s: float, measure_s: float | None) -> Profile:
     """A scenario's shape (share of the measured time, share of the rate); before it, its first share."""
     first, last = shape[0][1] * rate, shape[-1][1] * rate
     if measure_s is None:

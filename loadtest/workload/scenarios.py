@@ -8,8 +8,6 @@ its failures do not count as errors.
 
 from typing import NamedTuple
 
-__all__ = ["BESIDE_FILE", "SCENARIOS", "Beside", "Scenario", "judged"]
-
 BESIDE_FILE = "background_user.py"
 
 

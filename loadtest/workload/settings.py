@@ -17,8 +17,6 @@ from loadtest.workload.target import Tls
 from loadtest.workload.time_slots import Slots
 from procserver.errors import ConfigError
 
-__all__ = ["GeneratorSettings", "LoadSettings", "Option", "Row", "check", "one_of", "table_of", "within"]
-
 
 class Option(NamedTuple):
     """A row of the table. A number lies between `least` and `most`, a text is one of `choices`, if there are any.

@@ -14,20 +14,6 @@ from procserver.addresses import Address, parse_address
 from procserver.clients.connect import tls_trust
 from procserver.errors import ConfigError
 
-__all__ = [
-    "DEFAULT_HOST",
-    "SOURCES_MAX",
-    "Place",
-    "Target",
-    "Tls",
-    "check_sources",
-    "check_tls",
-    "parse_endpoint",
-    "parse_host",
-    "resolve",
-    "tls_context",
-]
-
 DEFAULT_HOST = "tcp://127.0.0.1:9999"
 FORMS = "tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH; a V6 address in [brackets]"
 ENDPOINT_FORMS = "HOST:PORT, [V6]:PORT"
@@ -65,22 +51,17 @@ def parse_host(text: str) -> Place:
         scheme, rest = ("unix", text[5:]) if text.startswith("unix:") else ("tcp", text)
     if scheme not in ("tcp", "tls", "unix"):
         raise ConfigError(f"--host {text!r}: no such scheme as {scheme}://; allowed are {FORMS}")
-    address = _address("--host", text, f"unix:{rest}" if scheme == "unix" else rest.rstrip("/"), FORMS)
-    if address.kind != ("unix" if scheme == "unix" else "tcp"):
-        raise ConfigError(f"--host {text!r}: another kind of address; allowed are {FORMS}")
-    return Place(scheme, address)
+    kind, place = ("unix", f"unix:{rest}") if scheme == "unix" else ("tcp", rest.rstrip("/"))
+    return Place(scheme, _address("--host", text, kind, place, FORMS))
 
 
 def parse_endpoint(name: str, text: str) -> Address:
     """Parse the HOST:PORT of the option `name`; ConfigError names both."""
-    address = _address(name, text, text, ENDPOINT_FORMS)
-    if address.kind != "tcp":
-        raise ConfigError(f"{name} {text!r}: another kind of address; allowed are {ENDPOINT_FORMS}")
-    return address
+    return _address(name, text, "tcp", text, ENDPOINT_FORMS)
 
 
-def _address(name: str, text: str, place: str, forms: str) -> Address:
-    """The address `place` in the `text` of an option, one that a client can connect to."""
+def _address(name: str, text: str, kind: str, place: str, forms: str) -> Address:
+    """The address `place` in the `text` of an option, of that kind, to which a client can connect."""
     try:
         address = parse_address(place)
     except ConfigError as error:
@@ -88,6 +69,8 @@ def _address(name: str, text: str, place: str, forms: str) -> Address:
         raise ConfigError(f"{name} {text!r}: {why}; allowed are {forms}") from None
     if address.kind == "tcp" and not address.port:
         raise ConfigError(f"{name} {text!r}: it needs a port from 1 to 65535; allowed are {forms}")
+    if address.kind != kind:
+        raise ConfigError(f"{name} {text!r}: another kind of address; allowed are {forms}")
     return address
 
 

@@ -14,8 +14,6 @@ What drifts on a host, its clock rate, its neighbours, changes slowly against a 
 
 from typing import NamedTuple
 
-__all__ = ["ALONE", "SLOT_MAX_S", "SLOT_MIN_S", "Slots"]
-
 SLOT_MIN_S, SLOT_MAX_S = 0.02, 10.0
 BEGINNING_SHARE = 0.9  # of a slot, in which requests are begun
 EDGE_S = 1e-9  # a multiple of a slot, divided by it, may fall short of a whole number

@@ -6,8 +6,6 @@ from loadtest.workload.dialogue.dialogue import ROUND, Counted, Dialogue
 from loadtest.workload.scenarios import BESIDE_FILE, Beside, judged
 from procserver.errors import ConfigError
 
-__all__ = ["WORKLOADS", "Workload", "workload_of"]
-
 
 class Workload(NamedTuple):
     """The users of a run and their requests. An arrival is the request `main`; `requests` are all names, in order.

@@ -11,8 +11,6 @@ from typing import NamedTuple
 from loadtest.workload.dialogue.framing import Framing
 from loadtest.workload.dialogue.templates import Template
 
-__all__ = ["ROUND", "Answer", "Counted", "Dialogue", "Step"]
-
 RAW_BYTES_MAX = 1024  # what a server reads at once, and far less than a segment
 ROUND = "round"  # the request that one turn of `steps` is
 
@@ -92,25 +90,19 @@ class Dialogue(NamedTuple):
         """
         if not self.counted:
             return "the dialogue says messages_counted = false"
-        if self.framing.kind == "length" or (
-            self.framing.kind == "line" and not self.framing.delimiter.endswith(b"\n")
-        ):
+        kind = self.framing.kind
+        if kind == "length" or (kind == "line" and not self.framing.delimiter.endswith(b"\n")):
             return "a procserver counts messages only in raw and in line framing"
         answered: dict[str, int] = {}
         silent: dict[str, int] = {}
         spoken = [step for step in (*self.on_connect, *self.steps, *self.goodbye) if step.send is not None]
         for step in spoken:
             assert step.send is not None
-            if self.framing.kind == "raw":
-                if step is not spoken[-1] and not step.answer:
-                    return (
-                        f"{step.name} has no answer: in raw framing it may arrive together with what follows"
-                    )
-                if len(step.send.literal) > RAW_BYTES_MAX:
-                    return (
-                        f"{step.name} is longer than {RAW_BYTES_MAX} bytes: it may arrive in several pieces"
-                    )
-            lines = step.send.literal.count(b"\n") + 1 if self.framing.kind == "line" else 1
+            if kind == "raw" and step is not spoken[-1] and not step.answer:
+                return f"{step.name} has no answer: in raw framing it may arrive together with what follows"
+            if kind == "raw" and len(step.send.literal) > RAW_BYTES_MAX:
+                return f"{step.name} is longer than {RAW_BYTES_MAX} bytes: it may arrive in several pieces"
+            lines = step.send.literal.count(b"\n") + 1 if kind == "line" else 1
             (answered if step.answer else silent)[step.name] = lines
         return Counted(answered, silent)
 

@@ -19,8 +19,6 @@ from loadtest.workload.dialogue.reader import Reader
 from loadtest.workload.dialogue.schema import Invalid, Path
 from procserver.errors import ConfigError
 
-__all__ = ["FILE_BYTES_MAX", "parse_dialogue", "read_text"]
-
 FILE_BYTES_MAX = 256 * 1024
 
 

@@ -9,8 +9,6 @@ from typing import Literal, NamedTuple
 
 from procserver.errors import LocalProtocolError, RemoteProtocolError
 
-__all__ = ["FRAME_BYTES_MAX", "KINDS", "PREFIX_BYTES", "Framing"]
-
 KINDS = ("raw", "line", "length")
 PREFIX_BYTES = (1, 2, 4)
 FRAME_BYTES_MAX = 1 << 20  # what a server that never ends its frame costs at most, per connection

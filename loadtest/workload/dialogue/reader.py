@@ -4,23 +4,13 @@ import re
 from typing import Any, Literal
 
 from loadtest.base.units import parse_duration_s
+from loadtest.workload.dialogue import schema
 from loadtest.workload.dialogue.dialogue import ROUND, Answer, Dialogue, Step
 from loadtest.workload.dialogue.framing import FRAME_BYTES_MAX, KINDS, PREFIX_BYTES, Framing
-from loadtest.workload.dialogue.schema import (
-    FileTable,
-    FramingTable,
-    Invalid,
-    Path,
-    StepTable,
-    convert,
-    one_of,
-    within,
-)
+from loadtest.workload.dialogue.schema import FileTable, FramingTable, Invalid, Path, StepTable, within
 from loadtest.workload.dialogue.templates import BUILT_IN, Template, parse_template
 from loadtest.workload.target import parse_host
 from procserver.errors import ConfigError, ProcserverError
-
-__all__ = ["Reader"]
 
 STEPS_MAX = 100  # in each list
 REPEAT_MAX = 10_000
@@ -44,32 +34,18 @@ class Reader:
         self.known: list[str] = []  # placeholders that earlier answers capture
 
     def dialogue(self) -> Dialogue:
-        table = convert(
+        table = schema.convert(
             {key: value for key, value in self.table.items() if key not in _SECTIONS}, FileTable, ()
         )
         self.host(table.host)
         self.framing = self.framing_of(table.framing)
         within(("rounds",), table.rounds, 0, ROUNDS_MAX)
-        banner = self.answer(
-            StepTable(
-                expect=table.expect, expect_match=table.expect_match, expect_frames=table.expect_frames
-            ),
-            (),
-        )
+        banner, refusal = self.answer(table, ()), table.refusal.encode()
         on_connect, steps, goodbye = (self.section(name) for name in _SECTIONS)
         if not any(step.name for step in steps):
             raise Invalid(("steps",), "at least one step with a name is needed")
-        return Dialogue(
-            table.host,
-            self.framing,
-            banner,
-            table.refusal.encode(),
-            table.rounds,
-            table.messages_counted,
-            on_connect,
-            steps,
-            goodbye,
-        )
+        about = (table.host, self.framing, banner, refusal, table.rounds, table.messages_counted)
+        return Dialogue(*about, on_connect, steps, goodbye)
 
     def host(self, host: str) -> None:
         try:
@@ -80,9 +56,9 @@ class Reader:
     def framing_of(self, framing: str | FramingTable) -> Framing:
         table = FramingTable(kind=framing) if isinstance(framing, str) else framing
         path: Path = ("framing",) if isinstance(framing, str) else ("framing", "kind")
-        one_of(path, table.kind, KINDS)
-        one_of(("framing", "bytes"), table.bytes, PREFIX_BYTES)
-        one_of(("framing", "order"), table.order, ("big", "little"))
+        schema.one_of(path, table.kind, KINDS)
+        schema.one_of(("framing", "bytes"), table.bytes, PREFIX_BYTES)
+        schema.one_of(("framing", "order"), table.order, ("big", "little"))
         within(("framing", "max_bytes"), table.max_bytes, 1, FRAME_BYTES_MAX)
         delimiter = self.template(table.delimiter, ("framing", "delimiter"))
         if not delimiter.literal or delimiter.names:
@@ -100,7 +76,7 @@ class Reader:
             raise Invalid((section,), f"it has {len(tables)} steps; {STEPS_MAX} at most are allowed")
         steps = []
         for i, table in enumerate(tables):
-            steps.append(self.step(convert(table, StepTable, (section, i)), (section, i)))
+            steps.append(self.step(schema.convert(table, StepTable, (section, i)), (section, i)))
             if steps[-1].answer.closes and (section == "on_connect" or i + 1 < len(tables)):
                 raise Invalid((section, i, "expect_close"), "only the last of steps or goodbye can have it")
         return tuple(steps)
@@ -109,16 +85,15 @@ class Reader:
         pause_s = self.pause(table.pause, (*path, "pause"))
         within((*path, "repeat"), table.repeat, 1, REPEAT_MAX)
         send = None if table.send is None else self.sent(table.send, (*path, "send"))
-        answer = self.answer(table, path)
+        answer = self.answer(table, path, closes=table.expect_close)
         if answer.closes and table.repeat > 1:
             raise Invalid((*path, "repeat"), "a connection can be closed only once")
-        if send is None and not answer:
-            if not pause_s:
-                raise Invalid(path, "a step needs one of send, expect, expect_match, expect_frames or pause")
-            if table.name:
-                raise Invalid((*path, "name"), "a pause is no request: it has no name")
-            return Step("", None, answer, pause_s, table.repeat)
-        self.name(table.name, (*path, "name"))
+        if send is not None or answer:
+            self.name(table.name, (*path, "name"))
+        elif not pause_s:
+            raise Invalid(path, "a step needs one of send, expect, expect_match, expect_frames or pause")
+        elif table.name:
+            raise Invalid((*path, "name"), "a pause is no request: it has no name")
         return Step(table.name, send, answer, pause_s, table.repeat)
 
     def name(self, name: str, path: Path) -> None:
@@ -138,7 +113,7 @@ class Reader:
             raise Invalid(path, "in raw framing a message has at least one byte")
         return template
 
-    def answer(self, table: StepTable, path: Path) -> Answer:
+    def answer(self, table: FileTable | StepTable, path: Path, *, closes: bool = False) -> Answer:
         if table.expect is not None and (table.expect_match is not None or table.expect_frames is not None):
             raise Invalid((*path, "expect"), "give either it or expect_match and expect_frames")
         frames = table.expect_frames
@@ -153,7 +128,7 @@ class Reader:
         exact = tuple(self.template(text, (*path, "expect")) for text in texts)
         if exact and self.framing.kind == "raw" and not any(template.parts for template in exact):
             raise Invalid((*path, "expect"), "in raw framing an answer has at least one byte")
-        answer = Answer(exact, pattern, frames or (1 if pattern else 0), table.expect_close)
+        answer = Answer(exact, pattern, frames or (1 if pattern else 0), closes)
         self.known += answer.captures
         return answer
 

@@ -8,8 +8,6 @@ import msgspec
 
 from loadtest.workload.target import DEFAULT_HOST
 
-__all__ = ["FileTable", "FramingTable", "Invalid", "Path", "StepTable", "convert", "one_of", "within"]
-
 Path = tuple[str | int, ...]  # of a value in the file: ("steps", 1, "send")
 _S = TypeVar("_S", bound=msgspec.Struct)
 

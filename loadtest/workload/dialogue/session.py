@@ -13,8 +13,6 @@ from loadtest.workload.dialogue.framing import Framing
 from loadtest.workload.dialogue.templates import Values
 from procserver.errors import PeerClosed, RemoteProtocolError
 
-__all__ = ["RECV_BYTES", "DialogueSession", "Session", "names"]
-
 RECV_BYTES = 65_536
 FRAME_BYTES_MAX = 1 << 20  # `receive` looks no further for the end of a frame
 

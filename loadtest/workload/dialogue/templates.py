@@ -12,8 +12,6 @@ from collections.abc import Iterable
 from random import Random
 from typing import NamedTuple
 
-__all__ = ["BUILT_IN", "RANDOM_MAX", "Template", "Values", "parse_template"]
-
 BUILT_IN = ("n", "i", "user", "name")
 RANDOM_MAX = 1024
 _ALPHABET = b"abcdefghijklmnopqrstuvwxyz0123456789"
