@@ -2,11 +2,12 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import hypothesis
 import pytest
 
+from tests.support.alone import among_others
 from tests.support.leftovers import end_leftovers, mark_this_run, processes_of_this_run
 
 mark_this_run()
@@ -21,6 +22,13 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # A slow machine is no failure; what CI finds, it finds again.
 hypothesis.settings.register_profile("procserver", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("procserver")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Around a test with its fixtures and its timeout: the wait for its turn is no part of either."""
+    with among_others(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @pytest.fixture(autouse=True)

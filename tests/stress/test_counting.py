@@ -143,6 +143,7 @@ def test_an_operation_that_cannot_be_made_is_a_broken_bound(monkeypatch: pytest.
     assert stress.main(["--only", "retire"]) == 1
 
 
+@pytest.mark.alone
 def test_the_quiet_server_for_a_second() -> None:
     """The whole of it once: a server, clients, signals, and both books."""
     command = [sys.executable, "-m", "tests.stress", "--only", "quiet", "--seconds", "1", "--json"]

@@ -4,6 +4,8 @@ import contextlib
 import json
 from pathlib import Path
 
+import pytest
+
 from loadtest.runs.service import started
 from tests.support.commits import git, repository
 from tests.support.loadtest_runs import loadtest
@@ -24,6 +26,7 @@ class Shop(Greeting):
 SHORT = ("--connections", "2", "--pacing", "2ms", "--warmup", "200ms", "--duration", "500ms")
 
 
+@pytest.mark.alone
 def test_a_commit_that_made_it_slower_is_found(tmp_path: Path) -> None:
     """Both are checked out, run in turns, and gone afterwards; every run has its folder."""
     versions = [{"shop.py": HANDLER.format(spin_ns=spin_ns)} for spin_ns in (0, 300_000)]

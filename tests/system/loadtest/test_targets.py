@@ -88,6 +88,7 @@ def test_a_unix_socket_is_loaded_and_counted_like_any_other(tmp_path: Path) -> N
     assert run["reconciled"]["server"]["connections"] > 50
 
 
+@pytest.mark.alone
 def test_connections_come_from_the_addresses_that_were_given() -> None:
     """One after another, each as often as the others."""
     came: Counter[str] = Counter()
