@@ -19,6 +19,7 @@ from tests.support.loadtest_runs import (
     free_port,
     held_connections,
     invoke,
+    judged,
     loadtest,
     processes,
 )
@@ -92,8 +93,7 @@ def test_one_plan_for_workers_with_different_clocks(tmp_path: Path) -> None:
         with going(command) as run, processes(worker, skewed, env=os.environ | {"SKEW_S": str(SKEW_S)}):
             ended(run, 0, 4)
     found = document(tmp_path / "r")
-    # On a busy machine the generator may be late; that is another matter, and said.
-    assert not [why for why in found["reasons"] if "generator was late" not in why]
+    assert judged(found) == "pass"
     assert found["reconciled"]["exact"], found["reconciled"]
     message = found["requests"]["message"]
     assert (message["planned"], message["ok"]) == (RATE * DURATION_S, RATE * DURATION_S)
