@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import tomllib
 
 import procserver
 from tests.support.repository import ROOT
@@ -93,9 +92,3 @@ def test_public_names_resolve() -> None:
     for name in procserver.__all__:
         assert getattr(procserver, name) is not None
     assert set(loaded_by("import procserver")) == {"procserver"}
-
-
-def test_the_version_is_said_once_and_repeated_truly() -> None:
-    """The package's constant (an import of its metadata would be dear) is that of pyproject.toml."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert procserver.__version__ == project["version"]

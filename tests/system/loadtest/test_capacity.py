@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.support.loadtest_runs import RUN_TIMEOUT_S, document, loadtest
 from tests.support.repository import ROOT
 from tests.support.wait import wait_until
@@ -38,7 +36,6 @@ def test_as_many_connections_as_there_are_workers_are_held(tmp_path: Path) -> No
     assert (folder / "report.html").exists()
 
 
-@pytest.mark.alone
 def test_workers_that_sleep_bound_the_rate(tmp_path: Path) -> None:
     """Two workers of 20 ms cannot end more than 100 greetings a second; each has a connection of its own.
 

@@ -19,6 +19,7 @@ from tests.support.loadtest_runs import (
     free_port,
     held_connections,
     invoke,
+    judged,
     loadtest,
     processes,
 )
@@ -72,7 +73,6 @@ def ended(process: subprocess.Popen[str], *codes: int) -> str:
     return said
 
 
-@pytest.mark.alone
 def test_one_plan_for_workers_with_different_clocks(tmp_path: Path) -> None:
     """The sum of their shares is the whole plan, to the last arrival; a wrong clock moves nothing in the timeline.
 
@@ -93,8 +93,7 @@ def test_one_plan_for_workers_with_different_clocks(tmp_path: Path) -> None:
         with going(command) as run, processes(worker, skewed, env=os.environ | {"SKEW_S": str(SKEW_S)}):
             ended(run, 0, 4)
     found = document(tmp_path / "r")
-    # On a busy machine the generator may be late; that is another matter, and said.
-    assert not [why for why in found["reasons"] if "generator itself was late" not in why]
+    assert judged(found) == "pass"
     assert found["reconciled"]["exact"], found["reconciled"]
     message = found["requests"]["message"]
     assert (message["planned"], message["ok"]) == (RATE * DURATION_S, RATE * DURATION_S)
@@ -164,7 +163,6 @@ def test_a_server_on_another_host_is_known_by_its_own_account(tmp_path: Path) ->
     )
 
 
-@pytest.mark.alone
 def test_workers_that_stay_serve_a_whole_search(tmp_path: Path) -> None:
     """Each stage has both of them, and exact counts; interrupted, they end in order."""
     master, folder = f"127.0.0.1:{free_port()}", tmp_path / "r"

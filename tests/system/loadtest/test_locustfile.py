@@ -23,7 +23,7 @@ def test_headless_agrees_with_the_server_and_shows_microseconds(tmp_path: Path) 
     with fake_server("line") as fake:
         prefix = str(tmp_path / "l")
         done = locust(
-            "--host", fake.host, "--framing", "line", *LOAD, "-t", "3s", "--csv", prefix, "--html", prefix
+            "--host", fake.host, "--framing", "line", *LOAD, "-t", "4s", "--csv", prefix, "--html", prefix
         )
         counts = fake.counts()
     assert done.exit_code == 0, done

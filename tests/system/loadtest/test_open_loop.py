@@ -24,7 +24,6 @@ from tests.support.wait import wait_until
 ENDS = ("ok", "failed", "censored", "dropped")
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(
     ("args", "main"),
     [
@@ -67,7 +66,6 @@ def planned_by(run: dict[str, Any]) -> tuple[int, int]:
     return warmup, len(due) - warmup
 
 
-@pytest.mark.alone
 def test_a_server_that_is_too_slow_is_asked_all_the_same(tmp_path: Path) -> None:
     """Arrivals wait, are dropped when they waited too long, and none of it is missing from the response."""
     args = ("--connections", "4", "--rate", "200", "--request-timeout", "300ms", "--warmup", "500ms")
@@ -101,7 +99,6 @@ def test_a_server_that_is_too_slow_is_asked_all_the_same(tmp_path: Path) -> None
     assert sum(int(r["message.dropped"]) for r in rows) == row["dropped"] + row["warmup"]["dropped"]
 
 
-@pytest.mark.alone
 def test_a_stall_cannot_hide(tmp_path: Path) -> None:
     """Workers that stand still for a second: who came meanwhile waited, and says so; nobody else does."""
     with started(["--workers", "12"], "raw", str(tmp_path / "server.log")) as service:
@@ -157,7 +154,6 @@ def samples(tmp_path: Path) -> int:
     return path.read_text().count("\n") if path.exists() else 0
 
 
-@pytest.mark.alone
 def test_connections_are_made_in_turn_and_what_is_measured_waits_for_them(tmp_path: Path) -> None:
     """Locust's users exist at once; they connect ten a second, and the warm-up was too short for that."""
     args = ("--connections", "15", "--connect-rate", "10", "--warmup", "0s", "--duration", "500ms")

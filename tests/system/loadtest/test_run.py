@@ -25,6 +25,7 @@ from tests.support.wait import wait_until
 SHORT = ("--connections", "12", "--warmup", "500ms", "--duration", "2s")
 
 
+QUIET_US = 2000  # as late as a timer of the generator may be
 FILES = {
     "run.json",
     "report.html",
@@ -61,12 +62,11 @@ def test_a_run_agrees_with_the_server_to_the_last_message(args: tuple[str, ...],
     assert row["sent"] == row["ok"] + row["failed"] + row["censored"]
     times = row["response_us"]
     assert 0 < times["p50"] <= times["p90"] <= times["p99"] <= times["max"]
-    # Paced ten times a second: the rate is the plan, within what a short window rounds away, unless a greeting took so
-    # long, or a timer was so late, that the next one had to wait.
-    whole_us = (
-        run["requests"][run["main_request"]]["response_us"]["mean"] + run["generator"]["lag_us"]["mean"]
-    )
-    assert 0.9 * 12 / (0.1 + whole_us / 1e6) <= row["rate_achieved"] <= 1.1 * 120
+    # Paced ten times a second: the rate is the plan, within what a short window rounds away, and as far as the machine
+    # leaves the generator its CPU.
+    assert 0 < row["rate_achieved"] <= 1.1 * 120
+    if run["generator"]["lag_us"]["p99"] < QUIET_US:
+        assert row["rate_achieved"] == pytest.approx(120, rel=0.1)
     server = run["server"]
     assert server["processes_max"] >= 12
     assert server["pss_bytes_max"] > 0

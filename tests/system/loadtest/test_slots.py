@@ -31,7 +31,6 @@ TURNS_MAX = 12  # slots of warm-up and measured time, and some room
 SERVE = ["noting:Noting", "--workers", "4"]
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(
     "load",
     [{"pacing_s": 0.02}, {"pacing_s": 0.0}, {"rate": 200.0, "arrivals": "poisson"}],
