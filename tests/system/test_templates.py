@@ -50,6 +50,10 @@ def test_while_no_template_comes_up_the_old_workers_serve() -> None:
     with ChangingServer("--workers", "3") as server:
         server.announce("template_died", "reload_failed", "handler_not_loaded")
         guest = server.meet("one")
+        # A worker that becomes ready after the kill is a success: it sets the backoff back.
+        server.wait_for_status(
+            lambda s: (s["pool"]["workers"], s["pool"]["starting"]) == (3, 0), "all are ready"
+        )
         server.write_code("import nowhere\n")
         os.kill(template_of(server), signal.SIGKILL)
         failed = server.wait_for_event("template_died", 3)
