@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from procserver.policy.pool import FAILED_START_S
+from procserver.policy.sizing import TICK_S
 from tests.support.clients import Guest
 from tests.support.repository import ROOT
 from tests.support.server import RunningServer, run_to_end
@@ -132,7 +133,7 @@ def test_a_busy_worker_that_is_killed_harms_only_its_client(server: RunningServe
 def test_an_idle_worker_that_is_killed_is_replaced(server: RunningServer, bystander: Guest) -> None:
     """Nobody notices but the log; connections that come at that moment are served."""
     grown_up = server.wait_for_status(
-        lambda s: all(worker["age_s"] > FAILED_START_S for worker in s["workers"]),
+        lambda s: all(worker["age_s"] > FAILED_START_S + TICK_S for worker in s["workers"]),
         "nobody counts as just started",
     )
     server.announce("worker_died")
