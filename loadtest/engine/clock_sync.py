@@ -31,7 +31,10 @@ class ClockSync:
         self.clock = clock
         self.runner = runner
         self.exchanges: list[Exchange] = []
-        self.offsets: dict[str, Offset] = {}  # the master's, by worker
+        # The master's: workers that have asked it for the time. Others only look connected: a worker that has ended
+        # may leave messages, its `client_ready` among them, that reach the next master at this port.
+        self.connected: set[str] = set()
+        self.offsets: dict[str, Offset] = {}  # likewise, by worker
         self.cpu: dict[str, list[CpuReport]] = {}  # likewise, in order of time
         if isinstance(runner, WorkerRunner):
             runner.register_message(ANSWER, self.on_answer)
@@ -87,6 +90,7 @@ class ClockSync:
     # --- the master ---
 
     def on_request(self, msg: Message, **_: object) -> None:
+        self.connected.add(msg.node_id)
         self.runner.send_message(ANSWER, msg.data | {"theirs": self.clock.now()}, msg.node_id)
 
     def on_adopted(self, msg: Message, **_: object) -> None:

@@ -44,7 +44,6 @@ class LoadProcess:
         """ConfigError: the file of `--dialogue` cannot be read, or is wrong."""
         options, runner = environment.parsed_options, environment.runner
         self.environment = environment
-        self.workers_known: set[str] = set()
         self.is_worker = isinstance(runner, WorkerRunner)
         self.settings = settings_of(options)  # a worker gets its master's at the start of each test
         if (path := self.settings.dialogue) and not self.is_worker:
@@ -94,13 +93,6 @@ class LoadProcess:
             self.greenlets.append(gevent.spawn_later(until_s, self.keeper.enter, "measure"))
         if table.measure_s is not None and not self.is_worker:
             gevent.spawn_later(until_measured_s + table.measure_s, self.finish)
-
-    def knows_worker(self, client_id: str) -> bool:
-        """Whether a worker is, or once was, connected to this master: Locust forgets one that has stopped."""
-        runner = self.environment.runner
-        if isinstance(runner, MasterRunner) and client_id in runner.clients:
-            self.workers_known.add(client_id)
-        return client_id in self.workers_known
 
     def drain(self) -> None:
         self.keeper.enter("drain")

@@ -67,8 +67,8 @@ class Listeners:
         self.process.keeper.add_report(data)
 
     def on_worker_report(self, client_id: str, data: dict[str, Any], **_: object) -> None:
-        """A worker of an earlier master at this port may report to this one: that belongs to another test."""
-        if self.process is not None and self.process.knows_worker(client_id):
+        """What a worker of an earlier master at this port had still to send belongs to another test."""
+        if self.process is not None and client_id in self.process.clock_sync.connected:
             self.process.clock_sync.take_report(client_id, data)
             self.process.keeper.take_report(client_id, data)
 

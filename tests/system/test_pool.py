@@ -38,6 +38,7 @@ def test_the_257th_waits_in_the_queue_until_one_leaves() -> None:
         assert full["pool"]["workers"] == full["pool"]["max_workers"] == 256
         (told,) = server.wait_for_event("saturated")
         assert (told["workers"], told["queue_depth"]) == (256, 1)
+        server.wait_for_status(lambda s: s["pool"]["saturated_s"] > 0, "it has been seen twice")
         guests.pop().leave()
         late.welcome()
         late.leave()
