@@ -22,7 +22,7 @@ GREET_TIMEOUT_S = 20.0
 # Modules that the template has; children that are there until the last has been forked; what it took.
 BARE_FORKS = f"""
 import gc, os, time
-import procserver.template
+import procserver.worker.template
 gc.collect(); gc.disable(); gc.freeze()
 begin = time.perf_counter()
 hold, release = os.pipe()
