@@ -166,7 +166,7 @@ class Supervisor:
     def _turn(self, ready: list[tuple[int, int]]) -> None:
         begun = monotonic()
         self.accounting.tick()
-        self._hear_templates()
+        self._read_templates()
         for fd, _ in ready:
             self._dispatch(fd)
         self._tick(monotonic())
@@ -213,19 +213,14 @@ class Supervisor:
         elif (control := self.requests.control) is not None and control.owns(fd):
             control.handle(fd, monotonic())
 
-    def _hear_templates(self) -> None:
+    def _read_templates(self) -> None:
         for event in self.templates.receive(self._on_template):
             self.handle(event)
 
     def _on_template(self, channel: TemplateChannel, event: events.Event) -> None:
         if isinstance(event, events.TemplateReady):
             channel.hand_over(self.listeners.sockets, self.listeners.ours)
-        elif isinstance(event, events.Spawned):
-            known = self.worker_processes.children.get(event.slot)
-            if known is not None or not self.pool.expects(event.slot):
-                if known is None or known.pid != event.pid:  # else a duplicate: a middle process was killed
-                    self.log_pipe.report("error", "unexpected_spawn", slot=event.slot, pid=event.pid)
-                return
+        elif isinstance(event, events.Spawned) and self.pool.expects(event.slot):
             event = self.worker_processes.adopt(event)
         self.handle(event)
 
@@ -233,7 +228,7 @@ class Supervisor:
         """Reap every ended child: SIGCHLD coalesces, and a subreaper also adopts what handlers left running."""
         for pid in self.processes.ended():
             if pid not in self.processes.by_pid:
-                self._hear_templates()  # it may be in a message that we have not read
+                self._read_templates()  # it may be in a message that we have not read
             if (child := self.processes.by_pid.get(pid)) is None:
                 os.waitpid(pid, os.WNOHANG)
             else:
@@ -241,7 +236,7 @@ class Supervisor:
 
     def _reap(self, child: Child) -> None:
         if child.role == "template":
-            self._hear_templates()  # its last report may have the reason
+            self._read_templates()  # its last report may have the reason
         status = self.processes.reap(child)
         if status is None and self.processes.by_pid.get(child.pid) is child:
             # Not yet ours to reap; or alive: born in this turn, to the number of a descriptor that ended in it.
@@ -250,7 +245,7 @@ class Supervisor:
             self.handle(self.worker_processes.exited(child, status, self.pool.killed_for(child.number)))
         elif child.role == "template":
             self.templates.exited(child, status, monotonic() + LAST_STEPS_S)
-            self._hear_templates()
+            self._read_templates()
         elif child.role == "preflight":
             self.transfer.preflight_exited(status)
         else:

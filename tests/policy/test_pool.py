@@ -2,8 +2,8 @@
 
 import pytest
 
-from procserver.policy.commands import Exit
-from procserver.policy.events import PoolSettings, SpawnFailed, StopMode, StopRequested
+from procserver.policy.commands import Exit, Report
+from procserver.policy.events import PoolSettings, Spawned, SpawnFailed, StopMode, StopRequested
 from procserver.policy.pool import FIRST_TRIES
 from procserver.policy.sizing import TICK_S
 from procserver.shared.layout import SEEN_STOP
@@ -46,6 +46,16 @@ def test_deaths_at_birth_hold_back_the_next_fork_longer_and_longer() -> None:
     assert waits == [round(min(60.0, 0.1 * 2**i) * 1.125, 3) for i in range(12)]
     assert world.left is None
     assert world.pool.shutdown is None, "once a worker was ready, deaths do not end the service"
+
+
+@pytest.mark.parametrize("slot", [0, 50])
+def test_a_worker_that_nobody_ordered_is_reported_and_not_entered(slot: int) -> None:
+    """In a slot whose worker lives, or in a free one."""
+    world = ready_world(PoolSettings(workers=1))
+    before = {entry.slot: (entry.pid, entry.phase) for entry in world.pool.table}
+    assert not world.pool.expects(slot)
+    assert world.tell(Spawned(slot, 77)) == [Report("error", "unexpected_spawn", {"slot": slot, "pid": 77})]
+    assert {entry.slot: (entry.pid, entry.phase) for entry in world.pool.table} == before
 
 
 def test_before_a_worker_was_ready_a_few_deaths_end_the_service() -> None:
