@@ -24,6 +24,7 @@ from procserver.errors import ConfigError
 from procserver.policy.pool_state import PoolState
 from procserver.settings import FIXED, Settings
 from procserver.shared import layout
+from procserver.shared.signal_numbers import blocked
 from procserver.supervisor.listeners import ListenersState
 from procserver.supervisor.log_pipe import LogPipeState
 from procserver.supervisor.operator_requests import RequestsState
@@ -129,6 +130,23 @@ def close_on_exec(state: HandoverState) -> None:
         os.set_inheritable(fd, False)
 
 
+def become(command: list[str], state: HandoverState) -> OSError:
+    """Exec the program that takes over the state; returns only the error that made it impossible."""
+    try:
+        fd = write(state)
+    except OSError as error:
+        return error
+    try:
+        # The mask survives `exec`: without it a TERM between `exec` and the new program's handlers would end
+        # the new program, and with it the service.
+        with blocked():
+            os.execve(command[0], command, os.environ | {STATE_FD: str(fd)})
+    except OSError as error:
+        os.close(fd)
+        close_on_exec(state)
+        return error
+
+
 @contextlib.contextmanager
 def hand_back_on_failure() -> Iterator[None]:
     """Exec the previous program back, if there is one, unless the body reaches `taken_over`."""
@@ -156,11 +174,8 @@ def _hand_back(failure: str) -> None:
         return
     command = state.previous
     # Only once: two broken programs would call each other back for ever.
-    fd = write(msgspec.structs.replace(state, previous=[], failure=failure[:FAILURE_CHARACTERS_MAX]))
-    try:
-        os.execve(command[0], command, os.environ | {STATE_FD: str(fd)})
-    except OSError:
-        os.close(fd)  # the caller reports its own error, which is the cause
+    become(command, msgspec.structs.replace(state, previous=[], failure=failure[:FAILURE_CHARACTERS_MAX]))
+    # Should that be impossible, the caller reports its own error, which is the cause.
 
 
 def command_of(program: str = "") -> list[str]:

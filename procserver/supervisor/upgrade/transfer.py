@@ -9,12 +9,10 @@ that the state describes all workers completely.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from procserver.shared.signal_numbers import blocked
 from procserver.supervisor.upgrade import handover
 from procserver.supervisor.upgrade.preflight import Preflight
 
@@ -64,7 +62,7 @@ class Transfer:
             preflight.failure = preflight.failure or "the service is stopping"
         pool.held = preflight.ready and not preflight.failure
         if pool.held and pool.quiet():
-            error = self._execute(preflight.command)
+            error = handover.become(preflight.command, self.compose())
             preflight.failure = f"{preflight.command[0]}: {error.strerror}"
         if not preflight.failure or preflight.child is not None:
             return ""
@@ -77,20 +75,3 @@ class Transfer:
         """The service ends: the result of a pre-flight that still runs is of no use."""
         if self.preflight is not None:
             self.preflight.kill()
-
-    def _execute(self, command: list[str]) -> OSError:
-        """Become the new program; returns only the error that made it impossible."""
-        state = self.compose()
-        try:
-            fd = handover.write(state)
-        except OSError as error:
-            return error
-        try:
-            # The mask survives `exec`: without it a TERM between `exec` and the new program's handlers would end
-            # the new program, and with it the service.
-            with blocked():
-                os.execve(command[0], command, os.environ | {handover.STATE_FD: str(fd)})
-        except OSError as error:
-            os.close(fd)
-            handover.close_on_exec(state)
-            return error
