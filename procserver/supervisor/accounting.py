@@ -35,8 +35,9 @@ class Accounting:
         self.listeners = listeners
         self.armed: frozenset[int] = frozenset()
         self.before = dict(before or {})
-        for slot in range(board.slots):
-            board.slot(slot)[layout.ARMED] = 0
+        if before is not None:
+            for slot in range(board.slots):
+                board.slot(slot)[layout.ARMED] = 0
 
     # The header
 

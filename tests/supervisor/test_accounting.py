@@ -68,5 +68,13 @@ def test_arming_touches_what_has_changed(board: Scoreboard) -> None:
         assert {slot for slot, armed in enumerate(board.column(layout.ARMED)) if armed} == wanted
 
 
+def test_what_a_former_program_has_armed_is_armed_no_more(board: Scoreboard) -> None:
+    Accounting(board, []).arm(frozenset({1, 2}))
+    taken_over = Accounting(board, [], {})
+    assert not any(board.column(layout.ARMED))
+    taken_over.arm(frozenset({1}))
+    assert [slot for slot, armed in enumerate(board.column(layout.ARMED)) if armed] == [1]
+
+
 class _NoRecords:
     wants_access = False
