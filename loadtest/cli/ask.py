@@ -10,10 +10,9 @@ import click
 
 from loadtest.answers.answer import EXIT_CODES, Answer
 from loadtest.base.exits import fail
-from loadtest.cli.options import all_of
+from loadtest.cli.options import all_of, setting
 from loadtest.cli.param_types import Duration, Share
 from loadtest.runs.resolve import results_folder
-from loadtest.workload.limits import ARRIVALS
 from procserver.errors import ConfigError, ProcserverError
 
 if TYPE_CHECKING:
@@ -98,18 +97,13 @@ def search_options(command: Any) -> Any:
             default="10s",
             help="Measured time at each load; the confirmation takes three times as long.",
         ),
-        shown("--warmup", type=Duration(), default="2s", help="Warm-up of each stage; discarded."),
-        click.option(
-            "--connections",
-            type=int,
+        setting("warmup_s", help="Warm-up of each stage; discarded."),
+        setting(
+            "connections",
+            help="Connections that share the rate.",
             metavar="N",
-            help=f"Connections that share the rate.  [default: {CONNECTIONS_DEFAULT}, at most one per worker if held]",
+            note=f"{CONNECTIONS_DEFAULT}, at most one per worker if held",
         ),
-        shown(
-            "--arrivals",
-            type=click.Choice(ARRIVALS),
-            default=ARRIVALS[0],
-            help="Spacing of the arrivals.",
-        ),
-        shown("--seed", type=int, default=1, help="Seed of the arrivals."),
+        setting("arrivals", help="Spacing of the arrivals."),
+        setting("seed", help="Seed of the arrivals."),
     )

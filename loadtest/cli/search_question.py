@@ -10,7 +10,7 @@ from loadtest.base.units import parse_duration_s
 from loadtest.cli.ask import CONNECTIONS_DEFAULT, P99_DEFAULT
 from loadtest.results.thresholds import Threshold, parse_threshold
 from loadtest.results.verdict import samples_needed
-from loadtest.runs.resolve import settings_of
+from loadtest.runs.resolve import serve_args, settings_of
 from loadtest.runs.service import option_value
 from loadtest.runs.settings import RunSettings
 from loadtest.workload.limits import CONNECTIONS_MAX, DURATION_MAX_S, DURATION_MIN_S, RATE_MAX
@@ -128,6 +128,6 @@ def _connections_default(options: dict[str, Any]) -> int:
     """CONNECTIONS_DEFAULT; but if each connection holds a worker, at most as many as the server's workers."""
     if options["user"] not in (None, "greeting"):
         return CONNECTIONS_DEFAULT
-    words = (options["serve"] or "").split()
+    words = serve_args(options["serve"]) or []
     workers = option_value(words, "--workers") or option_value(words, "--max-workers") or ""
     return min(CONNECTIONS_DEFAULT, int(workers if workers.isdigit() else 0) or CONNECTIONS_DEFAULT)
