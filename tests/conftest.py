@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 import hypothesis
 import pytest
 
-from tests.support.alone import among_others
+from tests.support.alone import among_others, folder_of_run
 from tests.support.leftovers import end_leftovers, mark_this_run, processes_of_this_run
 
 mark_this_run()
@@ -27,7 +27,7 @@ hypothesis.settings.load_profile("procserver")
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Around a test with its fixtures and its timeout: the wait for its turn is no part of either."""
-    with among_others(alone=item.get_closest_marker("alone") is not None):
+    with among_others(folder_of_run(item.config), alone=item.get_closest_marker("alone") is not None):
         return (yield)
 
 

@@ -8,25 +8,28 @@ it holds the first, so that a test that is to run alone is not overtaken for eve
 import contextlib
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 
 @contextlib.contextmanager
-def among_others(*, alone: bool) -> Iterator[None]:
-    """Hold this run's lock for one test; a run of one process needs none."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    if run is None:
+def among_others(folder: Path | None, *, alone: bool) -> Iterator[None]:
+    """Hold the lock in this run's folder for one test; None: a run of one process needs none."""
+    if folder is None:
         yield
         return
-    folder = Path(tempfile.gettempdir()) / f"procserver-tests-{os.geteuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with _opened(folder / f"{run}.turnstile") as turnstile, _opened(folder / f"{run}.lock") as lock:
+    with _opened(folder / "turnstile") as turnstile, _opened(folder / "lock") as lock:
         fcntl.flock(turnstile, fcntl.LOCK_EX)
         fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         fcntl.flock(turnstile, fcntl.LOCK_UN)
         yield
+
+
+def folder_of_run(config: pytest.Config) -> Path | None:
+    """The folder that all processes of this run share, and that pytest removes later; None for one process."""
+    return Path(config.option.basetemp).parent if hasattr(config, "workerinput") else None
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import os
 import select
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,19 +12,18 @@ from tests.support.repository import ROOT
 from tests.support.wait import PATIENCE_S, read_to_end
 
 HOLDER = """
-import os, sys
+import os, pathlib, sys
 from tests.support.alone import among_others
-with among_others(alone=sys.argv[1] == "alone"):
+with among_others(pathlib.Path(sys.argv[1]), alone=sys.argv[2] == "alone"):
     os.write(1, b"in")
     sys.stdin.read()
 """
 
 
-def holder(how: str, run: str) -> subprocess.Popen[bytes]:
+def holder(how: str, folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", HOLDER, how],
+        [sys.executable, "-c", HOLDER, str(folder), how],
         cwd=ROOT,
-        env=os.environ | {"PYTEST_XDIST_TESTRUNUID": run},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -39,11 +39,12 @@ def is_in(process: subprocess.Popen[bytes], patience_s: float) -> bool:
     ("first", "second", "together"),
     [("alone", "alone", False), ("alone", "not", False), ("not", "alone", False), ("not", "not", True)],
 )
-def test_a_test_that_runs_alone_meets_no_other(first: str, second: str, *, together: bool) -> None:
-    run = f"test-{os.getpid()}-{first}-{second}"
-    with holder(first, run) as one:
+def test_a_test_that_runs_alone_meets_no_other(
+    first: str, second: str, *, together: bool, tmp_path: Path
+) -> None:
+    with holder(first, tmp_path) as one:
         assert is_in(one, PATIENCE_S)
-        with holder(second, run) as two:
+        with holder(second, tmp_path) as two:
             assert is_in(two, PATIENCE_S if together else 0.3) == together
             assert one.stdin is not None
             one.stdin.close()
