@@ -11,16 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from procserver.observer.loop import Observer
-from procserver.shared import layout, records
+from procserver.shared import records
 from procserver.shared.scoreboard import Scoreboard
+from procserver.worker import loop as worker_loop
+from tests.support.records import board_of_one_connection, closed_record, decoded
 
 FORGERIES = ("\n2026-01-01 ERROR fake line", "\x1b[2J\x1b]0;title\x07", "\r\x00\x7f\u202e\ufeff", "\udcff")
-
-
-def decoded(record: bytes) -> dict[str, Any]:
-    facts = json.loads(record)
-    assert isinstance(facts, dict)
-    return facts
 
 
 def rendered(record: bytes, *, log_format: str = "text", level: str = "debug", access_log: str = "-") -> str:
@@ -57,10 +53,17 @@ def test_any_fact_stays_on_one_line(text: str) -> None:
 
 
 def test_a_traceback_has_its_source_lines_and_none_of_ours() -> None:
-    text = rendered(records.failure("handler_failed", raised("why"), peer="p"))
+    def from_handler() -> None:
+        raise raised("why")
+
+    called: dict[str, Any] = {"handle": from_handler}
+    with pytest.raises(ValueError, match="why") as caught:
+        exec(compile("handle()", worker_loop.__file__, "exec"), called)
+    text = rendered(records.failure("handler_failed", caught.value, peer="p"))
     assert "raise ValueError(text)" in text
     assert "ValueError: why" in text
-    assert "worker.py" not in text
+    assert "in from_handler" in text
+    assert "worker/loop.py" not in text
 
 
 @pytest.mark.parametrize(
@@ -77,29 +80,8 @@ def test_levels(level: str, shown: str) -> None:
 
 @pytest.fixture
 def board() -> Iterator[Scoreboard]:
-    board = Scoreboard.scratch()
-    slot = board.slot(0)
-    slot[layout.GENERATION], slot[layout.CONNECTIONS] = 3, 9
-    slot[layout.STARTED_NS], slot[layout.SINCE_NS] = 1_700_000_000 * 10**9, 88_500_000_000
-    slot[layout.MESSAGES], slot[layout.MESSAGES_BEFORE] = 7, 5
-    slot[layout.BYTES_IN], slot[layout.BYTES_OUT] = 20, 30
-    slot[layout.BYTES_IN_BEFORE], slot[layout.BYTES_OUT_BEFORE] = 10, 10
-    board.text(0)[:4] = b"::1\0"
-    slot[layout.PEER_PORT] = 5555
-    yield board
-    os.close(board.fd)
-
-
-def closed_record(board: Scoreboard) -> bytes:
-    return records.closed(
-        board,
-        0,
-        local="[::1]:9",
-        outcome="closed",
-        usage=(1500, 500, 1, 2, 3, 4),
-        max_rss_kb=99,
-        ended_ns=90 * 10**9,
-    )
+    with board_of_one_connection() as board:
+        yield board
 
 
 def test_people_see_who_came_and_what_it_cost(board: Scoreboard) -> None:

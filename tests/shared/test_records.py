@@ -1,23 +1,16 @@
 """Records: each fits into one atomic write, carries every fact, and is dropped rather than waited for."""
 
-import json
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procserver.shared import layout, records
+from procserver.shared import records
 from procserver.shared.records import RECORD_BYTES_MAX, connection_id
 from procserver.shared.scoreboard import Scoreboard
-
-
-def decoded(record: bytes) -> dict[str, Any]:
-    facts = json.loads(record)
-    assert isinstance(facts, dict)
-    return facts
+from tests.support.records import board_of_one_connection, closed_record, decoded
 
 
 @given(st.text(max_size=5000), st.integers(1, 60))
@@ -58,29 +51,8 @@ def test_an_exception_that_cannot_be_told_is_still_told_of() -> None:
 
 @pytest.fixture
 def board() -> Iterator[Scoreboard]:
-    board = Scoreboard.scratch()
-    slot = board.slot(0)
-    slot[layout.GENERATION], slot[layout.CONNECTIONS] = 3, 9
-    slot[layout.STARTED_NS], slot[layout.SINCE_NS] = 1_700_000_000 * 10**9, 88_500_000_000
-    slot[layout.MESSAGES], slot[layout.MESSAGES_BEFORE] = 7, 5
-    slot[layout.BYTES_IN], slot[layout.BYTES_OUT] = 20, 30
-    slot[layout.BYTES_IN_BEFORE], slot[layout.BYTES_OUT_BEFORE] = 10, 10
-    board.text(0)[:4] = b"::1\0"
-    slot[layout.PEER_PORT] = 5555
-    yield board
-    os.close(board.fd)
-
-
-def closed_record(board: Scoreboard) -> bytes:
-    return records.closed(
-        board,
-        0,
-        local="[::1]:9",
-        outcome="closed",
-        usage=(1500, 500, 1, 2, 3, 4),
-        max_rss_kb=99,
-        ended_ns=90 * 10**9,
-    )
+    with board_of_one_connection() as board:
+        yield board
 
 
 def test_the_access_record_has_every_fact_of_one_connection(board: Scoreboard) -> None:
