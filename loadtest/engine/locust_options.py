@@ -1,9 +1,10 @@
 """The options that this load test adds to Locust's own, on its command line and in its web form.
 
-Each is a row of GeneratorSettings (loadtest.workload.settings). `loadtest run` gives them all as one: `--load JSON`.
+Each is a row of GeneratorSettings (loadtest.workload.settings). `loadtest run` gives them all at once: by `--load-fd`.
 """
 
 import argparse
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -33,7 +34,9 @@ def add_options(parser: Any) -> None:
         parser.add_argument(flag, default=None, include_in_web_ui=False, **kwargs)
 
     add("--account", metavar="FILE", help="Write the record of the run here, as JSON, when Locust quits.")
-    add("--load", help=argparse.SUPPRESS)  # GeneratorSettings in JSON, instead of the options above
+    add(
+        "--load-fd", type=int, help=argparse.SUPPRESS
+    )  # a file of GeneratorSettings in JSON, instead of the options
     add("--progress-fd", type=int, help=argparse.SUPPRESS)  # for a JSON line each second
     # Where the start of the test comes from: see start_barrier.
     add("--start-fd", type=int, help=argparse.SUPPRESS)
@@ -43,8 +46,9 @@ def settings_of(options: argparse.Namespace | None) -> GeneratorSettings:
     """The settings in the parsed options, which Locust's web form may have changed; the defaults without any."""
     if options is None:
         return GeneratorSettings()
-    if options.load is not None:
-        return msgspec.json.decode(options.load, type=GeneratorSettings)
+    if (fd := options.load_fd) is not None:
+        # Not `read`: forked processes share the position, and all begin at 0.
+        return msgspec.json.decode(os.pread(fd, os.fstat(fd).st_size, 0), type=GeneratorSettings)
     return GeneratorSettings(**{name: getattr(options, row.key) for name, row in TABLE.items()})
 
 

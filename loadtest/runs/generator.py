@@ -39,23 +39,26 @@ class Generator:
         self.log_path = log_path
         progress, writer = os.pipe()
         barrier, self.barrier = os.pipe()
+        # No argument of its command: that may have 128 KiB, and a dialogue more.
+        load = os.memfd_create("load")
         self.progress = LineReader(progress)
         try:
+            os.write(load, msgspec.json.encode(settings.for_generator()))
             with open(log_path, "wb") as log:
-                command = self.command(host, writer, barrier)
-                self.process: Piped = start(command, log=log, pass_fds=[writer, barrier])
+                command = self.command(host, load, writer, barrier)
+                self.process: Piped = start(command, log=log, pass_fds=[load, writer, barrier])
         finally:
-            os.close(writer)
-            os.close(barrier)
+            for fd in (load, writer, barrier):
+                os.close(fd)
 
-    def command(self, host: str, progress_fd: int, start_fd: int) -> list[str]:
+    def command(self, host: str, load_fd: int, progress_fd: int, start_fd: int) -> list[str]:
         settings = self.settings
-        workload, load = settings.workload, msgspec.json.encode(settings.for_generator()).decode()
+        workload = settings.workload
         locustfiles = [str(Path(__file__).parents[1] / name) for name in workload.locustfiles]
         command = [sys.executable, "-m", "locust", "-f", ",".join(locustfiles), *workload.users]
         command += ["--headless", "--only-summary", "--host", host, "--stop-timeout", f"{STOP_TIMEOUT_S}s"]
         command += ["--users", str(settings.connections), "--spawn-rate", str(settings.connections)]
-        command += ["--load", load, "--account", self.record_path]
+        command += ["--load-fd", str(load_fd), "--account", self.record_path]
         command += ["--progress-fd", str(progress_fd), "--start-fd", str(start_fd)]
         if settings.processes > 1:
             # Locust's default port is that of every other run on this host: their processes would join this run.

@@ -1,6 +1,9 @@
 """The options of Locust: by hand or as one JSON, they are the same settings."""
 
 import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -23,6 +26,14 @@ class Parser(argparse.ArgumentParser):
         if include_in_web_ui:
             self.in_form.add(flags[0])
         return super().add_argument(*flags, **kwargs)
+
+
+@contextmanager
+def load_fd(settings: GeneratorSettings) -> Iterator[int]:
+    with tempfile.TemporaryFile() as file:
+        file.write(msgspec.json.encode(settings))
+        file.flush()
+        yield file.fileno()
 
 
 def test_every_row_is_an_option_and_those_of_the_form_are_in_it() -> None:
@@ -52,14 +63,17 @@ def test_by_hand_and_as_json_the_settings_are_the_same() -> None:
         tls_insecure=True,
         source_addresses=["127.0.0.1"],
     )
-    assert settings_of(Parser().parse_args(["--load", msgspec.json.encode(settings).decode()])) == settings
+    with load_fd(settings) as fd:
+        assert settings_of(Parser().parse_args(["--load-fd", str(fd)])) == settings
 
 
 def test_the_json_of_a_run_is_complete() -> None:
     """Nothing of it is read from other options."""
     load = RunSettings(serve=[], rate=3.0, dialogue="a.toml", dialogue_text="text").for_generator()
-    options = Parser().parse_args(["--load", msgspec.json.encode(load).decode(), "--rate", "9"])
-    assert settings_of(options) == load
+    with load_fd(load) as fd:
+        options = Parser().parse_args(["--load-fd", str(fd), "--rate", "9"])
+        assert settings_of(options) == load
+        assert settings_of(options) == load, "read again, for the next test or by another process"
 
 
 @pytest.mark.parametrize(

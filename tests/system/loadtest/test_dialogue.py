@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from loadtest.workload.dialogue.file import FILE_BYTES_MAX
 from tests.support.loadtest_runs import document, loadtest, locust
 from tests.support.repository import ROOT
 from tests.support.scripted_server import ScriptedServer, receive_exactly
@@ -50,6 +51,20 @@ def test_an_example_is_spoken_and_counted(
     if example == "smtp.toml":  # a connection for five rounds, but for the last
         assert whole["round"] / 5 <= whole["connect"] < whole["round"] / 5 + 5
         assert run["requests"]["round"]["service_us"]["min"] >= 20_000  # the pause is in it
+
+
+def test_a_dialogue_may_be_as_long_as_a_file_of_one(tmp_path: Path) -> None:
+    """It is longer than one argument of a program may be, and every process of the generator has it."""
+    text = (EXAMPLES / "greeting.toml").read_text()
+    path = tmp_path / "long.toml"
+    path.write_text(text + "#" * (FILE_BYTES_MAX - len(text.encode())))
+    done = loadtest(
+        "run", "--serve", "--workers 8", "--dialogue", str(path), "--processes", "2", *SHORT, *CLOSED,
+        "--threshold", "errors=0", "--results", str(tmp_path / "r"),
+    )  # fmt: skip
+    run = document(tmp_path / "r")
+    assert run["requests"]["round"]["ok"] > 20, done
+    assert run["reconciled"]["exact"], run["reconciled"]
 
 
 FAULTS = r"""
