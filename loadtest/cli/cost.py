@@ -58,9 +58,11 @@ def cost(**options: Any) -> None:
 def _understood(options: dict[str, Any]) -> Make:
     args = serve_args(options.pop("serve"))
     path = options["dialogue"]
-    dialogue = parse_dialogue(read_text(path), path) if path else None
+    text = read_text(path) if path else None
+    dialogue = parse_dialogue(text, path) if path and text is not None else None
     settings = CostSettings(
         serve=args,
+        dialogue_text=text,
         framing=framing_of(args, options.pop("framing"), dialogue),
         **{f"{name}_s": options.pop(name) for name in ("hold", "heartbeat", "settle", "request_timeout")},
         **options,

@@ -1,13 +1,14 @@
 """The settings of `cost`: plain values, checked before anything is started."""
 
 import itertools
+from typing import Any
 
 import msgspec
 
 from loadtest.runs.settings import check_service
 from loadtest.statistics.slope import POINTS_MIN
 from loadtest.workload.dialogue.dialogue import Dialogue, greeting
-from loadtest.workload.dialogue.file import parse_dialogue, read_text
+from loadtest.workload.dialogue.file import parse_dialogue
 from loadtest.workload.limits import CONNECTIONS_MAX, FRAMINGS, NAME_LENGTH_MAX
 from loadtest.workload.settings import one_of, within
 from loadtest.workload.target import Tls, check_tls, parse_host
@@ -21,7 +22,8 @@ STEPS_MAX = 100
 
 class CostSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`steps` are rising numbers of connections; the first `discard` only warm up the server. At each step they are
-    idle for `hold_s`, and then take a turn every `heartbeat_s` for as long.
+    idle for `hold_s`, and then take a turn every `heartbeat_s` for as long. `dialogue_text` is the content of the file
+    `dialogue`, read once, when the settings are made.
     """
 
     serve: list[str] | None = None
@@ -32,6 +34,7 @@ class CostSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls_server_name: str | None = None
     tls_insecure: bool = False
     dialogue: str | None = None
+    dialogue_text: str | None = None
     framing: str = "raw"
     name_length: int = 16
     steps: list[int]
@@ -46,10 +49,17 @@ class CostSettings(msgspec.Struct, frozen=True, kw_only=True):
         return Tls(self.tls_ca, self.tls_server_name, self.tls_insecure)
 
     def spoken(self) -> Dialogue:
-        """The dialogue of each connection. ConfigError: its file is wrong."""
+        """The dialogue of each connection. ConfigError: its text is wrong."""
         if self.dialogue is None:
             return greeting(self.framing)
-        return parse_dialogue(read_text(self.dialogue), self.dialogue)
+        assert self.dialogue_text is not None, "read with the options"
+        return parse_dialogue(self.dialogue_text, self.dialogue)
+
+    def document(self) -> dict[str, Any]:
+        """The settings as they stand in answer.json: without the text of the dialogue's file."""
+        document: dict[str, Any] = msgspec.to_builtins(self)
+        del document["dialogue_text"]
+        return document
 
     def check(self) -> None:
         """ConfigError names the option, its value and what is allowed."""

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
 from loadtest.answers.cost.answer import CostAnswer, Step
 from loadtest.answers.cost.connections import ConnectionFailed, HeldConnections, raise_fd_limit
 from loadtest.answers.cost.fit import fit_all, verdict_of
@@ -50,7 +48,7 @@ def cost(settings: CostSettings, folder: Path, status: StatusLine) -> CostAnswer
         reasons=reasons,
         notes=[*measurement.notes, *notes],
         **stopwatch.times(),
-        settings=msgspec.to_builtins(settings) | {"host": service.host},
+        settings=settings.document() | {"host": service.host},
         host=host_facts(),
         commit=commit(),
         steps=measurement.steps,

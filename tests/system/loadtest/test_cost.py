@@ -1,6 +1,8 @@
 """`python -m loadtest cost`: servers whose connections cost what is known, in any protocol; and what has no answer."""
 
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +63,16 @@ def test_with_an_elastic_pool_a_connection_brings_its_worker(tmp_path: Path) -> 
 
 
 def test_a_protocol_of_ones_own_has_a_price(tmp_path: Path) -> None:
-    """Over a UNIX socket, as its dialogue says; all that was said is what the server counted."""
+    """Over a UNIX socket, as its dialogue says, which is read once; all that was said is what the server counted."""
+    pipe, text = tmp_path / "redis.toml", (DIALOGUES / "redis.toml").read_text()
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(text,), daemon=True)
+    writer.start()
     done, answer = cost(
         tmp_path / "r", f"tests.support.talkers:redis --workers 14 --bind unix:{tmp_path / 's'}",
-        "--dialogue", str(DIALOGUES / "redis.toml"),
+        "--dialogue", str(pipe),
     )  # fmt: skip
+    writer.join()
     assert (done.exit_code, beyond_lines(answer["notes"])) == (0, []), done
     assert answer["lines"]["fds"]["slope"] == pytest.approx(1)
     for name in ("cpu_connect", "cpu_turn"):

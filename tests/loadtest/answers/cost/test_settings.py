@@ -1,7 +1,5 @@
 """The settings of `cost`: refused with option, value and what is allowed."""
 
-from pathlib import Path
-
 import pytest
 
 from loadtest.answers.cost.settings import CostSettings
@@ -10,14 +8,14 @@ from procserver.errors import ConfigError
 LADDER = [10, 20, 30, 40, 50, 60]
 
 
-def test_connections_that_cannot_be_held_are_refused(tmp_path: Path) -> None:
+def test_connections_that_cannot_be_held_are_refused() -> None:
     """Each ends with its turn, and nothing is said before that."""
-    path = tmp_path / "short.toml"
-    path.write_text('[[steps]]\nname = "bye"\nsend = "x"\nexpect_close = true\n')
+    text = '[[steps]]\nname = "bye"\nsend = "x"\nexpect_close = true\n'
     with pytest.raises(ConfigError, match="its connections end with their turns"):
-        CostSettings(serve=[], steps=LADDER, dialogue=str(path)).check()
-    path.write_text('expect = "hi"\n' + path.read_text())
-    CostSettings(serve=[], steps=LADDER, dialogue=str(path)).check()
+        CostSettings(serve=[], steps=LADDER, dialogue="short.toml", dialogue_text=text).check()
+    CostSettings(
+        serve=[], steps=LADDER, dialogue="short.toml", dialogue_text='expect = "hi"\n' + text
+    ).check()
 
 
 @pytest.mark.parametrize(
