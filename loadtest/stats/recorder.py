@@ -186,7 +186,11 @@ class Recorder:
         return counter
 
     def counter_in(self, phase: str, name: str) -> RequestCounter:
-        return self.counters.setdefault(phase, {}).setdefault(name, RequestCounter())
+        counters = self.counters.setdefault(phase, {})
+        counter = counters.get(name)
+        if counter is None:
+            counter = counters[name] = RequestCounter()
+        return counter
 
     def take(self, second: int) -> list[Interval]:
         """What was counted since the last call, an interval for each phase; clears the counters."""

@@ -58,7 +58,7 @@ class TcpUser(Session, User):
         # In the instance, not behind `process`: every request needs them.
         self.process = process = process_of(environment)
         self.settings, self.recorder, self.schedule = process.settings, process.recorder, process.schedule
-        self.ending = process.ending
+        self.ending, self.tls = process.ending, self.settings.tls
         self.request_timeout_s, self.pacing_s = self.settings.request_timeout_s, self.settings.pacing_s
         self.timeout_ns = round(self.request_timeout_s * 1e9)
         self.sock, self.rest = None, b""
@@ -209,7 +209,7 @@ class TcpUser(Session, User):
 
     def target(self) -> Target:
         try:
-            return self.process.connector.target(self.host or DEFAULT_HOST, self.settings.tls)
+            return self.process.connector.target(self.host or DEFAULT_HOST, self.tls)
         except ConfigError as error:
             raise StopTest(str(error)) from None
 
