@@ -23,12 +23,12 @@ def setting(name: str, *, note: str = "", **changes: Any) -> Callable[[Any], Any
     option, default = row.option, row.default
     if row.kind is bool:
         return click.option(row.flag, is_flag=True, help=option.help)
-    if name == "beside":
-        kind: Any = Share()
-    elif option.choices:
-        kind = click.Choice(option.choices)
+    if option.choices:
+        kind: Any = click.Choice(option.choices)
+    elif option.unit == "%":
+        kind = Share()
     elif option.unit == "s":
-        kind, default = Duration(), format_duration(default).replace(" ", "")
+        kind, default = Duration(), _default_duration(name)
     else:
         kind = Words() if row.kind == list[str] else row.kind
     settings = {"type": kind, "default": default, "help": option.help, "metavar": option.metavar} | changes
@@ -38,6 +38,11 @@ def setting(name: str, *, note: str = "", **changes: Any) -> Callable[[Any], Any
     return click.option(
         row.flag, **settings | {"default": settings["default"] if shown else None}, show_default=shown
     )
+
+
+def _default_duration(name: str) -> str:
+    """The default of a setting in seconds, as a command line has it."""
+    return format_duration(TABLE[name].default).replace(" ", "")
 
 
 def settings(*names: str) -> Callable[[Command], Command]:
@@ -78,13 +83,21 @@ def speech_options(command: Command) -> Command:
 
 
 def load_options_with(
-    *, connections: int, pacing: str, warmup: str, duration: str | None
+    *,
+    connections: int = TABLE["connections"].default,
+    pacing: str = _default_duration("pacing_s"),
+    warmup: str = _default_duration("warmup_s"),
+    duration: str | None = None,
 ) -> Callable[[Command], Command]:
     """The load: connections, rate or pacing, scenario and times, with these defaults.
 
     `duration` None: that of the scenario.
     """
-    measured = {"default": duration} if duration else {"note": "20s; soak: 10 minutes"}
+    measured = (
+        {"default": duration}
+        if duration
+        else {"note": f"{_default_duration('duration_s')}; soak: 10 minutes"}
+    )
     return lambda command: all_of(
         command,
         setting("connections", default=connections),
@@ -120,7 +133,7 @@ def run_options(command: Command) -> Command:
         command,
         service_options,
         talk_options,
-        load_options_with(connections=50, pacing="100ms", warmup="2s", duration=None),
+        load_options_with(),
         elsewhere_options,
         setting("remote"),
         result_options(),

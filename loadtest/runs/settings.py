@@ -23,7 +23,9 @@ USER = Option(
     "greeting: hold a connection; connect: one for each greeting; dialogue: the steps of --dialogue.",
     choices=(*sorted(WORKLOADS), "dialogue"),
 )
-BESIDE = Option(f"Share of the connections in the background.  [default: {SHARES}]", metavar="SHARE")
+BESIDE = Option(
+    f"Share of the connections in the background.  [default: {SHARES}]", unit="%", metavar="SHARE"
+)
 DURATION = Option("How long is measured.", limits.DURATION_MIN_S, limits.DURATION_MAX_S, "s")
 EXPECT_WORKERS = Option(
     "Wait for N of `loadtest worker`, which make the load.", 0, limits.WORKERS_MAX, metavar="N"
