@@ -16,14 +16,13 @@ from hdrh.histogram import HdrHistogram
 from loadtest.base.files import write_whole
 from loadtest.results.timeline import columns
 from loadtest.stats.histogram import PERCENTILES, Histogram, samples_beyond
-from loadtest.stats.recorder import LAG, RequestTotals
+from loadtest.stats.recorder import RequestTotals
 from loadtest.stats.run_stats import RunRecord
 from loadtest.workload.time_slots import ALONE, Slots
 from loadtest.workload.workload import Workload
 
 __all__ = [
     "FORMAT",
-    "LAG",
     "clock",
     "connections",
     "histograms",
@@ -46,7 +45,7 @@ def requests(account: RunRecord, workload: Workload, slots: Slots = ALONE) -> di
     own time.
     """
     order = [name for name in workload.requests if name in account.stats.names()]
-    order += [name for name in account.stats.names() if name not in (*order, LAG)]
+    order += [name for name in account.stats.names() if name not in order]
     table = {}
     for name in order:
         whole = name in workload.once

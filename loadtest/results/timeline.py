@@ -160,19 +160,18 @@ def columns(table: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _request_columns(name: str, entry: RequestTotals | None) -> dict[str, Any]:
-    key = name.replace(" ", "_")
     if entry is None:
-        return {f"{key}.ok": 0, f"{key}.failed": 0} | {
-            f"{key}.{p}_us": None for p in ("p50", "p90", "p99", "max")
+        return {f"{name}.ok": 0, f"{name}.failed": 0} | {
+            f"{name}.{p}_us": None for p in ("p50", "p90", "p99", "max")
         }
     times = entry.times
     return {
-        f"{key}.ok": entry.ok.count,
-        f"{key}.failed": entry.failed,
-        f"{key}.p50_us": times.percentile(0.5),
-        f"{key}.p90_us": times.percentile(0.9),
-        f"{key}.p99_us": times.percentile(0.99),
-        f"{key}.max_us": times.max_us,
+        f"{name}.ok": entry.ok.count,
+        f"{name}.failed": entry.failed,
+        f"{name}.p50_us": times.percentile(0.5),
+        f"{name}.p90_us": times.percentile(0.9),
+        f"{name}.p99_us": times.percentile(0.99),
+        f"{name}.max_us": times.max_us,
     }
 
 

@@ -95,12 +95,11 @@ def samples_needed(metric: str) -> int:
 
 
 def _nothing_measured(run: Run) -> list[str]:
-    name = run["main_request"]
-    row = run["requests"].get(name)
+    row = main_row(run)
     if run["interrupted"]:
         return ["the run was interrupted"]
-    if row is None or not row["ok"] + row["failed"]:
-        return [f"no {name} ended in the measured time: there is nothing to judge"]
+    if not row or not row["ok"] + row["failed"]:
+        return [f"no {run['main_request']} ended in the measured time: there is nothing to judge"]
     return []
 
 

@@ -4,13 +4,13 @@ Registered once, when `loadtest.users` is imported: before Locust makes its runn
 must come after ours, which fill the tables that they send.
 """
 
-import sys
 from typing import Any
 
 from locust import events
 from locust.env import Environment
 from locust.web import WebUI
 
+from loadtest.base.exits import fail
 from loadtest.engine import locust_options, locust_stats
 from loadtest.engine.load_process import LoadProcess
 from loadtest.engine.stats_keeper import FIRST_REPORT, REPORT_KEY
@@ -37,8 +37,7 @@ class Listeners:
             if needed and not process.settings.dialogue and not process.is_worker:
                 raise ConfigError("--dialogue FILE is missing")
         except ConfigError as error:
-            print(f"loadtest: {error}", file=sys.stderr)
-            sys.exit(2)
+            fail(str(error), 2)
         if process.settings.background_users:
             for user in environment.user_classes:
                 if getattr(user, "background", False):

@@ -131,8 +131,8 @@ class Live:
 
     def accepted_per_s(self, unix_s: float) -> float | None:
         """Between the last samples before the previous row and before this one."""
-        offset_s = self.begun[0]["epoch"] - self.begun[0]["t"] if self.begun else 0.0
-        before, now = self.accepted, timeline.accepted_by(self.samples, unix_s - offset_s)
+        moment_s = unix_s - timeline.unix_offset_s(self.begun)
+        before, now = self.accepted, timeline.accepted_by(self.samples, moment_s)
         if now is None or (before is not None and now[0] - before[0] < ACCEPTED_SPAN_MIN_S):
             return None
         self.accepted = now

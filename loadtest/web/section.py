@@ -1,11 +1,12 @@
 """The charts and table of the tab "Server", and the section for Locust's own report. Pure but for its template."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from loadtest.base.units import format_bytes, format_count, format_us
+from loadtest.base.units import format_bytes, format_count, format_us, or_dash
 from loadtest.report import axes, plot
 from loadtest.report.page import paragraph, table
 from loadtest.report.plot import BLUE, GREY, ORANGE, PURPLE, RED, SKY
@@ -90,7 +91,7 @@ _SHOWN: dict[str, Callable[[float | None], str]] = {
     "bytes": format_bytes,
     "count": format_count,
     "per_s": format_count,
-    "cores": lambda value: "-" if value is None else f"{value:.2f} cores",
+    "cores": partial(or_dash, pattern="{:.2f} cores"),
 }
 
 
