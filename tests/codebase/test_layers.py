@@ -1,4 +1,4 @@
-"""The map of the code holds: imports point down, and each library stays in its room."""
+"""The map of the code holds: imports point down, and each library stays in its folder."""
 
 import ast
 import graphlib
@@ -17,10 +17,19 @@ LINT = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-
 HOMES_OF = {
     "click": ("procserver/__main__.py", "procserver/cli/", "loadtest/cli/"),
     "h11": ("procserver/observer/exporter.py", "procserver/clients/fetch.py"),
-    "locust": ("loadtest/engine/", "loadtest/users/", "loadtest/web/", "loadtest/dialogue_user.py"),
+    "hdrh": ("loadtest/results/document.py",),
+    "locust": ("loadtest/engine/", "loadtest/users/", "loadtest/web/"),
+    "msgspec": (
+        "procserver/settings.py",
+        "procserver/policy/",
+        "procserver/supervisor/",
+        "procserver/cli/",
+        "loadtest/",
+    ),
+    "plotly": ("loadtest/report/plotly_bundle.py",),
     "prometheus_client": ("loadtest/sampler/scrape.py", "procserver/observer/exposition.py"),
     "psutil": ("procserver/resources.py",),
-    "rich": ("procserver/cli/",),
+    "scipy": ("loadtest/statistics/",),
 }
 # What the load test decides and computes: values in, values out.
 PURE_IN_LOADTEST = (
@@ -50,7 +59,7 @@ def test_layers_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("room", "line", "found"),
+    ("module", "line", "found"),
     [
         (
             "procserver/worker/loop.py",
@@ -101,12 +110,12 @@ def test_layers_are_kept() -> None:
         ),
     ],
 )
-def test_layers_are_guarded(room: str, line: str, found: str, tmp_path: Path) -> None:
+def test_layers_are_guarded(module: str, line: str, found: str, tmp_path: Path) -> None:
     """Each rule, broken in a copy, is reported: the test above can fail."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     for package in ("procserver", "loadtest"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    with (tmp_path / room).open("a") as source:
+    with (tmp_path / module).open("a") as source:
         source.write(f"\n{line}\n")
     result = lint(tmp_path)
     assert result.returncode != 0
@@ -123,6 +132,8 @@ def test_a_library_stays_in_its_folder(library: str) -> None:
     }
     strays = {path for path in importers if not path.startswith(HOMES_OF[library])}
     assert not strays
+    idle = {home for home in HOMES_OF[library] if not any(path.startswith(home) for path in importers)}
+    assert not idle, "nothing there imports it any more"
 
 
 @pytest.mark.parametrize("pattern", PURE_IN_LOADTEST)
@@ -191,10 +202,27 @@ def test_no_module_below_the_loop_knows_the_supervisor() -> None:
     assert knowing == {"procserver/server.py", "procserver/supervisor/loop.py"}
 
 
-def test_no_module_imports_the_locustfile() -> None:
+def test_no_module_imports_a_locustfile() -> None:
     """Locust runs it as a top-level module; imported too, it would run twice, each listener registered twice."""
+    locustfiles = {module_of(path) for path in (ROOT / "loadtest").glob("*_user.py")}
+    assert "loadtest.tcp_user" in locustfiles
     for path in python_files("procserver", "loadtest", "tests"):
-        assert "loadtest.tcp_user" not in set(imports_of(path)), shown(path)
+        assert not locustfiles & set(imports_of(path)), shown(path)
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("import loadtest.base.files as f", {"loadtest.base.files"}),
+        ("from loadtest.base import files", {"loadtest.base", "loadtest.base.files"}),
+        ("def f():\n    from loadtest import tcp_user", {"loadtest", "loadtest.tcp_user"}),
+        ("if TYPE_CHECKING:\n    import a\nelse:\n    import b", {"b"}),
+    ],
+)
+def test_an_import_is_seen_in_each_of_its_forms(source: str, named: set[str], tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(source)
+    assert set(imports_of(path)) == named
 
 
 def test_tests_never_load_locust() -> None:

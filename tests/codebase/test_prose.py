@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from tests.support.repository import shown, text_files
 
 INDEFINITE = re.compile(r"\b(?:some|any|no)body\b|\bsomeone\b|\bwhoever\b", re.IGNORECASE)
-INDEFINITE_MAX = 15
 QUOTED = re.compile(r'```.*?```|`[^`\n]*`|"[^"\n]*"', re.DOTALL)
 
 
@@ -15,9 +14,8 @@ def indefinite(text: str, *, page: bool) -> list[str]:
     return INDEFINITE.findall(QUOTED.sub("", text) if page else text)
 
 
-def test_hardly_a_sentence_speaks_of_somebody() -> None:
-    found = [f"{place}: {word}" for place, word in _everywhere()]
-    assert len(found) <= INDEFINITE_MAX, found
+def test_no_sentence_speaks_of_somebody() -> None:
+    assert [f"{place}: {word}" for place, word in _everywhere()] == []
 
 
 def test_such_a_word_is_seen() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = (".ci", "benchmarks", "deploy", "docs", "examples", "loadtest", "procserver", "tests")
+FOLDERS = (".ci", "benchmarks", "docs", "examples", "loadtest", "procserver", "tests")
 TEXT = {
     ".cfg",
     ".css",
@@ -44,7 +44,10 @@ def tree_of(path: Path) -> ast.Module:
 
 
 def imports_of(path: Path) -> Iterator[str]:
-    """The modules that a file imports anywhere in it, but for those that only a type checker reads."""
+    """The modules that a file imports anywhere in it, but for those that only a type checker reads.
+
+    Names out of a module are among them: `from loadtest.base import files` names a module, too.
+    """
     nodes: list[ast.AST] = [tree_of(path)]
     while nodes:
         node = nodes.pop()
@@ -52,11 +55,9 @@ def imports_of(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
-            module = node.module or ""
-            # `from procserver import client` names a module, too.
-            yield from (
-                (f"{module}.{alias.name}" for alias in node.names) if module == "procserver" else (module,)
-            )
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             nodes.extend(node.orelse)
         else:
