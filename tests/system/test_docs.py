@@ -1,18 +1,17 @@
 """The documentation does what it says: its commands are run, its links lead somewhere, its names exist."""
 
 import ast
-import importlib
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from procserver.__main__ import commands
 from tests.support.pages import PAGES, agrees, blocks
 from tests.support.reader import Reader
-from tests.support.repository import ROOT, shown
+from tests.support.repository import ROOT, python_files, shown, tree_of
 
 RUN = {"console", "conversation"}
 WITH_COMMANDS = [page for page in PAGES if any(block.language in RUN for block in blocks(page))]
@@ -71,27 +70,23 @@ def test_a_page_that_shows_something_else_is_found_out(
 def test_links_lead_somewhere(page: Path) -> None:
     """Every file that a page links to, pictures too, is there, and every heading."""
     prose = re.sub(r"(?ms)^```.*?^```$", "", page.read_text())
-    for channel in re.findall(r"\]\(([^)\s]+)\)", prose):
-        if re.match(r"[a-z]+:", channel):
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if re.match(r"[a-z]+:", link):
             continue
-        path, _, anchor = channel.partition("#")
+        path, _, anchor = link.partition("#")
         target = page.parent / path if path else page
-        assert target.exists(), f"{shown(page)}: {channel}"
+        assert target.exists(), f"{shown(page)}: {link}"
         if anchor:
             headings = re.findall(r"(?m)^#+ (.*)$", target.read_text())
-            assert anchor in {_anchor_of(heading) for heading in headings}, f"{shown(page)}: {channel}"
+            assert anchor in {_anchor_of(heading) for heading in headings}, f"{shown(page)}: {link}"
 
 
 def test_flags_exist() -> None:
     """Every flag that a page names is one of procserver's."""
     known: set[str] = set()
     for command in COMMANDS:
-        helped = subprocess.run(
-            [sys.executable, "-m", "procserver", command, "--help"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        helped = CliRunner().invoke(commands, [command, "--help"])
+        assert helped.exit_code == 0, helped.output
         known |= set(re.findall(r"--[a-z][a-z-]+", helped.stdout))
     for page in OURS:
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text())) - {"--like-this"}
@@ -100,47 +95,50 @@ def test_flags_exist() -> None:
 
 def test_every_command_is_spoken_of() -> None:
     """What `procserver --help` lists, the README names."""
-    listed = subprocess.run(
-        [sys.executable, "-m", "procserver", "--help"], capture_output=True, text=True, check=True
-    ).stdout.partition("Commands:")[2]
-    commands = re.findall(r"(?m)^  ([a-z]+) ", listed)
-    assert tuple(sorted(commands)) == tuple(sorted(COMMANDS))
+    listed = CliRunner().invoke(commands, ["--help"]).stdout.partition("Commands:")[2]
+    names = re.findall(r"(?m)^  ([a-z]+) ", listed)
+    assert tuple(sorted(names)) == tuple(sorted(COMMANDS))
     readme = (ROOT / "README.md").read_text()
-    assert not [command for command in commands if f"procserver {command}" not in readme]
+    assert not [command for command in names if f"procserver {command}" not in readme]
 
 
 def test_names_in_the_code_exist() -> None:
-    """`room.Class.method` in a page is in the code under that name."""
-    modules = {path.stem for path in (ROOT / "procserver").iterdir()}
-    names = [
-        (page, name)
-        for page in OURS
-        for name in re.findall(r"`([a-z]+(?:\.[A-Za-z_]+)+)`", page.read_text())
-        if name.partition(".")[0] in modules
-    ]
-    assert names
-    for page, name in names:
-        room, *parts = name.split(".")
-        if parts[-1] in ("py", "md"):
-            continue
-        if room == "protocols":
-            room = f"{room}.{parts.pop(0)}"
-        found: object = importlib.import_module(f"procserver.{room}")
-        for part in parts:
-            assert hasattr(found, part), f"{shown(page)}: {name}"
-            found = getattr(found, part)
+    """`folder/module` and `Class.method` in a page are in the code under that name."""
+    files = python_files("procserver", "loadtest", "examples")
+    ends = tuple("/" + shown(path).removesuffix(".py") for path in files)
+    methods = {
+        f"{node.name}.{item.name}"
+        for path in files
+        for node in tree_of(path).body
+        if isinstance(node, ast.ClassDef)
+        for item in node.body
+        if isinstance(item, ast.FunctionDef)
+    }
+    paths, members = _quoted(r"[a-z_]+(?:/[a-z_]+)+(?:\.py)?"), _quoted(r"[A-Z]\w+\.\w+")
+    assert len(paths) > 50
+    assert len(members) > 5
+    for page, name in paths:
+        last = "/" + name.removesuffix(".py")
+        assert any(end.endswith(last) for end in ends), f"{shown(page)}: {name}"
+    for page, name in members:
+        assert name in methods, f"{shown(page)}: {name}"
+
+
+def _quoted(pattern: str) -> list[tuple[Path, str]]:
+    """What a page puts between backquotes in this form, and the page."""
+    return [(page, name) for page in OURS for name in re.findall(f"`({pattern})`", page.read_text())]
 
 
 def test_the_map_in_the_architecture_is_the_enforced_one() -> None:
-    """The rooms that docs/architecture.md draws are those of the contract, in its order."""
+    """The modules and folders that docs/architecture.md draws are those of the contract, in its order."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     contracts = project["tool"]["importlinter"]["contracts"]
     layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
-    enforced = [room.strip() for layer in layers for room in layer.split("|")]
+    enforced = [name.strip() for layer in layers for name in layer.split("|")]
     drawing = next(block for block in blocks(ARCHITECTURE) if block.lines[0].startswith("faces"))
-    # Columns stand two spaces or more apart: a layer's name, its rooms, an explanation.
-    rooms = [re.split(r"\s{2,}", line)[1] for line in drawing.lines]
-    assert re.findall(r"[a-z_]+", " ".join(rooms)) == enforced
+    # Columns stand two spaces or more apart: a layer's name, what is in it, an explanation.
+    drawn = [re.split(r"\s{2,}", line)[1] for line in drawing.lines]
+    assert re.findall(r"[a-z_]+", " ".join(drawn)) == enforced
 
 
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
