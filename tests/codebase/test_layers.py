@@ -93,6 +93,12 @@ def test_layers_are_kept() -> None:
             "procserver.policy.pool -> procserver.shared.scoreboard",
         ),
         (
+            "procserver/server.py",
+            "import procserver.worker.loop",
+            "procserver.server -> procserver.worker.loop",
+        ),
+        ("procserver/settings.py", "import time", "procserver.settings -> time"),
+        (
             "procserver/handler/connection.py",
             "import psutil",
             "procserver.handler.connection -> psutil",
@@ -107,6 +113,11 @@ def test_layers_are_kept() -> None:
             "loadtest/sampler/scrape.py",
             "import procserver.supervisor.status",
             "loadtest.sampler.scrape -> procserver.supervisor.status",
+        ),
+        (
+            "loadtest/sampler/scrape.py",
+            "import procserver.shared.scoreboard",
+            "loadtest.sampler.scrape -> procserver.shared.scoreboard",
         ),
     ],
 )
